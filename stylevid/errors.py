@@ -1,0 +1,25 @@
+"""The errors that stylevid raises for trouble outside the program.
+
+Each message is one sentence for the person at the screen: what happened, the value, the limit
+and what to do. Wrong arguments are `ValueError`, as everywhere in Python.
+"""
+
+
+class StylevidError(Exception):
+    """Base of all errors below; catch this one to catch them all."""
+
+
+class VideoError(StylevidError):
+    """A video cannot be read or written."""
+
+
+class StyleError(StylevidError):
+    """A style is unknown, or its record is not one of ours."""
+
+
+class WeightsError(StylevidError):
+    """A weights file is missing, damaged, tampered with or of another kind."""
+
+
+class Cancelled(StylevidError):
+    """The caller asked to stop; nothing was written."""

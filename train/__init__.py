@@ -1,0 +1,1 @@
+"""Training of stylevid's weights: perceptual losses, then a flow-warped temporal loss."""

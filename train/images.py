@@ -1,0 +1,80 @@
+"""Still pictures: a folder of photographs for the content, one painting for the style.
+
+Every draw is a function of (seed, step), so that a run that was stopped continues with the very
+pictures it would have seen.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from stylevid.errors import StyleError
+from stylevid.frames import Frame, fit, resize, to_image
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+def list_photos(folder: Path, hold_out: int = 0) -> list[Path]:
+    """The pictures in `folder`, sorted by name, without the last `hold_out` of them.
+
+    Raises:
+        StyleError: fewer than one picture would be left.
+    """
+    photos = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
+    kept = photos[: len(photos) - hold_out] if hold_out else photos
+    if not kept:
+        raise StyleError(
+            f"{folder} holds {len(photos)} pictures (jpg, png, webp) and {hold_out} are held out; "
+            "at least one must be left to train on."
+        )
+    return kept
+
+
+def read_picture(path: Path) -> Frame:
+    """The picture as uint8 H,W,3 RGB, turned upright as its EXIF says.
+
+    Raises:
+        StyleError: the file is missing or is no picture.
+    """
+    from PIL import ImageOps
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    except (OSError, UnidentifiedImageError) as cause:
+        raise StyleError(f"{path} cannot be read as a picture: {cause}.") from cause
+
+
+def read_painting(path: Path, longest: int) -> Tensor:
+    """The painting, 1,3,H,W in [0, 1], its longest side scaled to `longest` pixels: the smaller,
+    the finer the brush strokes that a style learned from it has."""
+    image = to_image(read_picture(path))
+    return resize(image, fit(*image.shape[-2:], longest))
+
+
+def random_crop(photo: Path, size: int, rng: np.random.Generator) -> Tensor:
+    """A square of `size` pixels, 1,3,size,size: random place, scale and mirror.
+
+    The shorter side is scaled to between 1 and 2.25 times `size`, so that content is seen near
+    and far.
+    """
+    frame = read_picture(photo)
+    height, width = frame.shape[:2]
+    short = size * rng.uniform(1.0, 2.25)
+    scale = max(short, size) / min(height, width)
+    scaled = max(size, round(height * scale)), max(size, round(width * scale))
+    image = resize(to_image(frame), scaled)
+    top = int(rng.integers(image.shape[-2] - size + 1))
+    left = int(rng.integers(image.shape[-1] - size + 1))
+    crop = image[..., top : top + size, left : left + size]
+    return crop.flip(-1) if rng.random() < 0.5 else crop
+
+
+def photo_batch(photos: list[Path], count: int, size: int, seed: int, step: int) -> Tensor:
+    """`count` random crops, N,3,size,size in [0, 1]: the same for the same seed and step."""
+    rng = np.random.default_rng((seed, step))
+    chosen = rng.integers(len(photos), size=count)
+    return torch.cat([random_crop(photos[i], size, rng) for i in chosen])

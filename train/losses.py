@@ -1,0 +1,93 @@
+"""The losses, pure functions of tensors, each a float32 scalar.
+
+Content and style are divided by the target's own energy, so that one set of weights serves every
+painting: 1 means "as far away as nothing at all".
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from stylevid.frames import luma
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """G = F F^T / (C H W), N,C,C in float32, of features N,C,H,W.
+
+    Source: Gatys et al. 2015, eq. 3; normalized as in Johnson et al. 2016, section 3.2.
+    """
+    n, c, h, w = features.shape
+    with torch.autocast(features.device.type, enabled=False):
+        flat = features.float().reshape(n, c, h * w)
+        return flat @ flat.transpose(1, 2) / (c * h * w)
+
+
+def content_loss(stylized: Tensor, content: Tensor) -> Tensor:
+    """||F(O) - F(I)||^2 / ||F(I)||^2 of relu3_3 features N,C,H,W, mean over the batch.
+
+    Source: Johnson et al. 2016, section 3.2, made relative.
+    """
+    difference = (stylized.float() - content.float()).square().sum((1, 2, 3))
+    energy = content.float().square().sum((1, 2, 3))
+    return (difference / energy.clamp_min(1e-8)).mean()
+
+
+def style_loss(stylized: Sequence[Tensor], style_grams: Sequence[Tensor]) -> Tensor:
+    """Sum over layers of ||G(O) - G(S)||^2 / ||G(S)||^2, mean over the batch.
+
+    Args:
+        stylized: features N,C,H,W, one for each layer.
+        style_grams: 1,C,C Gram matrices of the painting, in the same order.
+    Source: Gatys et al. 2015, eq. 5, made relative.
+    """
+    total = style_grams[0].new_zeros(())
+    for features, target in zip(stylized, style_grams, strict=True):
+        difference = (gram_matrix(features) - target).square().sum((1, 2))
+        total = total + (difference / target.square().sum()).mean()
+    return total
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring pixels of an image N,C,H,W, across plus down.
+
+    Source: Johnson et al. 2016, section 3.2; anisotropic form.
+    """
+    image = image.float()
+    across = (image[..., :, 1:] - image[..., :, :-1]).abs().mean()
+    down = (image[..., 1:, :] - image[..., :-1, :]).abs().mean()
+    return across + down
+
+
+def output_temporal_loss(
+    stylized: Tensor,
+    warped_prev_stylized: Tensor,
+    image: Tensor,
+    warped_prev_image: Tensor,
+    visible: Tensor,
+) -> Tensor:
+    """sum_c mean M ||(O_t - W O_{t-1})_c - (I_t - W I_{t-1})_Y||^2.
+
+    The luminance term lets the painting follow the light of the scene instead of fighting it.
+
+    Args:
+        stylized, warped_prev_stylized: O_t and W O_{t-1}, N,3,H,W in [0, 1]; gradients flow into
+            both.
+        image, warped_prev_image: I_t and W I_{t-1}, N,3,H,W in [0, 1].
+        visible: M, N,1,H,W, 1 where the pixel was visible in the previous frame.
+    Source: ReCoNet, Gao et al. 2018, eq. 4.
+    """
+    change = stylized.float() - warped_prev_stylized.float()
+    light = luma(image.float() - warped_prev_image.float())
+    return (visible * (change - light).square()).sum(1).mean()
+
+
+def feature_temporal_loss(features: Tensor, warped_prev: Tensor, visible: Tensor) -> Tensor:
+    """mean M ||F_t - W F_{t-1}||^2 of the encoder's last map N,C,h,w.
+
+    Args:
+        features, warped_prev: N,C,h,w, warped with the flow resized *and rescaled* to h, w.
+        visible: N,1,h,w, 1 where the cell was visible in the previous frame.
+    Source: ReCoNet, Gao et al. 2018, eq. 5.
+    """
+    return (visible * (features.float() - warped_prev.float()).square()).mean()
