@@ -1,0 +1,416 @@
+"""Videos in and out, streamed frame by frame through imageio-ffmpeg's own ffmpeg.
+
+Read upright, with square pixels and exact timestamps; written as H.264 yuv420p with the source's
+sound in an MP4 that appears under its name only when it is whole.
+"""
+
+import os
+import queue
+import re
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import imageio_ffmpeg
+import numpy as np
+
+from .errors import VideoError
+from .frames import Frame
+from .matroska import frame_header, stream_header
+
+MAX_SIDE = 8192  # pixels; H.264 level 6.2 ends there
+
+# Containers that hold video. Playlists, image sequences and text art are left out: they can name
+# other files or hosts, and a visitor's upload must not.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpeg,mpegvideo,mpegts,ogg,flv,asf,h264,hevc,"
+    "m4v,ivf,obu,dv,mxf,nut,rm,av1,mjpeg,wtv,apng"
+)
+# Sound that both MP4 and every browser take as it is; anything else becomes AAC.
+_COPIED_AUDIO = {"aac", "mp3"}
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a reader needs to know of a video file.
+
+    Attributes:
+        path: the file.
+        height, width: of the upright picture with square pixels.
+        fps: nominal frame rate, exact.
+        time_base: seconds of one tick of the timestamps.
+        duration_s: length in seconds, 0 when the file does not say.
+        audio: codec of each sound track, such as ("aac",).
+        interlaced: the first frame says that it is.
+        color_space, color_primaries, color_trc: ffmpeg's names, "unknown" when untagged.
+    """
+
+    path: Path
+    height: int
+    width: int
+    fps: Fraction
+    time_base: Fraction
+    duration_s: float
+    audio: tuple[str, ...]
+    interlaced: bool
+    color_space: str
+    color_primaries: str
+    color_trc: str
+
+    @property
+    def has_audio(self) -> bool:
+        return bool(self.audio)
+
+    @property
+    def frames(self) -> int:
+        """Estimated number of frames, 0 when the length is not known."""
+        return round(self.duration_s * self.fps)
+
+    @property
+    def matrix(self) -> str:
+        """The YCbCr matrix: the file's own, else the one players assume for its size."""
+        if self.color_space in ("bt709", "smpte170m", "bt470bg", "smpte240m", "fcc", "bt2020nc"):
+            return self.color_space
+        return "bt709" if self.height >= 720 else "smpte170m"
+
+
+@dataclass(frozen=True)
+class TimedFrame:
+    """One picture, uint8 H,W,3 RGB, shown from `time_s` for `duration_s` seconds."""
+
+    frame: Frame
+    time_s: Fraction
+    duration_s: Fraction
+
+
+def probe(path: Path | str) -> VideoInfo:
+    """What the video at `path` is, learned by decoding its first frame.
+
+    Raises:
+        VideoError: the file is missing, empty, without a picture, unreadable or too large.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise VideoError(f"{path.name} does not exist.")
+    if path.stat().st_size == 0:
+        raise VideoError(f"{path.name} is empty (0 bytes). Save or upload it again.")
+    command = [*_ffmpeg(), *_input(path), "-map", "0:V:0", "-frames:v", "1",
+               "-vf", "showinfo=checksum=0", "-f", "null", "-"]  # fmt: skip
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired as cause:
+        raise VideoError(f"{path.name} gave no picture within 60 s. Convert it to MP4.") from cause
+    return _parse_probe(path, done.stderr.decode("utf-8", "replace"))
+
+
+def _parse_probe(path: Path, text: str) -> VideoInfo:
+    config = re.search(r"config in time_base: (\d+)/(\d+), frame_rate: (\d+)/(\d+)", text)
+    shown = re.search(r" n: *0 .* sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\S)", text)
+    if config is None or shown is None:
+        raise VideoError(_why_unreadable(path, text))
+    base_num, base_den, rate_num, rate_den = (int(v) for v in config.groups())
+    sar_num, sar_den, width, height = (int(v) for v in shown.groups()[:4])
+    if sar_num and sar_den and sar_num != sar_den:  # make pixels square by widening or narrowing
+        width = max(2, 2 * round(width * sar_num / sar_den / 2))
+    if max(height, width) > MAX_SIDE:
+        raise VideoError(
+            f"{path.name} is {width}x{height}; the limit is {MAX_SIDE} pixels a side. Scale it down."
+        )
+    duration = re.search(r"Duration: (\d+):(\d+):([\d.]+)", text)
+    hours, minutes, seconds = (float(v) for v in duration.groups()) if duration else (0, 0, 0)
+    colors = {
+        key: (re.search(rf"{key}:(\S+)", text) or [None, "unknown"])[1]
+        for key in ("color_space", "color_primaries", "color_trc")
+    }
+    return VideoInfo(
+        path=path,
+        height=height,
+        width=width,
+        fps=Fraction(rate_num, rate_den) if rate_num and rate_den else Fraction(25),
+        time_base=Fraction(base_num, base_den),
+        duration_s=hours * 3600 + minutes * 60 + seconds,
+        audio=tuple(re.findall(r"Stream #0:\d+.*?: Audio: (\w+)", text)),
+        interlaced=shown[5] in "TB",
+        **{key: str(value) for key, value in colors.items()},
+    )
+
+
+def _why_unreadable(path: Path, text: str) -> str:
+    if "Audio:" in text and "Video:" not in text:
+        return f"{path.name} holds sound but no picture. Choose a video file."
+    with path.open("rb") as file:
+        is_mp4 = file.read(12)[4:8] == b"ftyp"
+    if is_mp4 and "moov atom not found" in text:
+        reason = "its index is missing, it was probably cut short"
+    else:
+        reason = "it is damaged or of an unknown format"
+    return f"{path.name} cannot be read as a video: {reason}. Export it again as MP4."
+
+
+def read_frames(info: VideoInfo, size: tuple[int, int] | None = None) -> Iterator[TimedFrame]:
+    """The frames of a video in order, decoded while they are asked for.
+
+    Args:
+        info: from `probe`.
+        size: (height, width) to scale to; None keeps the video's own.
+    Raises:
+        VideoError: not a single frame could be decoded.
+    """
+    height, width = size or (info.height, info.width)
+    matrix = {"smpte170m": "bt601", "bt470bg": "bt601", "bt2020nc": "bt2020"}
+    filters = "yadif=deint=interlaced," if info.interlaced else ""
+    filters += (
+        f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int"
+        f":in_color_matrix={matrix.get(info.matrix, info.matrix)}:out_range=pc"
+        ",setsar=1,format=rgb24,showinfo=checksum=0"
+    )
+    command = [*_ffmpeg(), *_input(info.path), "-map", "0:V:0", "-vf", filters,
+               "-fps_mode", "passthrough", "-f", "rawvideo", "-"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    assert process.stdout is not None and process.stderr is not None
+    log = _FrameLog(process.stderr)
+    clock = _Clock(info)
+    count = 0
+    try:
+        while (frame := _read_frame(process.stdout, height, width)) is not None:
+            count += 1
+            yield TimedFrame(frame, *clock.next(*log.next()))
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+        log.close()
+    if count == 0:
+        raise VideoError(_why_unreadable(info.path, ""))
+
+
+def _read_frame(pipe: IO[bytes], height: int, width: int) -> Frame | None:
+    frame = np.empty((height, width, 3), np.uint8)
+    rest = memoryview(frame).cast("B")
+    while rest:
+        got = pipe.readinto(rest)  # type: ignore[attr-defined]
+        if not got:
+            return None
+        rest = rest[got:]
+    return frame
+
+
+class _FrameLog:
+    """The timestamp and duration of each frame, from showinfo's lines on ffmpeg's stderr."""
+
+    _LINE = re.compile(rb" n: *\d+ pts: *(\S+) .*? duration: *(\S+) ")
+    _BASE = re.compile(rb"config in time_base: (\d+)/(\d+)")
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._lines: queue.SimpleQueue[tuple[Fraction | None, Fraction | None]] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._follow, name="frame-log", daemon=True)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        base = Fraction(0)
+        for line in self._pipe:
+            if match := self._BASE.search(line):
+                base = Fraction(int(match[1]), int(match[2]))
+            elif match := self._LINE.search(line):
+                self._lines.put((_ticks(match[1], base), _ticks(match[2], base)))
+        self._lines.put((None, None))
+
+    def next(self) -> tuple[Fraction | None, Fraction | None]:
+        """Timestamp and duration of the next frame in seconds, None where the file has none."""
+        return self._lines.get()
+
+    def close(self) -> None:
+        self._thread.join()
+        self._pipe.close()
+
+
+def _ticks(text: bytes, base: Fraction) -> Fraction | None:
+    return int(text) * base if re.fullmatch(rb"-?\d+", text) else None
+
+
+class _Clock:
+    """Mends timestamps: fills gaps, keeps them rising, and undoes the rounding to milliseconds
+    of containers such as Matroska when the nominal rate explains it."""
+
+    def __init__(self, info: VideoInfo) -> None:
+        self._frame_time = 1 / info.fps
+        # A coarse time base may be off by one tick; a fine one is believed.
+        self._tolerance = info.time_base if info.time_base.denominator <= 1000 else Fraction(0)
+        self._start: Fraction | None = None
+        self._last: Fraction | None = None
+        self._tick = info.time_base
+
+    def next(
+        self, time_s: Fraction | None, duration_s: Fraction | None
+    ) -> tuple[Fraction, Fraction]:
+        if time_s is None:
+            time_s = Fraction(0) if self._last is None else self._last + self._frame_time
+        if self._start is None:
+            self._start = time_s
+        frames = round((time_s - self._start) / self._frame_time)
+        on_grid = self._start + frames * self._frame_time
+        if abs(on_grid - time_s) <= self._tolerance:
+            time_s = on_grid
+        if not duration_s or abs(duration_s - self._frame_time) <= self._tolerance:
+            duration_s = self._frame_time
+        if self._last is not None and time_s <= self._last:
+            time_s = self._last + self._tick
+        self._last = time_s
+        return time_s, duration_s
+
+
+class VideoWriter:
+    """Writes frames, and the sound of the video they came from, to an MP4.
+
+    Use it as a context: the file appears when the context ends well, and nothing is left behind
+    when it ends in an exception.
+    """
+
+    def __init__(self, path: Path | str, source: VideoInfo, size: tuple[int, int]) -> None:
+        """
+        Args:
+            path: where the MP4 goes; an existing file is replaced at the end.
+            source: the video whose sound, frame rate and colors are carried over.
+            size: (height, width) of the frames to come.
+        Raises:
+            VideoError: the folder does not exist, or the name does not end in .mp4.
+        """
+        self._path = Path(path)
+        if self._path.suffix.lower() != ".mp4":
+            raise VideoError(f"{self._path.name} must end in .mp4, the only format written.")
+        if not self._path.parent.is_dir():
+            raise VideoError(f"The folder {self._path.parent} does not exist. Make it first.")
+        self._source = source
+        self._size = size
+        self._partial = self._path.with_name(f".{self._path.stem}.{os.getpid()}.partial.mp4")
+        self._messages = tempfile.TemporaryFile()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._first_time_s = Fraction(0)
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
+        self._first_time_s = first_time_s
+        command = _encode_command(self._source, self._size, first_time_s, self._partial)
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages
+        )
+
+    def write(self, timed: TimedFrame) -> None:
+        """Append one frame of the size that the writer was made for.
+
+        Raises:
+            VideoError: ffmpeg stopped, for instance because the disk is full.
+        """
+        if timed.frame.shape != (*self._size, 3):
+            raise ValueError(f"the writer takes frames of {self._size}; got {timed.frame.shape}")
+        if self._process is None:
+            self._process = self._start(timed.time_s)
+            self._write(stream_header(*self._size))
+        pixels = np.ascontiguousarray(timed.frame)
+        time_s = timed.time_s - self._first_time_s
+        self._write(frame_header(time_s, timed.duration_s, pixels.nbytes))
+        self._write(memoryview(pixels).cast("B"))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            code = self._stop(kill=kind is not None)
+            if kind is None:
+                if code != 0:
+                    raise self._failure()
+                os.replace(self._partial, self._path)
+        finally:
+            self._messages.close()
+            self._partial.unlink(missing_ok=True)
+
+    def _stop(self, kill: bool) -> int:
+        if self._process is None:
+            return 1
+        assert self._process.stdin is not None
+        if kill:
+            self._process.kill()
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            self._process.kill()
+        return self._process.wait()
+
+    def _write(self, content: bytes | memoryview) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        try:
+            self._process.stdin.write(content)
+        except BrokenPipeError as cause:
+            self._process.wait()
+            raise self._failure() from cause
+
+    def _failure(self) -> VideoError:
+        self._messages.seek(0)
+        lines = self._messages.read().decode("utf-8", "replace").strip().splitlines()
+        reason = lines[-1].split("] ")[-1].rstrip(".") if lines else "no frame came"
+        return VideoError(f"{self._path.name} could not be written: {reason}. Nothing was kept.")
+
+
+def _encode_command(
+    source: VideoInfo, size: tuple[int, int], first_time_s: Fraction, target: Path
+) -> list[str]:
+    """ffmpeg's arguments: frames on stdin, sound from the source, MP4 out.
+
+    `first_time_s` is when the first picture shows; ffmpeg lets every input begin at 0, so without
+    it a picture that starts after its sound would come too early.
+    """
+    matrix = {"smpte170m": "bt601", "bt470bg": "bt601", "bt2020nc": "bt2020"}
+    height, width = size
+    filters = (
+        # 4:2:0 pictures have even sides; an odd one is filled up by repeating its last line.
+        f"pad={width + width % 2}:{height + height % 2},fillborders=right={width % 2}"
+        f":bottom={height % 2}:mode=smear,"
+        "scale=flags=bicubic+accurate_rnd+full_chroma_int:out_range=tv"
+        f":out_color_matrix={matrix.get(source.matrix, source.matrix)},format=yuv420p"
+    )
+    colors = ["-colorspace", source.matrix, "-color_range", "tv"]
+    for option, value in (("primaries", source.color_primaries), ("trc", source.color_trc)):
+        if value not in ("unknown", "reserved"):
+            colors += [f"-color_{option}", value]
+    sound: list[str] = []
+    for track, codec in enumerate(source.audio):
+        sound += [f"-c:a:{track}", "copy" if codec in _COPIED_AUDIO else "aac"]
+    ticks = source.time_base if source.time_base.denominator > 1000 else _fine_ticks(source.fps)
+    return [
+        *_ffmpeg(), "-y", "-itsoffset", f"{float(first_time_s):.9f}", "-f", "matroska", "-i", "pipe:0", *_input(source.path),
+        "-map", "0:v:0", "-map", "1:a?", "-map_metadata", "1", "-map_chapters", "-1",
+        "-vf", filters, "-fps_mode", "passthrough", "-enc_time_base", f"1/{round(1 / ticks)}",
+        "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p", *colors,
+        *sound, "-metadata:s:v:0", "rotate=0", "-video_track_timescale", f"{round(1 / ticks)}",
+        "-movflags", "+faststart", "-max_muxing_queue_size", "9999", "-f", "mp4", f"file:{target}",
+    ]  # fmt: skip
+
+
+def _fine_ticks(fps: Fraction) -> Fraction:
+    """A time base of at most 0.1 ms in which one frame is a whole number of ticks."""
+    ticks = fps.numerator
+    while ticks < 10_000:
+        ticks *= 2
+    return Fraction(1, ticks)
+
+
+def _ffmpeg() -> list[str]:
+    return [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin"]
+
+
+def _input(path: Path) -> list[str]:
+    # "file:" keeps a leading dash or "http:" in a name from being taken for anything else.
+    allowed = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS]
+    return [*allowed, "-i", f"file:{path}"]
