@@ -1,0 +1,44 @@
+"""Optical flow behind one function: OpenCV's estimators on pictures in [0, 1]."""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from .frames import luma, pad, unpad
+
+Method = Literal["dis", "farneback"]
+
+# DIS works on blocks of 8 pixels over several octaves and refuses smaller pictures.
+_MINIMUM = 32
+
+
+def estimate_flow(image_a: Tensor, image_b: Tensor, method: Method = "dis") -> Tensor:
+    """`flow_a_to_b`: 1,2,H,W float32, (dx, dy) in pixels, on the images' device.
+
+    Args:
+        image_a, image_b: 1,3,H,W in [0, 1], of the same size; any size from one pixel up.
+        method: "dis" (Kroeger et al. 2016, preset fast) for the stabilizer; "farneback"
+            (Farneback 2003) for judging it, so that no estimator marks its own work.
+    Raises:
+        ValueError: the sizes differ.
+    """
+    if image_a.shape != image_b.shape:
+        raise ValueError(f"{tuple(image_a.shape)} and {tuple(image_b.shape)} differ in size")
+    height, width = image_a.shape[-2:]
+    gray_a, gray_b = _gray(image_a), _gray(image_b)
+    start = np.zeros((*gray_a.shape, 2), np.float32)
+    if method == "dis":
+        estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        flow = estimator.calc(gray_a, gray_b, start)
+    else:
+        flow = cv2.calcOpticalFlowFarneback(gray_a, gray_b, start, 0.5, 4, 21, 4, 7, 1.5, 0)
+    tensor = torch.from_numpy(flow).permute(2, 0, 1).unsqueeze(0)  # 1,2,H,W
+    return unpad(tensor, height, width).to(image_a.device)
+
+
+def _gray(image: Tensor) -> np.ndarray:
+    light = luma(pad(image.float(), multiple=8, minimum=_MINIMUM))
+    return light[0, 0].mul(255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

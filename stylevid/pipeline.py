@@ -1,0 +1,299 @@
+"""Where the parts meet: a picture or a video in, painted, out.
+
+Decoding, painting and encoding run side by side; a few frames at most wait between them, so that
+memory does not grow with the length of the video.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+
+from .errors import Cancelled, StylevidError, VideoError
+from .frames import Frame, fit, keep_colors, to_frame, to_image
+from .metrics import Flicker, FlickerMeter
+from .network import StyleNet
+from .stabilize import TemporalStabilizer
+from .styles import Style
+from .video import TimedFrame, VideoWriter, probe, read_frames
+from .weights import load_network
+
+QUEUE_FRAMES = 4
+MEASURED_PAIRS = 40  # of frames, spread over the clip: enough for two digits
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to paint.
+
+    Attributes:
+        temporal: steady the painting over time.
+        size: longest side of the result in pixels; None keeps the video's own.
+        strength: 0 shows the video, 1 the painting, between them a mix.
+        keep_colors: take light and dark from the painting, colors from the video.
+        measure: measure the flicker while painting (some 5% slower).
+    """
+
+    temporal: bool = True
+    size: int | None = None
+    strength: float = 1.0
+    keep_colors: bool = False
+    measure: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"strength is a number from 0 to 1; got {self.strength}")
+        if self.size is not None and not 16 <= self.size <= 8192:
+            raise ValueError(f"size is from 16 to 8192 pixels; got {self.size}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a video is.
+
+    Attributes:
+        frames: painted so far.
+        fraction: of the video's length, 0 to 1; 0 while the length is not known.
+        fps: frames painted a second, on average.
+        left_s: seconds left, None while nobody can tell.
+        latest: the newest painted frame, H,W,3.
+    """
+
+    frames: int
+    fraction: float
+    fps: float
+    left_s: float | None
+    latest: Frame
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out.
+
+    Attributes:
+        path: the MP4.
+        height, width: of its frames.
+        frames: how many.
+        seconds: the work took.
+        fps: frames painted a second, everything included.
+        device: where the network ran.
+        has_audio: the video's sound was carried over.
+        flicker: E_warp of the video, of each frame painted alone ("off") and, with temporal
+            consistency, of the result ("on"); None when not measured.
+    """
+
+    path: Path
+    height: int
+    width: int
+    frames: int
+    seconds: float
+    fps: float
+    device: str
+    has_audio: bool
+    flicker: Flicker | None
+
+
+class Painter:
+    """A style's network on a device, in the fastest precision there."""
+
+    def __init__(self, style: Style | Path | str, device: str | None = None) -> None:
+        """
+        Args:
+            style: a style, or the path of a weights file.
+            device: "cpu", "cuda" or "cuda:N"; None takes the GPU when there is one.
+        Raises:
+            WeightsError: the weights cannot be used.
+            StylevidError: the device is not there.
+        """
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise StylevidError("No CUDA device is available here. Use --device cpu.")
+        self.dtype = _fast_dtype(self.device)
+        self.network: StyleNet = load_network(style, self.device, self.dtype)
+
+    @torch.inference_mode()
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """The painting, N,3,H,W float32 in [0, 1], of an image N,3,H,W in [0, 1]."""
+        image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
+        return self.network(image).float()
+
+
+def _fast_dtype(device: torch.device) -> torch.dtype:
+    """float16 on a GPU; bfloat16 on a CPU that computes in it, else float32."""
+    if device.type == "cuda":
+        return torch.float16
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+
+
+@torch.inference_mode()
+def stylize_image(frame: Frame, painter: Painter, options: Options | None = None) -> Frame:
+    """The painting of one picture, uint8 H,W,3 RGB in and out."""
+    options = options or Options()
+    image = to_image(frame, painter.device)
+    return to_frame(_finish(image, painter(image), options))
+
+
+def stylize_video(
+    source: Path | str,
+    target: Path | str,
+    painter: Painter,
+    options: Options | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Result:
+    """Paint a video, sound and all.
+
+    Args:
+        source: any video that ffmpeg reads.
+        target: an .mp4, written only when whole.
+        painter: the style.
+        options: how to paint.
+        progress: called after each frame, in the caller's thread.
+        should_stop: asked after each frame.
+    Raises:
+        VideoError: the source cannot be read or the target not be written.
+        Cancelled: `should_stop` said yes; the target is untouched.
+    """
+    options = options or Options()
+    info = probe(source)
+    if Path(target).resolve() == info.path.resolve():
+        raise VideoError(f"{info.path.name} would overwrite itself. Choose another output name.")
+    height, width = fit(info.height, info.width, options.size)
+    started = time.monotonic()
+    meter = FlickerMeter(every=max(1, info.frames // MEASURED_PAIRS)) if options.measure else None
+    frames = 0
+    with VideoWriter(target, info, (height, width)) as writer:
+        with _Background(writer.write) as encoder:
+            source_frames = _ahead(read_frames(info, (height, width)))
+            for timed, painted in _paint(source_frames, painter, options, meter):
+                encoder.put(TimedFrame(painted, timed.time_s, timed.duration_s))
+                frames += 1
+                if progress is not None:
+                    progress(_progress(frames, started, timed.time_s, info.duration_s, painted))
+                if should_stop is not None and should_stop():
+                    raise Cancelled(f"Stopped after {frames} frames; nothing was written.")
+    seconds = time.monotonic() - started
+    return Result(
+        path=Path(target),
+        height=height,
+        width=width,
+        frames=frames,
+        seconds=seconds,
+        fps=frames / seconds,
+        device=_device_name(painter.device),
+        has_audio=info.has_audio,
+        flicker=meter.result() if meter and frames > 1 else None,
+    )
+
+
+@torch.inference_mode()
+def _paint(
+    source: Iterable[TimedFrame], painter: Painter, options: Options, meter: FlickerMeter | None
+) -> Iterator[tuple[TimedFrame, Frame]]:
+    stabilizer = TemporalStabilizer() if options.temporal else None
+    for timed in source:
+        image = to_image(timed.frame, painter.device)
+        stylized = painter(image)
+        versions = {"off": _finish(image, stylized, options)}
+        if stabilizer is not None:
+            versions["on"] = _finish(image, stabilizer.step(image, stylized), options)
+        if meter is not None:
+            meter.update(image, versions)
+        yield timed, to_frame(versions["on" if options.temporal else "off"])
+
+
+def _finish(image: torch.Tensor, stylized: torch.Tensor, options: Options) -> torch.Tensor:
+    """Strength and colors, the same for pictures and videos."""
+    if options.keep_colors:
+        stylized = keep_colors(stylized, image)
+    if options.strength < 1:
+        stylized = image + options.strength * (stylized - image)
+    return stylized
+
+
+def _progress(
+    frames: int, started: float, time_s: Fraction, duration_s: float, latest: Frame
+) -> Progress:
+    spent = max(time.monotonic() - started, 1e-6)
+    fraction = min(float(time_s) / duration_s, 1.0) if duration_s else 0.0
+    left_s = spent * (1 - fraction) / fraction if fraction > 0 else None
+    return Progress(frames, fraction, frames / spent, left_s, latest)
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def _ahead(frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+    """The same frames, read up to QUEUE_FRAMES ahead in a thread of its own."""
+    ready: queue.Queue[TimedFrame | BaseException | None] = queue.Queue(QUEUE_FRAMES)
+    stop = threading.Event()
+
+    def offer(item: TimedFrame | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                return ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def read() -> None:
+        try:
+            for timed in frames:
+                offer(timed)
+                if stop.is_set():
+                    break
+            offer(None)
+        except BaseException as error:  # handed over and raised where the frames are used
+            offer(error)
+        finally:
+            frames.close()  # type: ignore[attr-defined]
+
+    thread = threading.Thread(target=read, name="decoder", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+class _Background:
+    """Calls `work` on items in a thread of its own, at most QUEUE_FRAMES behind."""
+
+    def __init__(self, work: Callable[[TimedFrame], None]) -> None:
+        self._work = work
+        self._items: queue.Queue[TimedFrame | None] = queue.Queue(QUEUE_FRAMES)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
+
+    def __enter__(self) -> "_Background":
+        self._thread.start()
+        return self
+
+    def put(self, item: TimedFrame) -> None:
+        if self._error is not None:
+            raise self._error
+        self._items.put(item)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._items.put(None)
+        self._thread.join()
+        if kind is None and self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        while (item := self._items.get()) is not None:
+            if self._error is None:
+                try:
+                    self._work(item)
+                except BaseException as error:  # raised by the next put, or at the end
+                    self._error = error

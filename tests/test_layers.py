@@ -1,0 +1,119 @@
+"""Imports point downwards only: read from the source, nothing is run."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+LAYERS = {
+    "errors": 0,
+    "frames": 0,
+    "warp": 0,
+    "network": 1,
+    "metrics": 1,
+    "flow": 1,
+    "video": 1,
+    "styles": 1,
+    "hub": 2,
+    "stabilize": 2,
+    "pipeline": 3,
+    "__init__": 4,
+    "__main__": 4,
+    "example": 4,
+}
+
+
+def imported(source: str, package: str) -> set[str]:
+    """The absolute dotted names that a module of `package` imports, anywhere in its source."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*(parents if node.level else []), *filter(None, [node.module])])
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    return names
+
+
+def modules(package: str) -> dict[str, Path]:
+    """The package's files by module name: `warp`, `__init__`, and `sub.part` below it."""
+    folder = ROOT / package
+    return {
+        ".".join(path.relative_to(folder).with_suffix("").parts): path
+        for path in sorted(folder.rglob("*.py"))
+    }
+
+
+def imported_by(path: Path) -> set[str]:
+    return imported(path.read_text("utf-8"), ".".join(path.relative_to(ROOT).parts[:-1]))
+
+
+def forbidden(names: set[str], packages: set[str]) -> set[str]:
+    return {name for name in names if name.split(".")[0] in packages}
+
+
+def upward(module: str, names: set[str]) -> set[str]:
+    """The stylevid modules among `names` that do not lie below `module`."""
+    targets: set[str] = set()
+    for name in names:
+        top, *rest = name.split(".")
+        if top == "stylevid":
+            targets.add(rest[0] if rest and rest[0] in LAYERS else "__init__")
+    return {target for target in targets if LAYERS[target] >= LAYERS[module]}
+
+
+def test_every_module_of_stylevid_has_a_layer() -> None:
+    missing = sorted(set(modules("stylevid")) - set(LAYERS))
+    assert not missing, f"add {missing} to LAYERS in {Path(__file__).name}"
+
+
+def test_stylevid_imports_downwards_only() -> None:
+    for module, path in modules("stylevid").items():
+        if module in LAYERS:
+            found = upward(module, imported_by(path))
+            assert not found, f"stylevid/{module}.py (layer {LAYERS[module]}) imports {found}"
+
+
+def test_stylevid_never_imports_training_or_the_page() -> None:
+    for module, path in modules("stylevid").items():
+        found = forbidden(imported_by(path), {"train", "gradio", "app"})
+        assert not found, f"stylevid/{module}.py imports {found}"
+
+
+def test_training_never_imports_the_page() -> None:
+    for module, path in modules("train").items():
+        found = forbidden(imported_by(path), {"app", "gradio"})
+        assert not found, f"train/{module}.py imports {found}"
+
+
+def test_the_packages_are_where_this_test_looks() -> None:
+    assert {"errors", "frames", "warp", "network"} <= set(modules("stylevid"))
+    assert {"loop", "losses", "vgg"} <= set(modules("train"))
+
+
+def test_every_spelling_of_an_import_is_read() -> None:
+    source = (
+        "import numpy as np\nimport stylevid.hub\nfrom stylevid import video\n"
+        "from . import flow\nfrom .warp import warp\ndef later():\n    from train.loop import fit\n"
+    )
+    assert imported(source, "stylevid") == {
+        "numpy",
+        "stylevid.hub",
+        "stylevid.video",
+        "stylevid.flow",
+        "stylevid.warp.warp",
+        "train.loop.fit",
+    }
+
+
+def test_an_upward_or_sideways_import_is_found() -> None:
+    names = {"stylevid.hub", "stylevid.flow", "stylevid.errors.VideoError", "torch"}
+    assert upward("video", names) == {"hub", "flow"}
+    assert upward("pipeline", names) == set()
+    assert upward("pipeline", {"stylevid.stylize_image"}) == {"__init__"}
+
+
+def test_a_forbidden_import_is_found() -> None:
+    names = {"gradio.Blocks", "train.loop", "training", "app"}
+    assert forbidden(names, {"train", "gradio", "app"}) == {"gradio.Blocks", "train.loop", "app"}

@@ -1,0 +1,169 @@
+"""Known answers for StyleNet and its configuration."""
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+from torch import Tensor
+
+from stylevid.network import StyleNet, StyleNetConfig
+
+
+@pytest.fixture
+def network() -> StyleNet:
+    """Tiny and random, with the last layer's sub-pixels apart as after training."""
+    torch.manual_seed(0)
+    network = StyleNet(StyleNetConfig(width=4, blocks=1)).requires_grad_(False)
+    last = network.get_parameter("leave.1.weight")
+    last.add_(torch.randn(last.shape) * 0.3)
+    return network
+
+
+def random_image(n: int = 1, height: int = 16, width: int = 24) -> Tensor:
+    return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 9), (2, 3), (7, 13), (8, 8), (9, 5), (16, 24), (31, 33)]
+)
+def test_any_size_comes_back_at_its_size_and_in_range(
+    network: StyleNet, size: tuple[int, int]
+) -> None:
+    stylized = network(random_image(1, *size))
+    assert stylized.shape == (1, 3, *size)
+    assert stylized.isfinite().all()
+    assert stylized.min() >= 0 and stylized.max() <= 1
+
+
+def test_extreme_weights_still_paint_within_0_and_1(network: StyleNet) -> None:
+    for parameter in network.parameters():
+        parameter.mul_(100)
+    stylized = network(random_image())
+    assert stylized.min() >= 0 and stylized.max() <= 1
+
+
+def test_batch_of_two_is_two_singles(network: StyleNet) -> None:
+    images = random_image(2)
+    singles = torch.cat([network(images[:1]), network(images[1:])])
+    assert torch.allclose(network(images), singles, atol=1e-5)
+
+
+def test_a_flat_neighbour_in_the_batch_changes_nothing(network: StyleNet) -> None:
+    image = random_image()
+    with_neighbour = network(torch.cat((image, torch.zeros_like(image))))
+    assert torch.allclose(with_neighbour[:1], network(image), atol=1e-5)
+
+
+def test_training_and_evaluation_modes_paint_alike(network: StyleNet) -> None:
+    trained = network.train()(random_image())
+    assert torch.equal(network.eval()(random_image()), trained)
+
+
+def test_channels_last_paints_the_same(network: StyleNet) -> None:
+    plain = network(random_image())
+    network = network.to(memory_format=torch.channels_last)
+    stylized = network(random_image().contiguous(memory_format=torch.channels_last))
+    assert torch.allclose(stylized, plain, atol=1e-5)
+
+
+def test_bfloat16_is_close_to_float32(network: StyleNet) -> None:
+    plain = network(random_image())
+    stylized = network.bfloat16()(random_image().bfloat16())
+    assert stylized.dtype == torch.bfloat16
+    assert (stylized.float() - plain).abs().max() < 0.05
+
+
+def test_autocast_is_close_to_float32(network: StyleNet) -> None:
+    plain = network(random_image())
+    with torch.autocast("cpu", torch.bfloat16):
+        stylized = network(random_image())
+    assert (stylized.float() - plain).abs().max() < 0.05
+
+
+def test_the_callers_image_is_left_alone(network: StyleNet) -> None:
+    image = random_image(1, 7, 13)
+    before = image.clone()
+    network(image)
+    assert torch.equal(image, before)
+
+
+def test_encoder_gives_a_quarter_of_the_size(network: StyleNet) -> None:
+    assert network.encode(random_image()).shape == (1, 4, 4, 6)
+
+
+def test_a_picture_moved_by_four_pixels_moves_the_painting_alike(network: StyleNet) -> None:
+    image = torch.full((1, 3, 48, 64), 0.5)
+    moved = image.clone()
+    image[..., 16:24, 20:28] = random_image(1, 8, 8)
+    moved[..., 16:24, 24:32] = random_image(1, 8, 8)
+    painted, painted_moved = network(image), network(moved)
+    assert torch.allclose(painted[..., :, 8:44], painted_moved[..., :, 12:48], atol=1e-4)
+
+
+def test_sub_pixels_start_equal() -> None:
+    torch.manual_seed(0)
+    network = StyleNet(StyleNetConfig(width=4, blocks=1))
+    for name in ("leave.1.weight", "leave.1.bias"):
+        sub_pixels = network.get_parameter(name).reshape(3, 4, -1)
+        assert torch.equal(sub_pixels, sub_pixels[:, :1].expand_as(sub_pixels))
+        assert not torch.equal(sub_pixels[0], sub_pixels[1])
+
+
+def test_a_new_network_paints_no_two_by_two_grid() -> None:
+    torch.manual_seed(0)
+    stylized = StyleNet(StyleNetConfig(width=4, blocks=1))(random_image())
+    corner = stylized[..., ::2, ::2].repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert torch.allclose(stylized, corner, atol=1e-6)
+    assert stylized.std() > 1e-3
+
+
+def test_gradient_reaches_every_parameter() -> None:
+    torch.manual_seed(0)
+    network = StyleNet(StyleNetConfig(width=4, blocks=1))
+    network(random_image()).square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    first = network.get_parameter("enter.1.weight").grad
+    assert first is not None and first.abs().sum() > 0
+
+
+def test_default_network_has_0_41_million_parameters() -> None:
+    count = sum(parameter.numel() for parameter in StyleNet().parameters())
+    assert StyleNet().config == StyleNetConfig(width=64, blocks=5)
+    assert 405_000 < count < 420_000
+
+
+def test_config_survives_its_dictionary() -> None:
+    config = StyleNetConfig(width=48, blocks=3)
+    assert config.as_dict() == {"width": 48, "blocks": 3}
+    assert StyleNetConfig.from_dict(config.as_dict()) == config
+    assert StyleNetConfig.from_dict({}) == StyleNetConfig()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"depth": 3},
+        {"width": 64, "blocks": 5, "__class__": 1},
+        {"width": True},
+        {"blocks": True},
+        {"width": 64.0},
+        {"width": "64"},
+        {"width": None},
+        {"blocks": [5]},
+        {"width": 0},
+        {"width": -64},
+        {"width": 5},
+        {"width": 514},
+        {"width": 10**12},
+        {"blocks": 0},
+        {"blocks": 33},
+    ],
+)
+def test_config_refuses_what_is_no_network(values: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"network setting|width is|blocks is"):
+        StyleNetConfig.from_dict(values)
+
+
+def test_config_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        StyleNetConfig().width = 8  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,227 @@
+"""Known answers for the geometry of flow."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from stylevid.warp import (
+    inside,
+    motion_boundary_mask,
+    occlusion_mask,
+    pixel_grid,
+    resize_flow,
+    sample,
+    warp,
+)
+
+HEIGHT, WIDTH = 16, 24
+
+
+def random_image(seed: int = 0) -> Tensor:
+    return torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(seed))
+
+
+def constant_flow(dx: float, dy: float, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
+    flow = torch.tensor((dx, dy), dtype=torch.float32).view(1, 2, 1, 1)
+    return flow.expand(1, 2, height, width).clone()
+
+
+def moving_square() -> tuple[Tensor, Tensor, Tensor]:
+    """A square at rows 4-7, columns 4-7 that moves 3 pixels right on a still background: both
+    flows and the exact mask, 1 on the background that the square will cover."""
+    forward, backward = constant_flow(0, 0), constant_flow(0, 0)
+    forward[:, 0, 4:8, 4:8] = 3
+    backward[:, 0, 4:8, 7:11] = -3
+    covered = torch.zeros(1, 1, HEIGHT, WIDTH)
+    covered[..., 4:8, 8:11] = 1
+    return forward, backward, covered
+
+
+def test_pixel_grid_is_x_then_y() -> None:
+    grid = pixel_grid(3, 5)
+    assert grid.shape == (1, 2, 3, 5)
+    assert grid[0, :, 2, 4].tolist() == [4, 2]
+    assert grid[0, :, 0, 0].tolist() == [0, 0]
+    assert grid[0, :, 1, 0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic", "nearest"])
+def test_zero_flow_is_the_identity(mode: str) -> None:
+    image = random_image()
+    warped, within = warp(image, constant_flow(0, 0), mode)
+    assert torch.allclose(warped, image, atol=1e-5)
+    assert within.eq(1).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (2, 2), (13, 7), (270, 480)])
+def test_zero_flow_is_the_identity_at_any_size(size: tuple[int, int]) -> None:
+    image = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(0))
+    warped, within = warp(image, constant_flow(0, 0, *size))
+    assert torch.allclose(warped, image, atol=2e-4)
+    assert within.eq(1).all()
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic", "nearest"])
+def test_whole_pixel_flow_is_an_exact_shift(mode: str) -> None:
+    image = random_image()
+    warped, within = warp(image, constant_flow(3, -2), mode)
+    assert torch.allclose(warped[..., 2:, :-3], image[..., :-2, 3:], atol=1e-5)
+    expected = torch.zeros(1, 1, HEIGHT, WIDTH)
+    expected[..., 2:, :-3] = 1
+    assert torch.equal(within, expected)
+
+
+def test_a_dot_is_drawn_where_the_flow_starts() -> None:
+    dot = torch.zeros(1, 1, HEIGHT, WIDTH)
+    dot[0, 0, 5, 9] = 1
+    warped, _ = warp(dot, constant_flow(3, -2))
+    assert warped[0, 0, 7, 6].item() == pytest.approx(1, abs=1e-5)
+    assert warped.sum().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_half_a_pixel_reads_half_way_on_both_axes() -> None:
+    warped, _ = warp(pixel_grid(HEIGHT, WIDTH), constant_flow(0.5, 0.25))
+    expected = pixel_grid(HEIGHT, WIDTH) + constant_flow(0.5, 0.25)
+    assert torch.allclose(warped[..., :-1, :-1], expected[..., :-1, :-1], atol=1e-4)
+
+
+def test_channel_0_is_dx_and_channel_1_is_dy() -> None:
+    grid = pixel_grid(HEIGHT, WIDTH)
+    right, _ = warp(grid, constant_flow(1, 0))
+    down, _ = warp(grid, constant_flow(0, 1))
+    assert (right - grid)[0, :, 3, 4].tolist() == pytest.approx([1, 0], abs=1e-4)
+    assert (down - grid)[0, :, 3, 4].tolist() == pytest.approx([0, 1], abs=1e-4)
+
+
+def test_points_outside_take_the_edge_pixel() -> None:
+    image = random_image()
+    warped, within = warp(image, constant_flow(1000, 0))
+    assert torch.allclose(warped, image[..., -1:].expand_as(image), atol=1e-5)
+    assert within.eq(0).all()
+
+
+def test_sample_reads_a_point_list_of_another_size() -> None:
+    points = torch.tensor([[2.0, 7.0], [3.0, 0.0]]).view(1, 2, 1, 2)
+    values = sample(pixel_grid(HEIGHT, WIDTH), points)
+    assert torch.allclose(values, points, atol=1e-5)
+
+
+def test_inside_holds_the_corner_centres_and_nothing_beyond() -> None:
+    x = torch.tensor([0.0, 23.0, -0.01, 23.01, 5.0, 5.0])
+    y = torch.tensor([0.0, 15.0, 5.0, 5.0, -0.01, 15.01])
+    points = torch.stack((x, y)).view(1, 2, 1, 6)
+    assert inside(points, HEIGHT, WIDTH).flatten().tolist() == [1, 1, 0, 0, 0, 0]
+
+
+def test_each_picture_of_a_batch_follows_its_own_flow() -> None:
+    images = torch.cat((random_image(0), random_image(1)))
+    flows = torch.cat((constant_flow(2, 0), constant_flow(0, -1)))
+    both, _ = warp(images, flows)
+    for i in range(2):
+        single, _ = warp(images[i : i + 1], flows[i : i + 1])
+        assert torch.allclose(both[i : i + 1], single, atol=1e-6)
+
+
+def test_warp_works_in_float32_whatever_it_is_given() -> None:
+    warped, _ = warp(random_image().bfloat16(), constant_flow(0, 0).bfloat16())
+    assert warped.dtype == torch.float32
+    assert torch.allclose(warped, random_image().bfloat16().float(), atol=1e-5)
+
+
+def test_warp_lets_gradients_through() -> None:
+    image = random_image().requires_grad_()
+    warp(image, constant_flow(1, 1))[0].sum().backward()
+    assert image.grad is not None
+    assert image.grad[..., 1:, 1:].min() > 0.99
+
+
+def test_warp_refuses_sizes_that_differ() -> None:
+    with pytest.raises(ValueError, match="differ in size"):
+        warp(random_image(), constant_flow(0, 0, HEIGHT, WIDTH - 1))
+    with pytest.raises(ValueError, match="differ in size"):
+        warp(random_image(), constant_flow(0, 0).expand(2, 2, HEIGHT, WIDTH))
+
+
+def test_resize_flow_scales_dx_by_width_and_dy_by_height() -> None:
+    resized = resize_flow(constant_flow(6, 8), (4, 8))
+    assert resized.shape == (1, 2, 4, 8)
+    assert torch.allclose(resized, constant_flow(2, 2, 4, 8))
+
+
+def test_resize_flow_scales_up_too() -> None:
+    resized = resize_flow(constant_flow(1, -3), (48, 36))
+    assert torch.allclose(resized, constant_flow(1.5, -9, 48, 36))
+
+
+def test_resize_flow_to_its_own_size_changes_nothing() -> None:
+    flow = constant_flow(1, 2)
+    assert torch.equal(resize_flow(flow, (HEIGHT, WIDTH)), flow)
+
+
+def test_resized_flow_moves_the_resized_picture_alike() -> None:
+    large = random_image().repeat_interleave(4, 2).repeat_interleave(2, 3)
+    flow = resize_flow(constant_flow(6, 8, HEIGHT * 4, WIDTH * 2), (HEIGHT, WIDTH))
+    warped_small, _ = warp(random_image(), flow)
+    warped_large, _ = warp(large, constant_flow(6, 8, HEIGHT * 4, WIDTH * 2))
+    assert torch.allclose(warped_small, warped_large[..., ::4, ::2], atol=1e-4)
+
+
+def test_nothing_is_occluded_where_nothing_moves() -> None:
+    assert occlusion_mask(constant_flow(0, 0), constant_flow(0, 0)).eq(0).all()
+
+
+def test_moving_square_occludes_what_it_will_cover() -> None:
+    forward, backward, covered = moving_square()
+    assert torch.equal(occlusion_mask(forward, backward), covered)
+
+
+def test_moving_square_occludes_what_it_had_covered() -> None:
+    forward, backward, _ = moving_square()
+    uncovered = torch.zeros(1, 1, HEIGHT, WIDTH)
+    uncovered[..., 4:8, 4:7] = 1
+    assert torch.equal(occlusion_mask(backward, forward), uncovered)
+
+
+def test_minus_the_flow_is_no_backward_flow() -> None:
+    forward, _, covered = moving_square()
+    wrong = occlusion_mask(forward, -forward)
+    assert not torch.equal(wrong, covered)
+    assert (wrong * covered).sum() == 0
+
+
+def test_points_that_leave_the_picture_are_occluded() -> None:
+    expected = torch.zeros(1, 1, HEIGHT, WIDTH)
+    expected[..., -3:] = 1
+    expected[..., :2, :] = 1
+    mask = occlusion_mask(constant_flow(3, -2), constant_flow(-3, 2))
+    assert torch.equal(mask, expected)
+
+
+def test_small_disagreement_is_forgiven() -> None:
+    still = constant_flow(0, 0)
+    assert occlusion_mask(still, constant_flow(0.7, 0)).eq(0).all()
+    assert occlusion_mask(still, constant_flow(0.72, 0)).eq(1).all()
+
+
+def test_smooth_flow_has_no_motion_boundary() -> None:
+    assert motion_boundary_mask(constant_flow(0, 0)).eq(0).all()
+    assert motion_boundary_mask(constant_flow(50, -50)).eq(0).all()
+    slow_zoom = (pixel_grid(HEIGHT, WIDTH) - 8) * 0.02
+    assert motion_boundary_mask(slow_zoom).eq(0).all()
+
+
+@pytest.mark.parametrize("channel", [0, 1])
+def test_motion_boundary_lies_where_the_flow_jumps(channel: int) -> None:
+    flow = constant_flow(0, 0)
+    flow[:, channel, :, 10:] = 3
+    expected = torch.zeros(1, 1, HEIGHT, WIDTH)
+    expected[..., 9] = 1
+    assert torch.equal(motion_boundary_mask(flow), expected)
+
+
+def test_motion_boundary_is_found_downwards_too() -> None:
+    flow = constant_flow(0, 0)
+    flow[:, 0, 6:] = 3
+    expected = torch.zeros(1, 1, HEIGHT, WIDTH)
+    expected[..., 5, :] = 1
+    assert torch.equal(motion_boundary_mask(flow), expected)

@@ -1,0 +1,129 @@
+"""A checkpoint gives back what was saved, or says that it is none."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from stylevid.errors import WeightsError
+from stylevid.network import StyleNet, StyleNetConfig
+from train import checkpoint as checkpoint_module
+from train.checkpoint import load_checkpoint, network_tensors, save_checkpoint
+from train.config import TrainConfig
+
+CONFIG = TrainConfig(width=4, blocks=1, seed=3)
+
+
+def make_run(seed: int, steps: int) -> tuple[StyleNet, torch.optim.Adam]:
+    torch.manual_seed(seed)
+    network = StyleNet(StyleNetConfig(width=4, blocks=1)).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01, betas=(0.9, 0.99))
+    for _ in range(steps):
+        advance(network, optimizer)
+    return network, optimizer
+
+
+def advance(network: StyleNet, optimizer: torch.optim.Adam) -> None:
+    image = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    optimizer.zero_grad()
+    network(image).square().mean().backward()
+    optimizer.step()
+
+
+def assert_same_run(
+    one: tuple[StyleNet, torch.optim.Adam], other: tuple[StyleNet, torch.optim.Adam]
+) -> None:
+    for name, tensor in one[0].state_dict().items():
+        assert torch.equal(other[0].state_dict()[name], tensor)
+    moments, other_moments = (run[1].state_dict()["state"] for run in (one, other))
+    assert moments.keys() == other_moments.keys()
+    for number in moments:
+        for moment in ("exp_avg", "exp_avg_sq", "step"):
+            assert torch.equal(moments[number][moment], other_moments[number][moment])
+
+
+def test_round_trip_is_exact_with_the_optimizers_moments(tmp_path: Path) -> None:
+    saved, restored = make_run(seed=0, steps=3), make_run(seed=1, steps=0)
+    save_checkpoint(tmp_path / "run.safetensors", *saved, step=3, config=CONFIG)
+    checkpoint = load_checkpoint(tmp_path / "run.safetensors")
+    checkpoint.restore(*restored)
+    assert checkpoint.step == 3
+    assert TrainConfig(**checkpoint.config) == CONFIG  # pyright: ignore[reportArgumentType]
+    assert_same_run(saved, restored)
+
+
+def test_restored_run_goes_on_as_the_saved_one(tmp_path: Path) -> None:
+    saved, restored = make_run(seed=0, steps=3), make_run(seed=1, steps=0)
+    save_checkpoint(tmp_path / "run.safetensors", *saved, step=3, config=CONFIG)
+    load_checkpoint(tmp_path / "run.safetensors").restore(*restored)
+    for run in (saved, restored):
+        advance(*run)
+        advance(*run)
+    assert_same_run(saved, restored)
+
+
+def test_saving_leaves_one_file_and_replaces_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    network, optimizer = make_run(seed=0, steps=1)
+    save_checkpoint(path, network, optimizer, 1, CONFIG)
+    save_checkpoint(path, network, optimizer, 2, CONFIG)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
+    assert load_checkpoint(path).step == 2
+
+
+def test_interrupted_save_keeps_the_old_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.safetensors"
+    network, optimizer = make_run(seed=0, steps=1)
+    save_checkpoint(path, network, optimizer, 1, CONFIG)
+
+    def full_disk(tensors: object, target: Path, metadata: object) -> None:
+        Path(target).write_bytes(b"half a fi")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(checkpoint_module, "save_file", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        save_checkpoint(path, network, optimizer, 2, CONFIG)
+    assert load_checkpoint(path).step == 1
+
+
+def test_saving_leaves_the_run_alone(tmp_path: Path) -> None:
+    saved, same = make_run(seed=0, steps=2), make_run(seed=0, steps=2)
+    save_checkpoint(tmp_path / "run.safetensors", *saved, step=2, config=CONFIG)
+    assert_same_run(saved, same)
+
+
+def test_network_tensors_are_only_the_networks(tmp_path: Path) -> None:
+    network, optimizer = make_run(seed=0, steps=1)
+    save_checkpoint(tmp_path / "run.safetensors", network, optimizer, 1, CONFIG)
+    tensors = network_tensors(tmp_path / "run.safetensors")
+    assert tensors.keys() == network.state_dict().keys()
+    assert all(torch.equal(tensors[name], t) for name, t in network.state_dict().items())
+
+
+def test_garbage_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "garbage.safetensors").write_bytes(b"\x80\x04 no tensors" * 20)
+    (tmp_path / "empty.safetensors").touch()
+    for name in ("garbage", "empty", "missing"):
+        with pytest.raises(WeightsError, match=name):
+            load_checkpoint(tmp_path / f"{name}.safetensors")
+
+
+def test_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    save_checkpoint(path, *make_run(seed=0, steps=1), step=1, config=CONFIG)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match=r"run\.safetensors is not a training checkpoint"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, {"step": "3"}, {"step": "x", "config": "{}"}, {"step": "1", "config": "{"}]
+)
+def test_other_safetensors_are_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(2)}, path, metadata)
+    with pytest.raises(WeightsError, match="not a training checkpoint"):
+        load_checkpoint(path)

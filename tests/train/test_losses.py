@@ -1,0 +1,180 @@
+"""Known answers for the losses."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from train.losses import (
+    content_loss,
+    feature_temporal_loss,
+    gram_matrix,
+    output_temporal_loss,
+    style_loss,
+    total_variation,
+)
+
+
+def random_tensor(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def all_visible(height: int = 4, width: int = 6) -> Tensor:
+    return torch.ones(1, 1, height, width)
+
+
+def test_gram_of_a_hand_made_tensor() -> None:
+    features = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]], [[0.0, 1.0], [0.0, 1.0]]]])
+    expected = torch.tensor([[[30.0, 6.0], [6.0, 2.0]]]) / 8
+    assert torch.allclose(gram_matrix(features), expected)
+
+
+def test_gram_treats_each_picture_of_a_batch_alone() -> None:
+    features = random_tensor(2, 3, 4, 5)
+    singles = torch.cat([gram_matrix(features[:1]), gram_matrix(features[1:])])
+    assert torch.allclose(gram_matrix(features), singles)
+
+
+def test_gram_forgets_where_things_are() -> None:
+    features = random_tensor(1, 3, 4, 5)
+    assert torch.allclose(gram_matrix(features.flip(-1)), gram_matrix(features), atol=1e-6)
+
+
+def test_gram_of_bfloat16_is_summed_in_float32() -> None:
+    features = torch.full((1, 1, 64, 64), 1.0 + 1 / 128).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        gram = gram_matrix(features)
+    assert gram.dtype == torch.float32
+    assert gram.item() == pytest.approx((1 + 1 / 128) ** 2, rel=1e-5)
+
+
+def test_equal_features_have_no_content_loss() -> None:
+    features = random_tensor(2, 3, 4, 5)
+    assert content_loss(features, features).item() == 0
+
+
+def test_content_loss_of_nothing_is_one() -> None:
+    features = random_tensor(2, 3, 4, 5)
+    assert content_loss(torch.zeros_like(features), features).item() == pytest.approx(1)
+    assert content_loss(features * 3, features).item() == pytest.approx(4)
+
+
+def test_content_loss_of_black_features_is_finite() -> None:
+    assert content_loss(torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 3, 3)).item() == 0
+
+
+def test_equal_features_have_no_style_loss() -> None:
+    layers = [random_tensor(1, 3, 4, 5), random_tensor(1, 6, 2, 2)]
+    assert style_loss(layers, [gram_matrix(f) for f in layers]).item() == 0
+
+
+def test_style_loss_sums_its_layers_and_averages_its_batch() -> None:
+    layers = [random_tensor(1, 3, 4, 5), random_tensor(1, 6, 2, 2)]
+    grams = [gram_matrix(f) for f in layers]
+    nothing = [torch.zeros_like(f) for f in layers]
+    assert style_loss(nothing, grams).item() == pytest.approx(2)
+    half_right = [torch.cat((f, torch.zeros_like(f))) for f in layers]
+    assert style_loss(half_right, grams).item() == pytest.approx(1)
+
+
+def test_style_loss_takes_a_painting_of_another_size() -> None:
+    features = random_tensor(1, 3, 4, 5)
+    tiled = features.repeat(1, 1, 2, 3)
+    assert style_loss([tiled], [gram_matrix(features)]).item() == pytest.approx(0, abs=1e-10)
+
+
+def test_style_loss_refuses_a_missing_layer() -> None:
+    features = random_tensor(1, 3, 4, 5)
+    with pytest.raises(ValueError):
+        style_loss([features, features], [gram_matrix(features)])
+
+
+def test_total_variation_of_a_constant_is_zero() -> None:
+    assert total_variation(torch.full((1, 3, 4, 6), 0.7)).item() == 0
+
+
+def test_total_variation_of_a_step() -> None:
+    step = torch.zeros(1, 3, 4, 6)
+    step[..., 3:] = 0.5
+    # One of five neighbours across jumps by 0.5; none downwards.
+    assert total_variation(step).item() == pytest.approx(0.1)
+    # One of five neighbours downwards, after the turn.
+    assert total_variation(step.transpose(2, 3)).item() == pytest.approx(0.1)
+
+
+def test_equal_frames_have_no_output_temporal_loss() -> None:
+    stylized, image = random_tensor(1, 3, 4, 6), random_tensor(1, 3, 4, 6, seed=1)
+    loss = output_temporal_loss(stylized, stylized, image, image, all_visible())
+    assert loss.item() == 0
+
+
+def test_output_temporal_loss_of_a_hand_made_change() -> None:
+    still = torch.full((1, 3, 4, 6), 0.5)
+    change = torch.tensor((0.3, 0.0, -0.1)).view(1, 3, 1, 1)
+    loss = output_temporal_loss(still + change, still, still, still, all_visible())
+    assert loss.item() == pytest.approx(0.3**2 + 0.1**2, rel=1e-4)
+
+
+@pytest.mark.parametrize(("channel", "weight"), [(0, 0.2126), (1, 0.7152), (2, 0.0722)])
+def test_output_temporal_loss_wants_the_change_of_luminance(channel: int, weight: float) -> None:
+    still = torch.full((1, 3, 4, 6), 0.5)
+    image = still.clone()
+    image[:, channel] += 0.2
+    loss = output_temporal_loss(still, still, image, still, all_visible())
+    assert loss.item() == pytest.approx(3 * (0.2 * weight) ** 2, rel=1e-4)
+
+
+def test_a_brightness_change_that_the_painting_follows_costs_nothing() -> None:
+    stylized, image = random_tensor(1, 3, 4, 6) / 2, random_tensor(1, 3, 4, 6, seed=1) / 2
+    loss = output_temporal_loss(stylized + 0.1, stylized, image + 0.1, image, all_visible())
+    assert loss.item() == pytest.approx(0, abs=1e-10)
+    inverted = output_temporal_loss(stylized - 0.1, stylized, image + 0.1, image, all_visible())
+    assert inverted.item() == pytest.approx(3 * 0.2**2, rel=1e-4)
+
+
+def test_occluded_pixels_cost_nothing() -> None:
+    still = torch.full((1, 3, 4, 6), 0.5)
+    flicker = still.clone()
+    flicker[..., :2] = 0.9
+    visible = all_visible()
+    visible[..., :2] = 0
+    assert output_temporal_loss(flicker, still, still, still, visible).item() == 0
+    assert output_temporal_loss(flicker, still, still, still, 1 - visible).item() > 0.1
+    assert feature_temporal_loss(flicker, still, visible).item() == 0
+    assert feature_temporal_loss(flicker, still, 1 - visible).item() > 0.01
+
+
+def test_feature_temporal_loss_of_a_hand_made_change() -> None:
+    features = random_tensor(1, 8, 4, 6)
+    loss = feature_temporal_loss(features + 0.5, features, all_visible())
+    assert loss.item() == pytest.approx(0.25, rel=1e-4)
+    assert feature_temporal_loss(features, features, all_visible()).item() == 0
+
+
+def test_temporal_gradient_flows_into_both_frames() -> None:
+    image = random_tensor(1, 3, 4, 6, seed=2)
+    frames = [random_tensor(1, 3, 4, 6, seed=i).requires_grad_() for i in range(2)]
+    output_temporal_loss(frames[0], frames[1], image, image, all_visible()).backward()
+    assert frames[0].grad is not None and frames[1].grad is not None
+    assert torch.allclose(frames[0].grad, -frames[1].grad)
+    assert frames[0].grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda a, b: content_loss(a, b),
+        lambda a, b: style_loss([a], [gram_matrix(b)]),
+        lambda a, b: total_variation(a),
+        lambda a, b: output_temporal_loss(a, b, b, b, all_visible()),
+        lambda a, b: feature_temporal_loss(a, b, all_visible()),
+    ],
+)
+def test_each_loss_is_a_float32_scalar_even_of_bfloat16(
+    loss: Callable[[Tensor, Tensor], Tensor],
+) -> None:
+    value = loss(random_tensor(1, 3, 4, 6).bfloat16(), random_tensor(1, 3, 4, 6, seed=1).bfloat16())
+    assert value.shape == ()
+    assert value.dtype == torch.float32
+    assert value > 0
