@@ -20,7 +20,7 @@ def to_image(frame: Frame, device: torch.device | str = "cpu") -> Tensor:
     """A float32 image, 1,3,H,W in [0, 1] on `device`, from a uint8 frame H,W,3."""
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
         raise ValueError(f"a frame is uint8 H,W,3; got {frame.dtype} {frame.shape}")
-    pixels = torch.tensor(frame, device=device)
+    pixels = torch.tensor(np.ascontiguousarray(frame), device=device)
     return pixels.permute(2, 0, 1).unsqueeze(0).float().div_(255.0)  # 1,3,H,W
 
 

@@ -12,7 +12,9 @@ _NANOSECOND = 1  # TimestampScale: ticks of one nanosecond
 
 def stream_header(height: int, width: int) -> bytes:
     """The bytes before the first frame of a `height` x `width` RGB stream."""
-    ebml = _element(0x1A45DFA3, _string(0x4282, "matroska") + _number(0x4287, 4) + _number(0x4285, 2))
+    ebml = _element(
+        0x1A45DFA3, _string(0x4282, "matroska") + _number(0x4287, 4) + _number(0x4285, 2)
+    )
     info = _element(0x1549A966, _number(0x2AD7B1, _NANOSECOND) + _string(0x4D80, "stylevid")
                     + _string(0x5741, "stylevid"))  # fmt: skip
     video = _number(0xB0, width) + _number(0xBA, height) + _element(0x2EB524, b"RGB\x18")

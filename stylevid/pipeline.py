@@ -34,16 +34,20 @@ class Options:
     Attributes:
         temporal: steady the painting over time.
         size: longest side of the result in pixels; None keeps the video's own.
+        enlarge: whether a video smaller than `size` is scaled up to it.
         strength: 0 shows the video, 1 the painting, between them a mix.
         keep_colors: take light and dark from the painting, colors from the video.
-        measure: measure the flicker while painting (some 5% slower).
+        measure: measure the flicker while painting.
+        max_seconds: refuse a longer video; None takes any.
     """
 
     temporal: bool = True
     size: int | None = None
+    enlarge: bool = True
     strength: float = 1.0
     keep_colors: bool = False
     measure: bool = True
+    max_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -162,9 +166,10 @@ def stylize_video(
     """
     options = options or Options()
     info = probe(source)
+    _check_length(info.path, info.duration_s, options.max_seconds)
     if Path(target).resolve() == info.path.resolve():
         raise VideoError(f"{info.path.name} would overwrite itself. Choose another output name.")
-    height, width = fit(info.height, info.width, options.size)
+    height, width = _target_size(info.height, info.width, options)
     started = time.monotonic()
     meter = FlickerMeter(every=max(1, info.frames // MEASURED_PAIRS)) if options.measure else None
     frames = 0
@@ -174,6 +179,7 @@ def stylize_video(
             for timed, painted in _paint(source_frames, painter, options, meter):
                 encoder.put(TimedFrame(painted, timed.time_s, timed.duration_s))
                 frames += 1
+                _check_length(info.path, float(timed.time_s), options.max_seconds)
                 if progress is not None:
                     progress(_progress(frames, started, timed.time_s, info.duration_s, painted))
                 if should_stop is not None and should_stop():
@@ -206,6 +212,19 @@ def _paint(
         if meter is not None:
             meter.update(image, versions)
         yield timed, to_frame(versions["on" if options.temporal else "off"])
+
+
+def _target_size(height: int, width: int, options: Options) -> tuple[int, int]:
+    if options.size is not None and max(height, width) <= options.size and not options.enlarge:
+        return height, width
+    return fit(height, width, options.size)
+
+
+def _check_length(path: Path, seconds: float, limit: float | None) -> None:
+    if limit is not None and seconds > limit:
+        raise VideoError(
+            f"{path.name} is {seconds:.0f} s long; the limit is {limit:.0f} s. Trim it first."
+        )
 
 
 def _finish(image: torch.Tensor, stylized: torch.Tensor, options: Options) -> torch.Tensor:

@@ -94,14 +94,18 @@ def restore_texture(blended: Tensor, stylized: Tensor, max_gain: float) -> Tenso
     """`blended` with its fine texture raised to the local energy of `stylized`, N,3,H,W.
 
     Each warp resamples and so softens; the gain is sqrt(energy of current / energy of blended) of
-    the high-pass in a 9 x 9 window, between 1 and `max_gain`.
+    the high-pass in a window of 9 x 9 pixels, between 1 and `max_gain`.
     """
     low = _box(blended, 5)
     high = blended - low
-    wanted = _box((stylized - _box(stylized, 5)).square().mean(1, keepdim=True), 9)
-    present = _box(high.square().mean(1, keepdim=True), 9)
+    wanted = _energy(stylized - _box(stylized, 5))
+    present = _energy(high)
     gain = ((wanted + 1e-6) / (present + 1e-6)).sqrt().clamp(1.0, max_gain)
     return low + gain * high
+
+
+def _energy(high: Tensor) -> Tensor:
+    return _box(high.square().mean(1, keepdim=True), 9)
 
 
 def _small(image: Tensor, longest: int) -> Tensor:
@@ -111,5 +115,8 @@ def _small(image: Tensor, longest: int) -> Tensor:
 
 
 def _box(image: Tensor, size: int) -> Tensor:
-    """The mean over `size` x `size` pixels; edges see only what is there."""
-    return F.avg_pool2d(image, size, stride=1, padding=size // 2, count_include_pad=False)
+    """The mean over `size` x `size` pixels, in two passes; edge pixels are repeated outwards."""
+    half = size // 2
+    padded = F.pad(image, (half, half, half, half), mode="replicate")
+    across = F.avg_pool2d(padded, (1, size), stride=1)
+    return F.avg_pool2d(across, (size, 1), stride=1)

@@ -153,12 +153,15 @@ def _why_unreadable(path: Path, text: str) -> str:
     return f"{path.name} cannot be read as a video: {reason}. Export it again as MP4."
 
 
-def read_frames(info: VideoInfo, size: tuple[int, int] | None = None) -> Iterator[TimedFrame]:
+def read_frames(
+    info: VideoInfo, size: tuple[int, int] | None = None, start_s: float = 0.0
+) -> Iterator[TimedFrame]:
     """The frames of a video in order, decoded while they are asked for.
 
     Args:
         info: from `probe`.
         size: (height, width) to scale to; None keeps the video's own.
+        start_s: seek to here first; timestamps then count from here.
     Raises:
         VideoError: not a single frame could be decoded.
     """
@@ -170,7 +173,8 @@ def read_frames(info: VideoInfo, size: tuple[int, int] | None = None) -> Iterato
         f":in_color_matrix={matrix.get(info.matrix, info.matrix)}:out_range=pc"
         ",setsar=1,format=rgb24,showinfo=checksum=0"
     )
-    command = [*_ffmpeg(), *_input(info.path), "-map", "0:V:0", "-vf", filters,
+    seek = ["-ss", f"{start_s:.3f}"] if start_s > 0 else []
+    command = [*_ffmpeg(), *seek, *_input(info.path), "-map", "0:V:0", "-vf", filters,
                "-fps_mode", "passthrough", "-f", "rawvideo", "-"]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
     assert process.stdout is not None and process.stderr is not None
@@ -209,7 +213,9 @@ class _FrameLog:
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
-        self._lines: queue.SimpleQueue[tuple[Fraction | None, Fraction | None]] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[tuple[Fraction | None, Fraction | None]] = (
+            queue.SimpleQueue()
+        )
         self._thread = threading.Thread(target=self._follow, name="frame-log", daemon=True)
         self._thread.start()
 

@@ -101,7 +101,6 @@ def test_to_image_does_not_share_memory() -> None:
     assert np.array_equal(frame, before)
 
 
-@pytest.mark.xfail(strict=True, reason="torch takes no negative strides")
 def test_to_image_reads_a_view_with_turned_channels() -> None:
     bgr = random_frame()
     assert np.array_equal(to_frame(to_image(bgr[..., ::-1])), bgr[..., ::-1])

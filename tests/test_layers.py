@@ -10,11 +10,12 @@ LAYERS = {
     "frames": 0,
     "warp": 0,
     "network": 1,
-    "metrics": 1,
+    "matroska": 0,
     "flow": 1,
     "video": 1,
     "styles": 1,
-    "hub": 2,
+    "weights": 2,
+    "metrics": 2,
     "stabilize": 2,
     "pipeline": 3,
     "__init__": 4,
@@ -94,12 +95,12 @@ def test_the_packages_are_where_this_test_looks() -> None:
 
 def test_every_spelling_of_an_import_is_read() -> None:
     source = (
-        "import numpy as np\nimport stylevid.hub\nfrom stylevid import video\n"
+        "import numpy as np\nimport stylevid.weights\nfrom stylevid import video\n"
         "from . import flow\nfrom .warp import warp\ndef later():\n    from train.loop import fit\n"
     )
     assert imported(source, "stylevid") == {
         "numpy",
-        "stylevid.hub",
+        "stylevid.weights",
         "stylevid.video",
         "stylevid.flow",
         "stylevid.warp.warp",
@@ -108,8 +109,8 @@ def test_every_spelling_of_an_import_is_read() -> None:
 
 
 def test_an_upward_or_sideways_import_is_found() -> None:
-    names = {"stylevid.hub", "stylevid.flow", "stylevid.errors.VideoError", "torch"}
-    assert upward("video", names) == {"hub", "flow"}
+    names = {"stylevid.weights", "stylevid.flow", "stylevid.errors.VideoError", "torch"}
+    assert upward("video", names) == {"weights", "flow"}
     assert upward("pipeline", names) == set()
     assert upward("pipeline", {"stylevid.stylize_image"}) == {"__init__"}
 

@@ -225,3 +225,10 @@ def test_motion_boundary_is_found_downwards_too() -> None:
     expected = torch.zeros(1, 1, HEIGHT, WIDTH)
     expected[..., 5, :] = 1
     assert torch.equal(motion_boundary_mask(flow), expected)
+
+
+@pytest.mark.parametrize(("jump", "boundaries"), [(0.04, 0), (0.05, HEIGHT)])
+def test_motion_boundary_needs_a_jump_above_its_threshold(jump: float, boundaries: int) -> None:
+    flow = constant_flow(0, 0)
+    flow[:, 0, :, 10:] = jump
+    assert motion_boundary_mask(flow).sum() == boundaries

@@ -66,6 +66,7 @@ def train(options: argparse.Namespace) -> None:
 
     folder: Path = options.runs / options.name
     folder.mkdir(parents=True, exist_ok=True)
+    write_run(folder / "run.json", options, len(photos))
     samples = list_photos(options.content)[-6:]
     total = config.steps + config.temporal_steps
     started = time.time()
@@ -81,6 +82,28 @@ def train(options: argparse.Namespace) -> None:
                 write_samples(network, samples, folder / f"sample_{step:05d}.jpg")
 
         run_training(trainer, photos, folder, report)
+
+
+def write_run(path: Path, options: argparse.Namespace, photos: int) -> None:
+    """What the record will say of this run: command, data, device. Folders by their names only."""
+    command = ["python -m train"]
+    for field in ("style", "content", "vgg", "warm_start"):
+        if (value := getattr(options, field)) is not None:
+            shown = value if field == "warm_start" else value.name
+            command.append(f"--{field.replace('_', '-')} {shown}")
+    command.append(f"--name {options.name}")
+    for field in fields(TrainConfig):
+        if (value := getattr(options, field.name)) != field.default:
+            command.append(f"--{field.name.replace('_', '-')} {value}")
+    about = {
+        "command": " ".join(command),
+        "data": f"{photos} photographs; the temporal stage on pairs generated from them",
+        "device": options.device
+        if options.device != "cpu"
+        else f"CPU, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
+    }
+    path.write_text(json.dumps(about, indent=2) + "\n", "utf-8")
 
 
 @torch.no_grad()

@@ -49,8 +49,11 @@ def save_checkpoint(
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {"step": str(step), "config": json.dumps(config.as_dict())}
     partial = path.with_name(path.name + ".partial")
-    save_file(whole, partial, metadata)
-    os.replace(partial, path)
+    try:
+        save_file(whole, partial, metadata)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

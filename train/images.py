@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from stylevid.errors import StyleError
@@ -24,7 +24,7 @@ def list_photos(folder: Path, hold_out: int = 0) -> list[Path]:
         StyleError: fewer than one picture would be left.
     """
     photos = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
-    kept = photos[: len(photos) - hold_out] if hold_out else photos
+    kept = photos[: max(len(photos) - hold_out, 0)]
     if not kept:
         raise StyleError(
             f"{folder} holds {len(photos)} pictures (jpg, png, webp) and {hold_out} are held out; "
@@ -39,12 +39,11 @@ def read_picture(path: Path) -> Frame:
     Raises:
         StyleError: the file is missing or is no picture.
     """
-    from PIL import ImageOps
-
     try:
         with Image.open(path) as picture:
             return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, UnidentifiedImageError) as cause:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as cause:
+        # Pillow says "broken PNG" with a SyntaxError.
         raise StyleError(f"{path} cannot be read as a picture: {cause}.") from cause
 
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylevid.errors import WeightsError
 from stylevid.network import StyleNet
 from stylevid.warp import resize_flow, warp
 
@@ -70,6 +71,7 @@ def fit(trainer: Trainer, photos: list[Path], folder: Path, report: Report) -> N
     step = 0
     if latest.exists():
         checkpoint = load_checkpoint(latest)
+        _check_same_run(latest, checkpoint.config, config)
         checkpoint.restore(trainer.network, trainer.optimizer)
         step = checkpoint.step
         log.info("continuing at step %d of %d", step, total)
@@ -87,6 +89,16 @@ def fit(trainer: Trainer, photos: list[Path], folder: Path, report: Report) -> N
             if step % 100 == 0 or step in (config.steps, total):
                 save_checkpoint(latest, trainer.network, trainer.optimizer, step, config)
             report(step, values, trainer.network)
+
+
+def _check_same_run(path: Path, saved: dict[str, object], config: TrainConfig) -> None:
+    wanted = config.as_dict()
+    for key, value in wanted.items():
+        if saved.get(key) != value:
+            raise WeightsError(
+                f"{path} was trained with {key} {saved.get(key)}, not {value}. Give the same "
+                "options to continue it, or another --name to start anew."
+            )
 
 
 def load_batch(config: TrainConfig, photos: list[Path], step: int) -> Tensor:

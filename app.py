@@ -1,0 +1,331 @@
+"""The page: upload or record a video, choose a painting, get the video painted, sound and all."""
+
+import argparse
+import logging
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+
+from stylevid.errors import Cancelled, StylevidError
+from stylevid.example import render_example
+from stylevid.frames import Frame
+from stylevid.pipeline import Options, Painter, Progress, Result, stylize_video
+from stylevid.styles import Style, get_style, list_styles
+from stylevid.video import probe, read_frames
+
+log = logging.getLogger("stylevid.page")
+
+SIZES = {"the video's own": None, "360 px": 360, "640 px": 640, "960 px": 960, "1280 px": 1280}
+CSS = """
+.gradio-container { max-width: 1240px !important; margin: auto; }
+#status progress { width: 100%; height: 1.1rem; }
+#status p { margin: .35rem 0; }
+.step h3 { margin: .2rem 0 .1rem; }
+footer { opacity: .8; }
+"""
+APOLOGY = "Something went wrong on our side. Please try again, or try another video."
+HELLO = "<p>The painted video will appear here. No video at hand? Press <b>Try the example</b>.</p>"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator decides, once, on the command line."""
+
+    weights: Path | None = None
+    device: str | None = None
+    max_seconds: float = 120.0
+    max_side: int = 1920
+
+
+@dataclass
+class Job:
+    """One visitor's switch: set to stop the work that runs for them."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __deepcopy__(self, _: dict[int, object]) -> "Job":
+        return Job()
+
+
+def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
+    """The page as a gr.Blocks, ready to launch; works offline and without a GPU."""
+    styles = list_styles(settings.weights)
+    names = [(f"{style.title}, {style.artist}", style.slug) for style in styles]
+    first = styles[0].slug if styles else None
+    with gr.Blocks(title="stylevid", analytics_enabled=False, delete_cache=(600, 7200)) as page:
+        job = gr.State(Job())
+        gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.")
+        with gr.Row():
+            with gr.Column(scale=5, min_width=320):
+                gr.Markdown("### 1 Your video", elem_classes="step")
+                video = gr.Video(label="Drop, browse or record a video", elem_id="video",
+                                 sources=["upload", "webcam"], height=240)  # fmt: skip
+                example_button = gr.Button(
+                    "Try the example", size="sm", visible=example is not None
+                )
+                gr.Markdown("### 2 A style", elem_classes="step")
+                gallery = gr.Gallery(
+                    [(str(style.preview), f"{style.title} · {style.artist}") for style in styles],
+                    label="Styles", show_label=False, columns=3, height="auto", object_fit="cover",
+                    allow_preview=False, selected_index=0 if styles else None, elem_id="styles",
+                    buttons=[], interactive=False,
+                )  # fmt: skip
+                style = gr.Dropdown(names, value=first, label="Chosen style", elem_id="style")
+                gr.Markdown("### 3 Keep it steady", elem_classes="step")
+                temporal = gr.Checkbox(True, label="Temporal consistency", elem_id="temporal",
+                                       info="Paint sticks to things as they move; no flicker.")  # fmt: skip
+                with gr.Accordion("Advanced", open=False):
+                    strength = gr.Slider(0, 1, 1, step=0.05, label="Style strength")
+                    keep_colors = gr.Checkbox(False, label="Keep original colors")
+                    size = gr.Dropdown(list(SIZES), value="640 px", label="Longest side")
+                paint = gr.Button("Paint it", variant="primary", elem_id="paint")
+                stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+            with gr.Column(scale=7, min_width=320):
+                status = gr.HTML(HELLO, elem_id="status")
+                newest = gr.Image(label="Newest frame", visible=False, elem_id="newest", buttons=[])
+                result = gr.Video(label="Painted", interactive=False, visible=False,
+                                  elem_id="result", buttons=[])  # fmt: skip
+                download = gr.DownloadButton("Download", visible=False, elem_id="download")
+                with gr.Group(visible=False) as compare:
+                    before_after = gr.ImageSlider(
+                        label="Before and after", elem_id="compare", max_height=420, buttons=[]
+                    )
+                    moment = gr.Slider(0, 100, 50, step=1, label="At which moment, % of the clip")
+
+        def run(
+            video: str | None, slug: str | None, temporal: bool, strength: float,
+            keep_colors: bool, size: str, job: Job,
+        ) -> Iterator[dict]:  # fmt: skip
+            """The page's handler: every yield is what the page shows next."""
+            job.stop.clear()
+            if not video:
+                raise gr.Error("No video yet. Drop one on the left, or press “Try the example”.")
+            if slug is None:
+                raise gr.Error("No style is chosen. Choose one in the gallery.")
+            yield {
+                status: _status("Starting…", 0), stop: gr.Button(visible=True),
+                paint: gr.Button(visible=False), newest: gr.Image(None, visible=False),
+                result: gr.Video(None, visible=False), compare: gr.Group(visible=False),
+                download: gr.DownloadButton(visible=False),
+            }  # fmt: skip
+            ready = {stop: gr.Button(visible=False), paint: gr.Button(visible=True),
+                     newest: gr.Image(None, visible=False)}  # fmt: skip
+            options = _options(settings, temporal, strength, keep_colors, SIZES[size])
+            try:
+                with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
+                    target = Path(folder) / f"{Path(video).stem[:60]}-{slug}.mp4"
+                    chosen = get_style(slug, settings.weights)
+                    for step in work(Path(video), target, chosen, options, settings.device, job):
+                        if isinstance(step, Progress):
+                            yield {status: _progress_html(step),
+                                   newest: gr.Image(step.latest, visible=True)}  # fmt: skip
+                        else:
+                            yield ready | {
+                                status: _facts_html(step),
+                                result: gr.Video(str(step.path), visible=True),
+                                download: gr.DownloadButton(value=str(step.path), visible=True),
+                                before_after: _frames_at(Path(video), step.path, 0.5),
+                                compare: gr.Group(visible=True),
+                            }
+            except Cancelled as error:
+                yield ready | {status: f"<p>{escape(str(error))}</p>"}
+            except StylevidError as error:
+                yield ready | {status: f"<p><b>{escape(str(error))}</b></p>"}
+            except Exception:
+                log.exception("painting failed")
+                yield ready | {status: f"<p><b>{APOLOGY}</b></p>"}
+
+        def stylize(
+            video: str, style: str, temporal: bool = True, strength: float = 1.0,
+            keep_colors: bool = False, size: int = 640,
+        ) -> str:  # fmt: skip
+            """Paint a video with a style; returns the painted MP4."""
+            folder = Path(tempfile.mkdtemp(prefix="stylevid-", dir=gr.utils.get_upload_folder()))
+            options = _options(settings, temporal, strength, keep_colors, size)
+            try:
+                chosen = get_style(style, settings.weights)
+                target = folder / f"{Path(video).stem[:60]}-{style}.mp4"
+                return str(
+                    stylize_video(video, target, Painter(chosen, settings.device), options).path
+                )
+            except (StylevidError, ValueError) as error:
+                raise gr.Error(str(error)) from error
+
+        def list_names() -> list[dict[str, str]]:
+            """The styles there are: slug, title, artist and year of each."""
+            return [{"slug": s.slug, "title": s.title, "artist": s.artist, "year": s.year}
+                    for s in styles]  # fmt: skip
+
+        def choose(event: gr.SelectData) -> str:
+            return styles[event.index].slug
+
+        def mark(slug: str | None) -> gr.Gallery:
+            slugs = [style.slug for style in styles]
+            return gr.Gallery(selected_index=slugs.index(slug) if slug in slugs else None)
+
+        def from_link(request: gr.Request) -> str | None:
+            wanted = request.query_params.get("style")
+            return wanted if wanted in [style.slug for style in styles] else first
+
+        def compare_at(video: str | None, painted: str | None, percent: float):
+            if not video or not painted:
+                return None
+            return _frames_at(Path(video), Path(painted), percent / 100)
+
+        private = {"api_visibility": "private"}
+        paint.click(
+            run, [video, style, temporal, strength, keep_colors, size, job],
+            [status, newest, result, download, before_after, compare, paint, stop],
+            concurrency_limit=1, concurrency_id="paint", show_progress="hidden", **private,
+        )  # fmt: skip
+        stop.click(lambda job: job.stop.set(), job, None, queue=False, **private)
+        example_button.click(lambda: str(example), None, video, **private)
+        gallery.select(choose, None, style, show_progress="hidden", **private)
+        style.change(mark, style, gallery, show_progress="hidden", **private)
+        moment.release(compare_at, [video, result, moment], before_after, **private)
+        page.load(from_link, None, style, show_progress="hidden", **private)
+        gr.api(stylize, api_name="stylize", concurrency_limit=1, concurrency_id="paint")
+        gr.api(list_names, api_name="list_styles")
+    page.queue(max_size=20)
+    return page
+
+
+def work(
+    video: Path, target: Path, style: Style, options: Options, device: str | None, job: Job
+) -> Iterator[Progress | Result]:
+    """The progress of a painting about twice a second, then its result.
+
+    Raises:
+        StylevidError: whatever stylize_video raises; Cancelled when `job` was stopped.
+    """
+    news: queue.Queue[Progress | Result | BaseException] = queue.Queue()
+    told = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal told
+        if time.monotonic() - told > 0.5:
+            told = time.monotonic()
+            news.put(progress)
+
+    def paint() -> None:
+        try:
+            painter = Painter(style, device)
+            news.put(stylize_video(video, target, painter, options, tell, job.stop.is_set))
+        except BaseException as error:  # handed to the page's own thread
+            news.put(error)
+
+    thread = threading.Thread(target=paint, name="painter")
+    thread.start()
+    try:
+        while True:
+            item = news.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+            if isinstance(item, Result):
+                return
+    finally:  # also when the visitor has gone
+        job.stop.set()
+        thread.join()
+
+
+def _options(
+    settings: Settings, temporal: bool, strength: float, keep_colors: bool, size: int | None
+) -> Options:
+    limit = settings.max_side
+    return Options(
+        temporal=temporal,
+        strength=float(strength),
+        keep_colors=keep_colors,
+        size=min(size, limit) if size else limit,
+        enlarge=False,
+        max_seconds=settings.max_seconds,
+    )
+
+
+def _frames_at(video: Path, painted: Path, share: float) -> tuple[Frame, Frame]:
+    """The same moment of both videos, `share` of the way through."""
+    after_info = probe(painted)
+    at = max(0.0, share * (after_info.duration_s - 0.1))
+    size = after_info.height, after_info.width
+    before, after = (
+        next(iter(read_frames(info, size, start_s=at))).frame for info in (probe(video), after_info)
+    )
+    return before, after
+
+
+def _status(text: str, fraction: float) -> str:
+    return f"<progress max='1' value='{fraction:.4f}'></progress><p>{text}</p>"
+
+
+def _progress_html(progress: Progress) -> str:
+    left = "" if progress.left_s is None else f", about {progress.left_s:.0f} s left"
+    text = f"{progress.frames} frames done, {progress.fps:.1f} frames a second{left}"
+    return _status(text, progress.fraction)
+
+
+def _facts_html(result: Result) -> str:
+    facts = (
+        f"{result.width}x{result.height}, {result.frames} frames in {result.seconds:.1f} s, "
+        f"{result.fps:.1f} frames a second on {escape(result.device)}, "
+        f"{'with its sound' if result.has_audio else 'the video has no sound'}."
+    )
+    flicker = ""
+    if result.flicker is not None and result.flicker.pairs:
+        errors = {name: 1000 * value for name, value in result.flicker.errors.items()}
+        own = f"the video's own is {1000 * result.flicker.floor:.1f}"
+        if "on" in errors:
+            flicker = (
+                f"Flicker {errors['off']:.1f} → {errors['on']:.1f}, {own} (warping error × 1000)."
+            )
+        else:
+            flicker = f"Flicker {errors['off']:.1f}, {own} (warping error × 1000)."
+    return f"<p id='facts'>{facts}</p><p id='flicker'>{flicker}</p>"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve the page."""
+    parser = argparse.ArgumentParser("python app.py", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be seen on the network")
+    parser.add_argument("--port", type=int, help="default: the first free one from 7860")
+    parser.add_argument("--share", action="store_true", help="a public link through gradio.live")
+    parser.add_argument("--weights", type=Path, help="a folder of styles (default: the bundled)")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+    parser.add_argument("--max-seconds", type=float, default=120, help="longest video accepted")
+    parser.add_argument("--max-side", type=int, default=1920, help="largest result, pixels")
+    parser.add_argument("--max-upload", default="500mb", help="largest upload")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    settings = Settings(options.weights, options.device, options.max_seconds, options.max_side)
+    with tempfile.TemporaryDirectory(prefix="stylevid-example-") as folder:
+        example = render_example(Path(folder) / "example.mp4")
+        page = build_app(settings, example)
+        _, _, share_url = page.launch(
+            server_name=options.host, server_port=options.port, share=options.share,
+            max_file_size=options.max_upload, ssr_mode=False, theme=_theme(), css=CSS,
+            footer_links=["api", "settings"], allowed_paths=[folder], prevent_thread_lock=True,
+        )  # fmt: skip
+        if options.share and not share_url:
+            log.warning("No public link: gradio's share server cannot be reached from here. "
+                        "The page is served on this machine only.")  # fmt: skip
+        page.block_thread()
+
+
+def _theme() -> gr.themes.Base:
+    """System fonts, so that nothing is fetched."""
+    return gr.themes.Soft(
+        primary_hue="indigo",
+        font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+        font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    )
+
+
+if __name__ == "__main__":
+    main()
