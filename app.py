@@ -1,3 +1,4 @@
+# pyright: basic, reportArgumentType=false, reportPrivateImportUsage=false
 """The page: upload or record a video, choose a painting, get the video painted, sound and all."""
 
 import argparse
@@ -12,9 +13,9 @@ from html import escape
 from pathlib import Path
 
 import gradio as gr
+from stylevid.example import render_example
 
 from stylevid.errors import Cancelled, StylevidError
-from stylevid.example import render_example
 from stylevid.frames import Frame
 from stylevid.pipeline import Options, Painter, Progress, Result, stylize_video
 from stylevid.styles import Style, get_style, list_styles
@@ -79,8 +80,10 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
                 )  # fmt: skip
                 style = gr.Dropdown(names, value=first, label="Chosen style", elem_id="style")
                 gr.Markdown("### 3 Keep it steady", elem_classes="step")
-                temporal = gr.Checkbox(True, label="Temporal consistency", elem_id="temporal",
-                                       info="Paint sticks to things as they move; no flicker.")  # fmt: skip
+                temporal = gr.Checkbox(
+                    True, label="Temporal consistency", elem_id="temporal",
+                    info="Paint sticks to things as they move; no flicker.",
+                )  # fmt: skip
                 with gr.Accordion("Advanced", open=False):
                     strength = gr.Slider(0, 1, 1, step=0.05, label="Style strength")
                     keep_colors = gr.Checkbox(False, label="Keep original colors")
@@ -143,18 +146,22 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
                 yield ready | {status: f"<p><b>{APOLOGY}</b></p>"}
 
         def stylize(
-            video: str, style: str, temporal: bool = True, strength: float = 1.0,
-            keep_colors: bool = False, size: int = 640,
-        ) -> str:  # fmt: skip
-            """Paint a video with a style; returns the painted MP4."""
-            folder = Path(tempfile.mkdtemp(prefix="stylevid-", dir=gr.utils.get_upload_folder()))
-            options = _options(settings, temporal, strength, keep_colors, size)
+            video: str | None,
+            slug: str,
+            temporal: bool,
+            strength: float,
+            keep_colors: bool,
+            size: str,
+        ) -> Iterator[str]:
+            """Paint a video with a style, by its slug; the result is an MP4 with its sound."""
+            if not video:
+                raise gr.Error("No video was given.")
+            options = _options(settings, temporal, strength, keep_colors, SIZES[size])
             try:
-                chosen = get_style(style, settings.weights)
-                target = folder / f"{Path(video).stem[:60]}-{style}.mp4"
-                return str(
-                    stylize_video(video, target, Painter(chosen, settings.device), options).path
-                )
+                with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
+                    target = Path(folder) / f"{Path(video).stem[:60]}-{slug}.mp4"
+                    painter = Painter(get_style(slug, settings.weights), settings.device)
+                    yield str(stylize_video(video, target, painter, options).path)
             except (StylevidError, ValueError) as error:
                 raise gr.Error(str(error)) from error
 
@@ -191,7 +198,11 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
         style.change(mark, style, gallery, show_progress="hidden", **private)
         moment.release(compare_at, [video, result, moment], before_after, **private)
         page.load(from_link, None, style, show_progress="hidden", **private)
-        gr.api(stylize, api_name="stylize", concurrency_limit=1, concurrency_id="paint")
+        # For programs: the same work without the page around it.
+        gr.Button(visible=False).click(
+            stylize, [video, style, temporal, strength, keep_colors, size],
+            gr.Video(visible=False), api_name="stylize", concurrency_limit=1, concurrency_id="paint",
+        )  # fmt: skip
         gr.api(list_names, api_name="list_styles")
     page.queue(max_size=20)
     return page
@@ -283,10 +294,10 @@ def _facts_html(result: Result) -> str:
         own = f"the video's own is {1000 * result.flicker.floor:.1f}"
         if "on" in errors:
             flicker = (
-                f"Flicker {errors['off']:.1f} → {errors['on']:.1f}, {own} (warping error × 1000)."
+                f"Flicker {errors['off']:.1f} → {errors['on']:.1f}, {own} (warping error x 1000)."
             )
         else:
-            flicker = f"Flicker {errors['off']:.1f}, {own} (warping error × 1000)."
+            flicker = f"Flicker {errors['off']:.1f}, {own} (warping error x 1000)."
     return f"<p id='facts'>{facts}</p><p id='flicker'>{flicker}</p>"
 
 

@@ -31,7 +31,7 @@ def estimate_flow(image_a: Tensor, image_b: Tensor, method: Method = "dis") -> T
     gray_a, gray_b = _gray(image_a), _gray(image_b)
     start = np.zeros((*gray_a.shape, 2), np.float32)
     if method == "dis":
-        estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         flow = estimator.calc(gray_a, gray_b, start)
     else:
         flow = cv2.calcOpticalFlowFarneback(gray_a, gray_b, start, 0.5, 4, 21, 4, 7, 1.5, 0)

@@ -33,6 +33,11 @@ def to_frame(image: Tensor) -> Frame:
     return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
 
 
+def size_of(image: Tensor) -> tuple[int, int]:
+    """(height, width) of an image N,C,H,W."""
+    return image.shape[-2], image.shape[-1]
+
+
 def fit(height: int, width: int, longest: int | None) -> tuple[int, int]:
     """The (height, width) of the picture scaled so that its longest side is `longest` pixels.
 

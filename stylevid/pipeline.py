@@ -7,7 +7,8 @@ memory does not grow with the length of the video.
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -173,17 +174,19 @@ def stylize_video(
     started = time.monotonic()
     meter = FlickerMeter(every=max(1, info.frames // MEASURED_PAIRS)) if options.measure else None
     frames = 0
-    with VideoWriter(target, info, (height, width)) as writer:
-        with _Background(writer.write) as encoder:
-            source_frames = _ahead(read_frames(info, (height, width)))
-            for timed, painted in _paint(source_frames, painter, options, meter):
-                encoder.put(TimedFrame(painted, timed.time_s, timed.duration_s))
-                frames += 1
-                _check_length(info.path, float(timed.time_s), options.max_seconds)
-                if progress is not None:
-                    progress(_progress(frames, started, timed.time_s, info.duration_s, painted))
-                if should_stop is not None and should_stop():
-                    raise Cancelled(f"Stopped after {frames} frames; nothing was written.")
+    with (
+        VideoWriter(target, info, (height, width)) as writer,
+        _Background(writer.write) as encoder,
+        closing(_ahead(read_frames(info, (height, width)))) as source_frames,
+    ):
+        for timed, painted in _paint(source_frames, painter, options, meter):
+            encoder.put(TimedFrame(painted, timed.time_s, timed.duration_s))
+            frames += 1
+            _check_length(info.path, float(timed.time_s), options.max_seconds)
+            if progress is not None:
+                progress(_progress(frames, started, timed.time_s, info.duration_s, painted))
+            if should_stop is not None and should_stop():
+                raise Cancelled(f"Stopped after {frames} frames; nothing was written.")
     seconds = time.monotonic() - started
     return Result(
         path=Path(target),
@@ -249,7 +252,7 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-def _ahead(frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+def _ahead(frames: Generator[TimedFrame]) -> Generator[TimedFrame]:
     """The same frames, read up to QUEUE_FRAMES ahead in a thread of its own."""
     ready: queue.Queue[TimedFrame | BaseException | None] = queue.Queue(QUEUE_FRAMES)
     stop = threading.Event()
@@ -271,7 +274,7 @@ def _ahead(frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
         except BaseException as error:  # handed over and raised where the frames are used
             offer(error)
         finally:
-            frames.close()  # type: ignore[attr-defined]
+            frames.close()
 
     thread = threading.Thread(target=read, name="decoder", daemon=True)
     thread.start()

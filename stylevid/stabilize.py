@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .flow import estimate_flow
-from .frames import fit, luma, resize
+from .frames import fit, luma, resize, size_of
 from .warp import occlusion_mask, resize_flow, warp
 
 
@@ -72,7 +72,7 @@ class TemporalStabilizer:
         trust = self._trust(small, prev_small, flow_cur_to_prev, flow_prev_to_cur)
         if trust.mean().item() < self.config.cut_below:
             return stylized
-        size = (stylized.shape[-2], stylized.shape[-1])
+        size = size_of(stylized)
         warped, _ = warp(prev_output, resize_flow(flow_cur_to_prev, size), mode="bicubic")
         weight = self.config.blend * F.interpolate(trust, size, mode="bilinear")
         blended = stylized + weight * (warped - stylized)
@@ -109,7 +109,7 @@ def _energy(high: Tensor) -> Tensor:
 
 
 def _small(image: Tensor, longest: int) -> Tensor:
-    height, width = image.shape[-2:]
+    height, width = size_of(image)
     size = fit(height, width, longest) if max(height, width) > longest else (height, width)
     return resize(image.float(), size)
 

@@ -10,7 +10,7 @@ import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -120,7 +120,7 @@ def _parse_probe(path: Path, text: str) -> VideoInfo:
         width = max(2, 2 * round(width * sar_num / sar_den / 2))
     if max(height, width) > MAX_SIDE:
         raise VideoError(
-            f"{path.name} is {width}x{height}; the limit is {MAX_SIDE} pixels a side. Scale it down."
+            f"{path.name} is {width}x{height}; the limit is {MAX_SIDE} pixels. Scale it down."
         )
     duration = re.search(r"Duration: (\d+):(\d+):([\d.]+)", text)
     hours, minutes, seconds = (float(v) for v in duration.groups()) if duration else (0, 0, 0)
@@ -155,7 +155,7 @@ def _why_unreadable(path: Path, text: str) -> str:
 
 def read_frames(
     info: VideoInfo, size: tuple[int, int] | None = None, start_s: float = 0.0
-) -> Iterator[TimedFrame]:
+) -> Generator[TimedFrame]:
     """The frames of a video in order, decoded while they are asked for.
 
     Args:
@@ -196,7 +196,7 @@ def read_frames(
 
 def _read_frame(pipe: IO[bytes], height: int, width: int) -> Frame | None:
     frame = np.empty((height, width, 3), np.uint8)
-    rest = memoryview(frame).cast("B")
+    rest = frame.data.cast("B")
     while rest:
         got = pipe.readinto(rest)  # type: ignore[attr-defined]
         if not got:
@@ -296,7 +296,7 @@ class VideoWriter:
         self._source = source
         self._size = size
         self._partial = self._path.with_name(f".{self._path.stem}.{os.getpid()}.partial.mp4")
-        self._messages = tempfile.TemporaryFile()
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
         self._process: subprocess.Popen[bytes] | None = None
         self._first_time_s = Fraction(0)
 
@@ -324,7 +324,7 @@ class VideoWriter:
         pixels = np.ascontiguousarray(timed.frame)
         time_s = timed.time_s - self._first_time_s
         self._write(frame_header(time_s, timed.duration_s, pixels.nbytes))
-        self._write(memoryview(pixels).cast("B"))
+        self._write(pixels.data.cast("B"))
 
     def __exit__(
         self,
@@ -395,7 +395,8 @@ def _encode_command(
         sound += [f"-c:a:{track}", "copy" if codec in _COPIED_AUDIO else "aac"]
     ticks = source.time_base if source.time_base.denominator > 1000 else _fine_ticks(source.fps)
     return [
-        *_ffmpeg(), "-y", "-itsoffset", f"{float(first_time_s):.9f}", "-f", "matroska", "-i", "pipe:0", *_input(source.path),
+        *_ffmpeg(), "-y", "-itsoffset", f"{float(first_time_s):.9f}", "-f", "matroska",
+        "-i", "pipe:0", *_input(source.path),
         "-map", "0:v:0", "-map", "1:a?", "-map_metadata", "1", "-map_chapters", "-1",
         "-vf", filters, "-fps_mode", "passthrough", "-enc_time_base", f"1/{round(1 / ticks)}",
         "-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p", *colors,

@@ -46,7 +46,7 @@ def load_network(
     _check_tensors(path, tensors, network.state_dict())
     network.load_state_dict(tensors)
     network.requires_grad_(False).eval()
-    return network.to(device, dtype, memory_format=torch.channels_last)
+    return network.to(device, dtype).to(memory_format=torch.channels_last)  # pyright: ignore
 
 
 def save_network(network: StyleNet, path: Path) -> str:

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from stylevid.errors import StylevidError
-from stylevid.frames import Frame, fit, resize, to_frame, to_image
+from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
 from stylevid.network import StyleNet
 
 from .checkpoint import network_tensors
@@ -116,7 +116,7 @@ def write_samples(network: StyleNet, photos: list[Path], path: Path) -> None:
     tiles: list[Frame] = []
     for photo in photos:
         image = to_image(read_picture(photo), device)
-        image = resize(image, fit(*image.shape[-2:], 640))
+        image = resize(image, fit(*size_of(image), 640))
         with torch.autocast(device.type, torch.bfloat16):
             stylized = network(image)
         tiles.append(np.asarray(Image.fromarray(to_frame(stylized)).resize((480, 360))))

@@ -6,6 +6,7 @@ is drawn on the device in float32 from (seed, step) alone.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -155,7 +156,7 @@ def _mirror(points: Tensor, width: int, height: int) -> Tensor:
     return torch.where(folded > limit, 2 * limit - folded, folded)
 
 
-def _blob(height: int, width: int, normal) -> Tensor:
+def _blob(height: int, width: int, normal: Callable[..., Tensor]) -> Tensor:
     """A random smooth outline on the picture's grid, 1,1,H,W, positive within."""
     y = torch.linspace(-1, 1, height).view(1, 1, height, 1)
     x = torch.linspace(-1, 1, width).view(1, 1, 1, width)

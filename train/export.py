@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from stylevid.errors import StylevidError, WeightsError
-from stylevid.frames import fit, resize, to_frame, to_image
+from stylevid.frames import fit, resize, size_of, to_frame, to_image
 from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.weights import save_network
 
@@ -77,7 +77,7 @@ def paint_preview(network: StyleNet, picture: Path):
         WeightsError: the output is not finite, or the same everywhere.
     """
     image = to_image(read_picture(picture))
-    image = resize(image, fit(*image.shape[-2:], 640))
+    image = resize(image, fit(*size_of(image), 640))
     stylized = network.eval()(image)
     if not torch.isfinite(stylized).all() or stylized.std() < 0.01:
         raise WeightsError(f"The network paints {picture.name} in one color or not at all.")

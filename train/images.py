@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from stylevid.errors import StyleError
-from stylevid.frames import Frame, fit, resize, to_image
+from stylevid.frames import Frame, fit, resize, size_of, to_image
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
@@ -51,7 +51,7 @@ def read_painting(path: Path, longest: int) -> Tensor:
     """The painting, 1,3,H,W in [0, 1], its longest side scaled to `longest` pixels: the smaller,
     the finer the brush strokes that a style learned from it has."""
     image = to_image(read_picture(path))
-    return resize(image, fit(*image.shape[-2:], longest))
+    return resize(image, fit(*size_of(image), longest))
 
 
 def random_crop(photo: Path, size: int, rng: np.random.Generator) -> Tensor:

@@ -49,7 +49,7 @@ def make_trainer(
 ) -> Trainer:
     """A trainer for the painting 1,3,H,W, with Adam on the network's parameters."""
     place = torch.device(device)
-    network = network.to(place, memory_format=torch.channels_last)
+    network.to(place).to(memory_format=torch.channels_last)  # pyright: ignore
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
     with torch.no_grad():
         grams = [losses.gram_matrix(f) for f in vgg(painting.to(place))]

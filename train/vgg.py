@@ -59,7 +59,8 @@ class VGG16Features(nn.Module):
                 wanted.append(x)
                 x = F.max_pool2d(x, 2)
             x = F.relu(self.features[str(index)](x))
-        return Features(*wanted, x)
+        relu1_2, relu2_2, relu3_3 = wanted
+        return Features(relu1_2, relu2_2, relu3_3, x)
 
 
 def load_vgg(path: Path | None, device: torch.device | str = "cpu") -> VGG16Features:
@@ -71,7 +72,7 @@ def load_vgg(path: Path | None, device: torch.device | str = "cpu") -> VGG16Feat
     """
     vgg = VGG16Features()
     vgg.load_state_dict(_from_torchvision() if path is None else _from_file(path, vgg))
-    return vgg.to(device, memory_format=torch.channels_last)
+    return vgg.to(device).to(memory_format=torch.channels_last)  # pyright: ignore
 
 
 def _from_file(path: Path, vgg: VGG16Features) -> dict[str, Tensor]:
