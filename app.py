@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -45,12 +45,13 @@ class Settings:
     max_side: int = 1920
 
 
-@dataclass
 class Job:
     """One visitor's switch: set to stop the work that runs for them."""
 
-    stop: threading.Event = field(default_factory=threading.Event)
+    def __init__(self) -> None:
+        self.stop = threading.Event()
 
+    # gradio copies a State's first value for each visitor, and a lock cannot be copied.
     def __deepcopy__(self, _: dict[int, object]) -> "Job":
         return Job()
 
@@ -67,7 +68,7 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
             with gr.Column(scale=5, min_width=320):
                 gr.Markdown("### 1 Your video", elem_classes="step")
                 video = gr.Video(label="Drop, browse or record a video", elem_id="video",
-                                 sources=["upload", "webcam"], height=240)  # fmt: skip
+                                 sources=["upload", "webcam"], height=290)  # fmt: skip
                 example_button = gr.Button(
                     "Try the example", size="sm", visible=example is not None
                 )
@@ -201,7 +202,8 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
         # For programs: the same work without the page around it.
         gr.Button(visible=False).click(
             stylize, [video, style, temporal, strength, keep_colors, size],
-            gr.Video(visible=False), api_name="stylize", concurrency_limit=1, concurrency_id="paint",
+            gr.Video(visible=False), api_name="stylize",
+            concurrency_limit=1, concurrency_id="paint",
         )  # fmt: skip
         gr.api(list_names, api_name="list_styles")
     page.queue(max_size=20)
@@ -331,10 +333,21 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _theme() -> gr.themes.Base:
     """System fonts, so that nothing is fetched."""
-    return gr.themes.Soft(
+    theme = gr.themes.Soft(
         primary_hue="indigo",
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    )
+    # Soft's own button and help text are too pale for WCAG AA.
+    return theme.set(
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_text_color="white",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
     )
 
 
