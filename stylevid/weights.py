@@ -58,6 +58,7 @@ def save_network(network: StyleNet, path: Path) -> str:
     metadata = {"format": FORMAT, "network": json.dumps(network.config.as_dict())}
     partial = path.with_name(path.name + ".partial")
     save_file(tensors, partial, metadata)
+    partial.chmod(0o644)  # safetensors makes it private
     partial.replace(path)
     return file_sha256(path)
 
