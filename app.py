@@ -13,9 +13,9 @@ from html import escape
 from pathlib import Path
 
 import gradio as gr
-from stylevid.example import render_example
 
 from stylevid.errors import Cancelled, StylevidError
+from stylevid.example import render_example
 from stylevid.frames import Frame
 from stylevid.pipeline import Options, Painter, Progress, Result, stylize_video
 from stylevid.styles import Style, get_style, list_styles

@@ -20,7 +20,8 @@ LAYERS = {
     "pipeline": 3,
     "__init__": 4,
     "__main__": 4,
-    "example": 4,
+    "scene": 1,
+    "example": 2,
 }
 
 
