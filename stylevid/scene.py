@@ -368,10 +368,10 @@ def _tree(p: Painter, u: float, base: float, high: float, slim: float, tint: Col
     x, y = radius * np.cos(angle), radius * np.sin(angle)
     light = 0.5 * x - 0.6 * y + 0.3 * np.sin(x * 7 + u * 40) * np.cos(y * 6 + u * 20)
     light += p.random.normal(0, 0.18, leaves)
-    for i in np.argsort(light + p.random.normal(0, 0.25, leaves)):
+    for i in np.argsort(light + p.random.normal(0, 0.25, leaves)).tolist():
         taper = 1 - 0.45 * max(-y[i], 0) if slim < 0.3 else 1
         shade = _mix((20, 38, 40), tint, np.clip(np.array(0.38 + 0.55 * light[i]), 0, 1.25))
-        at = (u + x[i] * high * slim * taper, middle + y[i] * high * 0.46)
+        at = (float(u + x[i] * high * slim * taper), float(middle + y[i] * high * 0.46))
         p.dot(*at, p.random.uniform(0.005, 0.011), shade)
 
 

@@ -1,0 +1,140 @@
+"""What several test files share: clips made by code, a tiny network, the real clips' folder."""
+
+import subprocess
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import imageio_ffmpeg
+import numpy as np
+import pytest
+import torch
+
+from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.pipeline import Painter
+from stylevid.weights import save_network
+
+SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+
+Encode = Callable[..., Path]
+Decode = Callable[[Path], list[tuple[Fraction, np.ndarray]]]
+
+
+def _ffmpeg(*arguments: object, stdin: bytes = b"") -> None:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, arguments)]
+    subprocess.run(command, input=stdin, check=True, timeout=60)
+
+
+def _encode(
+    path: Path,
+    frames: Sequence[np.ndarray],
+    *options: str,
+    rate: str = "25",
+    pixels: str = "rgb24",
+    size: tuple[int, int] | None = None,
+    before: Sequence[str] = (),
+    sound: Sequence[str] = (),
+) -> Path:
+    """A clip of uint8 frames H,W,3 (or raw `pixels` of `size`), nearly lossless in H.264.
+
+    `before` goes before the pictures' input, `sound` is another input.
+    """
+    height, width = size or frames[0].shape[:2]
+    _ffmpeg(
+        *before, "-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{width}x{height}", "-r", rate,
+        "-i", "pipe:0", *sound, "-c:v", "libx264", "-preset", "ultrafast", "-crf", "4",
+        *(("-pix_fmt", "yuv420p") if pixels == "rgb24" else ()), *options, path,
+        stdin=b"".join(frame.tobytes() for frame in frames),
+    )  # fmt: skip
+    return path
+
+
+def _decode(path: Path) -> list[tuple[Fraction, np.ndarray]]:
+    """The time in seconds and the RGB frame of every picture, by PyAV."""
+    with av.open(str(path)) as container:
+        return [
+            (Fraction(frame.pts) * frame.time_base, frame.to_ndarray(format="rgb24"))
+            for frame in container.decode(video=0)
+        ]
+
+
+def _textured_frames(
+    count: int = 10, height: int = 32, width: int = 48, speed: int = 1, seed: int = 0
+) -> list[np.ndarray]:
+    """A smooth random texture that moves right by `speed` pixels a frame."""
+    coarse = torch.rand(1, 3, 8, 20, generator=torch.Generator().manual_seed(seed))
+    wide = (height, width + speed * count)
+    texture = torch.nn.functional.interpolate(coarse, wide, mode="bicubic").clamp(0, 1)
+    pixels = (texture[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    starts = [speed * (count - i) for i in range(count)]
+    return [np.ascontiguousarray(pixels[:, s : s + width]) for s in starts]
+
+
+@pytest.fixture(scope="session")
+def run_ffmpeg() -> Callable[..., None]:
+    return _ffmpeg
+
+
+@pytest.fixture(scope="session")
+def encode() -> Encode:
+    return _encode
+
+
+@pytest.fixture(scope="session")
+def decode() -> Decode:
+    return _decode
+
+
+@pytest.fixture(scope="session")
+def textured_frames() -> Callable[..., list[np.ndarray]]:
+    return _textured_frames
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """10 frames of 48x32 at 25 frames/s with 0.4 s of AAC sound."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    tone = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=0.4"]
+    return _encode(path, _textured_frames(), "-c:a", "aac", sound=tone)
+
+
+@pytest.fixture(scope="session")
+def tiny_network() -> StyleNet:
+    torch.manual_seed(0)
+    return StyleNet(StyleNetConfig(width=4, blocks=1)).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory, tiny_network: StyleNet) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_network(tiny_network, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def painter(tiny_weights: Path) -> Painter:
+    return Painter(tiny_weights, "cpu")
+
+
+@pytest.fixture(scope="session")
+def record() -> dict[str, object]:
+    """A style's record, without the sha256 that its weights file would have."""
+    return {
+        "title": "A Square",
+        "artist": "Nobody",
+        "year": "2026",
+        "medium": "code",
+        "licence": "CC0",
+        "source": "made by the tests",
+        "sha256": "0" * 64,
+        "network": {"width": 4, "blocks": 1},
+    }
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real clips and pictures, which is beside the project and not within it."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"{SHARED_DATA} is not there")
+    return SHARED_DATA
