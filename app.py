@@ -29,6 +29,8 @@ CSS = """
 #status progress { width: 100%; height: 1.1rem; }
 #status p { margin: .35rem 0; }
 .step h3 { margin: .2rem 0 .1rem; }
+#styles .grid-wrap { height: auto !important; min-height: 0 !important; }
+#styles .caption-label { white-space: normal; font-size: .8rem; max-width: 100%; }
 footer { opacity: .8; }
 """
 APOLOGY = "Something went wrong on our side. Please try again, or try another video."
@@ -74,7 +76,7 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
                 )
                 gr.Markdown("### 2 A style", elem_classes="step")
                 gallery = gr.Gallery(
-                    [(str(style.preview), f"{style.title} · {style.artist}") for style in styles],
+                    [(str(style.preview), style.title) for style in styles],
                     label="Styles", show_label=False, columns=3, height="auto", object_fit="cover",
                     allow_preview=False, selected_index=0 if styles else None, elem_id="styles",
                     buttons=[], interactive=False,

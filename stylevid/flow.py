@@ -20,7 +20,7 @@ def estimate_flow(image_a: Tensor, image_b: Tensor, method: Method = "dis") -> T
 
     Args:
         image_a, image_b: 1,3,H,W in [0, 1], of the same size; any size from one pixel up.
-        method: "dis" (Kroeger et al. 2016, preset fast) for the stabilizer; "farneback"
+        method: "dis" (Kroeger et al. 2016, preset medium) for the stabilizer; "farneback"
             (Farneback 2003) for judging it, so that no estimator marks its own work.
     Raises:
         ValueError: the sizes differ.
@@ -31,7 +31,7 @@ def estimate_flow(image_a: Tensor, image_b: Tensor, method: Method = "dis") -> T
     gray_a, gray_b = _gray(image_a), _gray(image_b)
     start = np.zeros((*gray_a.shape, 2), np.float32)
     if method == "dis":
-        estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         flow = estimator.calc(gray_a, gray_b, start)
     else:
         flow = cv2.calcOpticalFlowFarneback(gray_a, gray_b, start, 0.5, 4, 21, 4, 7, 1.5, 0)

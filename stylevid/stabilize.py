@@ -29,10 +29,10 @@ class StabilizerConfig:
     """
 
     blend: float = 0.85
-    flow_size: int = 384
-    tolerance: float = 12 / 255
+    flow_size: int = 512
+    tolerance: float = 20 / 255
     cut_below: float = 0.25
-    max_gain: float = 1.3
+    max_gain: float = 1.15
 
 
 class TemporalStabilizer:

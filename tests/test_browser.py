@@ -200,7 +200,7 @@ def test_a_link_chooses_the_style(browser, page_url: str) -> None:
     page = browser.new_page()
     page.goto(f"{page_url}/?style=roman-mosaic")
     page.wait_for_function(
-        "() => document.querySelector('#style input')?.value.includes('Mosaic')", timeout=60_000
+        "() => document.querySelector('#style input')?.value?.includes('Mosaic')", timeout=60_000
     )
     page.close()
 

@@ -1,0 +1,72 @@
+"""A textured picture moved by whole pixels has a known flow."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from stylevid.flow import Method, estimate_flow
+from stylevid.warp import warp
+
+METHODS: list[Method] = ["dis", "farneback"]
+SIZES = [(1, 1), (1, 40), (40, 1), (5, 40), (33, 65)]
+
+
+def texture(height: int, width: int, seed: int = 0) -> Tensor:
+    coarse = torch.rand(
+        1, 3, height // 4 + 1, width // 4 + 1, generator=torch.Generator().manual_seed(seed)
+    )
+    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
+    return smooth.clamp(0, 1)
+
+
+def shifted_pair(dx: int, dy: int) -> tuple[Tensor, Tensor]:
+    """Two pictures of 64x96: what is at p in the first is at p + (dx, dy) in the second."""
+    whole = texture(84, 116)
+    return whole[..., 10:74, 10:106], whole[..., 10 - dy : 74 - dy, 10 - dx : 106 - dx]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shift", [(3, 0), (0, 2), (-2, 3), (4, -1)])
+def test_whole_pixel_shift_is_found_with_its_sign(method: Method, shift: tuple[int, int]) -> None:
+    flow = estimate_flow(*shifted_pair(*shift), method)
+    assert flow.shape == (1, 2, 64, 96)
+    assert flow.dtype == torch.float32
+    inner = flow[0, :, 12:-12, 12:-12].flatten(1)
+    assert inner.median(dim=1).values.tolist() == pytest.approx(shift, abs=0.15)
+    assert (inner.mean(dim=1) - torch.tensor(shift)).abs().max() < 0.3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_warping_the_second_picture_draws_the_first(method: Method) -> None:
+    first, second = shifted_pair(3, -2)
+    warped, _ = warp(second, estimate_flow(first, second, method))
+    inner = (..., slice(12, -12), slice(12, -12))
+    error = (warped - first)[inner].square().mean()
+    assert error < 0.02 * (second - first)[inner].square().mean()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_equal_pictures_do_not_move(method: Method) -> None:
+    image = texture(64, 96)
+    assert estimate_flow(image, image, method).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", SIZES)
+def test_any_size_is_taken(method: Method, size: tuple[int, int]) -> None:
+    flow = estimate_flow(texture(*size), texture(*size, seed=1), method)
+    assert flow.shape == (1, 2, *size)
+    assert torch.isfinite(flow).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_pictures_are_left_alone(method: Method) -> None:
+    first, second = shifted_pair(2, 1)
+    before = first.clone(), second.clone()
+    estimate_flow(first, second, method)
+    assert torch.equal(first, before[0]) and torch.equal(second, before[1])
+
+
+def test_sizes_that_differ_are_refused() -> None:
+    with pytest.raises(ValueError, match="differ in size"):
+        estimate_flow(texture(32, 32), texture(32, 40))

@@ -1,0 +1,159 @@
+"""Known values of the flicker measures."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from stylevid.metrics import Flicker, FlickerMeter, gradient_energy, trusted, warping_error
+
+
+def texture(height: int = 48, width: int = 64, seed: int = 0) -> Tensor:
+    coarse = torch.rand(
+        1, 3, height // 6, width // 6, generator=torch.Generator().manual_seed(seed)
+    )
+    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
+    return smooth.clamp(0, 1)
+
+
+def constant_flow(dx: float, dy: float, height: int, width: int) -> Tensor:
+    return torch.tensor((dx, dy)).view(1, 2, 1, 1).expand(1, 2, height, width).clone()
+
+
+def measure(images: list[Tensor], versions: list[Tensor], **settings: int) -> Flicker:
+    meter = FlickerMeter(longest=None, **settings)
+    for image, version in zip(images, versions, strict=True):
+        meter.update(image, {"off": version})
+    return meter.result()
+
+
+def noise(image: Tensor, sigma: float, seed: int) -> Tensor:
+    return sigma * torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_warping_error_of_hand_made_pictures() -> None:
+    prev, cur = torch.zeros(1, 3, 4, 6), torch.zeros(1, 3, 4, 6)
+    cur[:, 0] = 0.5  # one channel of three: mean over RGB of 0.25 is 1/12
+    still, everywhere = constant_flow(0, 0, 4, 6), torch.ones(1, 1, 4, 6)
+    assert warping_error(cur, prev, still, everywhere) == pytest.approx(0.25 / 3)
+
+
+def test_warping_error_counts_only_what_is_visible() -> None:
+    prev, cur = torch.zeros(1, 3, 4, 6), torch.zeros(1, 3, 4, 6)
+    cur[..., :3] = 1
+    still = constant_flow(0, 0, 4, 6)
+    left = torch.zeros(1, 1, 4, 6)
+    left[..., :3] = 1
+    assert warping_error(cur, prev, still, left) == pytest.approx(1)
+    assert warping_error(cur, prev, still, 1 - left) == 0
+    assert warping_error(cur, prev, still, torch.ones(1, 1, 4, 6)) == pytest.approx(0.5)
+    assert warping_error(cur, prev, still, torch.zeros(1, 1, 4, 6)) == 0
+
+
+def test_warping_error_follows_the_flow_and_leaves_out_the_border() -> None:
+    prev = torch.rand(1, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    cur = torch.ones(1, 3, 4, 6)
+    cur[..., 2:] = prev[..., :-2]  # moved right by 2: cur's p was at p - 2
+    everywhere = torch.ones(1, 1, 4, 6)
+    assert warping_error(cur, prev, constant_flow(-2, 0, 4, 6), everywhere) < 1e-10
+    assert warping_error(cur, prev, constant_flow(2, 0, 4, 6), everywhere) > 0.01
+
+
+def test_constant_flow_is_trusted_where_it_stays_inside() -> None:
+    mask = trusted(constant_flow(-2, 0, 8, 12), constant_flow(2, 0, 8, 12))
+    expected = torch.ones(1, 1, 8, 12)
+    expected[..., :2] = 0
+    assert torch.equal(mask, expected)
+
+
+def test_still_clip_does_not_flicker() -> None:
+    result = measure([texture()] * 5, [texture(seed=1)] * 5)
+    assert result.pairs == 4
+    assert result.floor < 1e-9
+    assert result.errors["off"] < 1e-9
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.05])
+def test_white_noise_flicker_gives_twice_its_variance(sigma: float) -> None:
+    image = texture()
+    versions = [image + noise(image, sigma, seed) for seed in range(6)]
+    result = measure([image] * 6, versions)
+    assert result.floor < 1e-9
+    assert result.errors["off"] == pytest.approx(2 * sigma**2, rel=0.05)
+
+
+def test_moving_clip_has_a_small_floor() -> None:
+    whole = texture(48, 96)
+    images = [whole[..., 2 * i : 2 * i + 64] for i in range(8)]
+    result = measure(images, images)
+    unmoved = (images[1] - images[0]).square().mean().item()
+    assert 0 < result.floor < 0.02 * unmoved
+    assert result.errors["off"] == pytest.approx(result.floor)
+
+
+def test_interval_10_compares_frames_ten_apart() -> None:
+    image = texture()
+    versions = [image + 0.01 * i for i in range(13)]
+    result = measure([image] * 13, versions, interval=10)
+    assert result.pairs == 3
+    assert result.errors["off"] == pytest.approx(0.1**2, rel=1e-3)
+    assert measure([image] * 13, versions).errors["off"] == pytest.approx(0.01**2, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("frames", "interval", "every", "pairs"),
+    [
+        (10, 1, 1, 9),
+        (10, 1, 3, 3),  # 0-1, 3-4, 6-7; 9 has no partner
+        (11, 1, 5, 2),
+        (10, 10, 1, 0),
+        (11, 10, 1, 1),
+        (16, 10, 4, 2),
+        (1, 1, 1, 0),
+    ],
+)
+def test_one_pair_in_so_many_is_measured(
+    frames: int, interval: int, every: int, pairs: int
+) -> None:
+    image = texture(24, 32)
+    result = measure([image] * frames, [image] * frames, interval=interval, every=every)
+    assert result.pairs == pairs
+
+
+def test_only_frames_of_open_pairs_are_kept() -> None:
+    meter = FlickerMeter(interval=2)
+    for _ in range(9):
+        meter.update(texture(24, 32), {})
+        assert len(meter._waiting) <= 2
+
+
+def test_versions_are_told_apart_by_name() -> None:
+    image, meter = texture(), FlickerMeter()
+    for seed in range(3):
+        meter.update(image, {"off": image + noise(image, 0.05, seed), "on": image})
+    result = meter.result()
+    assert result.errors["on"] < 1e-9 < result.errors["off"]
+    assert result.sharpness["on"] == pytest.approx(gradient_energy(image), rel=1e-5)
+    assert result.sharpness["off"] > result.sharpness["on"]
+
+
+def test_nothing_seen_gives_zeros() -> None:
+    assert FlickerMeter().result() == Flicker(floor=0, errors={}, sharpness={}, pairs=0)
+
+
+def test_large_frames_are_scaled_to_the_longest_side_first() -> None:
+    meter = FlickerMeter(longest=32)
+    for seed in range(2):
+        meter.update(texture(48, 64, seed), {"off": texture(48, 64, seed)})
+    assert all(image.shape == (1, 3, 24, 32) for image, _ in meter._waiting.values())
+    assert meter.result().pairs == 1
+
+
+def test_gradient_energy_of_a_constant_is_zero() -> None:
+    assert gradient_energy(torch.full((1, 3, 5, 7), 0.3)) == 0
+
+
+def test_gradient_energy_of_a_step() -> None:
+    step = torch.zeros(1, 3, 4, 6)
+    step[..., 3:] = 0.5  # one of five neighbours across differs by 0.5
+    assert gradient_energy(step) == pytest.approx(0.25 / 5)
+    assert gradient_energy(step.transpose(2, 3)) == pytest.approx(0.25 / 5)

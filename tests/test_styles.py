@@ -1,0 +1,148 @@
+"""A record is read as it was written, or refused in one sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stylevid.errors import StyleError
+from stylevid.styles import BUNDLED, get_style, list_styles, read_style
+
+
+def write_record(folder: Path, slug: str, record: object, **changes: object) -> Path:
+    path = folder / f"{slug}.json"
+    content = {**record, **changes} if isinstance(record, dict) else record
+    path.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+    return path
+
+
+def assert_refused(path: Path, match: str) -> None:
+    with pytest.raises(StyleError, match=match) as caught:
+        read_style(path)
+    assert "\n" not in str(caught.value)
+    assert path.name in str(caught.value)
+
+
+def test_record_is_read(tmp_path: Path, record: dict[str, object]) -> None:
+    metrics = {"clips": {"a.mp4": 1.5}}
+    write_record(tmp_path, "a-square-2", record, artist="Käthe Ünbekannt", metrics=metrics)
+    style = get_style("a-square-2", tmp_path)
+    assert style.slug == "a-square-2"
+    assert style.artist == "Käthe Ünbekannt"
+    assert style.licence == "CC0"
+    assert style.network == {"width": 4, "blocks": 1}
+    assert style.metrics == metrics
+    assert style.training == {}
+    assert style.weights == tmp_path / "a-square-2.safetensors"
+    assert style.preview == tmp_path / "a-square-2.jpg"
+
+
+def test_styles_are_listed_by_slug(tmp_path: Path, record: dict[str, object]) -> None:
+    for slug in ("wave", "b-12", "acorn"):
+        write_record(tmp_path, slug, record)
+    (tmp_path / "README.md").write_text("not a style")
+    assert [style.slug for style in list_styles(tmp_path)] == ["acorn", "b-12", "wave"]
+
+
+def test_empty_folder_holds_no_styles(tmp_path: Path) -> None:
+    assert list_styles(tmp_path) == []
+    with pytest.raises(StyleError, match="Known styles: none"):
+        get_style("wave", tmp_path)
+
+
+def test_bundled_records_are_readable() -> None:
+    assert [s.slug for s in list_styles()] == sorted(p.stem for p in BUNDLED.glob("*.json"))
+
+
+def test_unknown_slug_names_those_known(tmp_path: Path, record: dict[str, object]) -> None:
+    for slug in ("wave", "acorn"):
+        write_record(tmp_path, slug, record)
+    with pytest.raises(StyleError, match=r"no style 'candy'\. Known styles: acorn, wave\."):
+        get_style("candy", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "slug", ["../x", "..", "", "/etc/passwd", "a/b", "A", "a b", "a\n", "-a", "a--b", "x.json"]
+)
+def test_slug_never_leaves_the_folder(
+    tmp_path: Path, record: dict[str, object], slug: str
+) -> None:
+    (tmp_path / "inner").mkdir()
+    write_record(tmp_path, "x", record)
+    with pytest.raises(StyleError, match="There is no style") as caught:
+        get_style(slug, tmp_path / "inner")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["title", "artist", "year", "medium", "licence", "source", "sha256"]
+)
+@pytest.mark.parametrize("value", [None, "", "  ", 1889, ["CC0"]])
+def test_record_without_a_text_is_refused(
+    tmp_path: Path, record: dict[str, object], key: str, value: object
+) -> None:
+    assert_refused(write_record(tmp_path, "wave", record, **{key: value}), f"lacks '{key}'")
+
+
+def test_record_without_a_licence_key_is_refused(
+    tmp_path: Path, record: dict[str, object]
+) -> None:
+    rest = {key: value for key, value in record.items() if key != "licence"}
+    assert_refused(write_record(tmp_path, "wave", rest), "lacks 'licence'")
+
+
+@pytest.mark.parametrize("key", ["network", "training", "metrics"])
+def test_record_with_another_kind_of_value_is_refused(
+    tmp_path: Path, record: dict[str, object], key: str
+) -> None:
+    assert_refused(write_record(tmp_path, "wave", record, **{key: [1]}), "is not an object")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"garbage", b"\xff\xfe\x00", b"\x00" * 100])
+def test_garbage_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "wave.json"
+    path.write_bytes(content)
+    assert_refused(path, "not a readable style record")
+
+
+@pytest.mark.xfail(strict=True, raises=RecursionError, reason="read_style lets it through")
+def test_deeply_nested_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wave.json"
+    path.write_text("[" * 20_000)
+    assert_refused(path, "style record")
+
+
+@pytest.mark.parametrize("content", [[], "text", 3, None])
+def test_json_that_is_no_object_is_refused(tmp_path: Path, content: object) -> None:
+    assert_refused(write_record(tmp_path, "wave", content), "no JSON object")
+
+
+def test_too_large_record_is_refused(tmp_path: Path, record: dict[str, object]) -> None:
+    path = write_record(tmp_path, "wave", record, note="x" * (1 << 20))
+    assert_refused(path, "larger than 1 MB")
+
+
+def test_missing_record_is_refused(tmp_path: Path) -> None:
+    assert_refused(tmp_path / "wave.json", "not a readable style record")
+
+
+def test_another_styles_slug_is_refused(tmp_path: Path, record: dict[str, object]) -> None:
+    assert_refused(write_record(tmp_path, "wave", record, slug="acorn"), "slug")
+    write_record(tmp_path, "wave", record, slug="wave")
+    assert get_style("wave", tmp_path).slug == "wave"
+
+
+@pytest.mark.parametrize("name", ["Wave", "great wave", "wave_1", "größe"])
+def test_file_name_that_is_no_slug_is_refused(
+    tmp_path: Path, record: dict[str, object], name: str
+) -> None:
+    assert_refused(write_record(tmp_path, name, record), "slug")
+
+
+def test_one_damaged_record_is_named_when_listing(
+    tmp_path: Path, record: dict[str, object]
+) -> None:
+    write_record(tmp_path, "acorn", record)
+    (tmp_path / "wave.json").write_text("{")
+    with pytest.raises(StyleError, match=r"wave\.json"):
+        list_styles(tmp_path)
