@@ -4,6 +4,8 @@
 import argparse
 import logging
 import queue
+import signal
+import sys
 import tempfile
 import threading
 import time
@@ -318,6 +320,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--max-upload", default="500mb", help="largest upload")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that temporary files go as well
     settings = Settings(options.weights, options.device, options.max_seconds, options.max_side)
     with tempfile.TemporaryDirectory(prefix="stylevid-example-") as folder:
         example = render_example(Path(folder) / "example.mp4")
