@@ -28,13 +28,15 @@ log = logging.getLogger("stylevid.page")
 SIZES = {"the video's own": None, "360 px": 360, "640 px": 640, "960 px": 960, "1280 px": 1280}
 CSS = """
 .gradio-container { max-width: 1240px !important; margin: auto; }
-#status progress { width: 100%; height: 1.1rem; }
+#status progress { width: 100%; height: 1.1rem; accent-color: #4f46e5; }
 #status p { margin: .35rem 0; }
 .step h3 { margin: .2rem 0 .1rem; }
 #styles .grid-wrap { height: auto !important; min-height: 0 !important; }
 #styles .caption-label { white-space: normal; font-size: .8rem; max-width: 100%; }
 footer { opacity: .8; }
 """
+# The button is at the foot of the page, what it does at the head.
+SHOW_OUTCOME = "() => document.querySelector('#outcome').scrollIntoView({behavior: 'smooth'})"
 APOLOGY = "Something went wrong on our side. Please try again, or try another video."
 HELLO = "<p>The painted video will appear here. No video at hand? Press <b>Try the example</b>.</p>"
 
@@ -95,7 +97,7 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
                     size = gr.Dropdown(list(SIZES), value="640 px", label="Longest side")
                 paint = gr.Button("Paint it", variant="primary", elem_id="paint")
                 stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
-            with gr.Column(scale=7, min_width=320):
+            with gr.Column(scale=7, min_width=320, elem_id="outcome"):
                 status = gr.HTML(HELLO, elem_id="status")
                 newest = gr.Image(label="Newest frame", visible=False, elem_id="newest", buttons=[])
                 result = gr.Video(label="Painted", interactive=False, visible=False,
@@ -192,10 +194,14 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
             return _frames_at(Path(video), Path(painted), percent / 100)
 
         private = {"api_visibility": "private"}
+        paint.click(None, None, None, js=SHOW_OUTCOME, **private)
         paint.click(
+            lambda: _status("Waiting for your turn…", 0), None, status, queue=False, **private,
+        ).then(
             run, [video, style, temporal, strength, keep_colors, size, job],
             [status, newest, result, download, before_after, compare, paint, stop],
-            concurrency_limit=1, concurrency_id="paint", show_progress="hidden", **private,
+            concurrency_limit=1, concurrency_id="paint", show_progress="hidden",
+            **private,
         )  # fmt: skip
         stop.click(lambda job: job.stop.set(), job, None, queue=False, **private)
         example_button.click(lambda: str(example), None, video, **private)
