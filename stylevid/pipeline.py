@@ -115,9 +115,7 @@ class Painter:
             WeightsError: the weights cannot be used.
             StylevidError: the device is not there.
         """
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        if self.device.type == "cuda" and not torch.cuda.is_available():
-            raise StylevidError("No CUDA device is available here. Use --device cpu.")
+        self.device = _find_device(device)
         self.dtype = _fast_dtype(self.device)
         self.network: StyleNet = load_network(style, self.device, self.dtype)
 
@@ -126,6 +124,17 @@ class Painter:
         """The painting, N,3,H,W float32 in [0, 1], of an image N,3,H,W in [0, 1]."""
         image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
         return self.network(image).float()
+
+
+def _find_device(name: str | None) -> torch.device:
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    # torch says "no such device" in a different way for every kind of device
+    except (RuntimeError, AssertionError, NotImplementedError) as cause:
+        raise StylevidError(f"There is no device {name!r} here. Use --device cpu.") from cause
+    return device
 
 
 def _fast_dtype(device: torch.device) -> torch.dtype:

@@ -86,7 +86,7 @@ def read_style(path: Path) -> Style:
         if path.stat().st_size > _MAX_RECORD_BYTES:
             raise StyleError(f"{path.name} is larger than 1 MB and so no style record.")
         record = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as cause:
+    except (OSError, ValueError, RecursionError) as cause:
         raise StyleError(f"{path.name} is not a readable style record: {cause}.") from cause
     if not isinstance(record, dict):
         raise StyleError(f"{path.name} is not a style record: it holds no JSON object.")

@@ -286,13 +286,15 @@ class VideoWriter:
             source: the video whose sound, frame rate and colors are carried over.
             size: (height, width) of the frames to come.
         Raises:
-            VideoError: the folder does not exist, or the name does not end in .mp4.
+            VideoError: the folder does not exist, or the name is not one for an .mp4.
         """
         self._path = Path(path)
         if self._path.suffix.lower() != ".mp4":
             raise VideoError(f"{self._path.name} must end in .mp4, the only format written.")
         if not self._path.parent.is_dir():
             raise VideoError(f"The folder {self._path.parent} does not exist. Make it first.")
+        if self._path.is_dir():
+            raise VideoError(f"{self._path} is a folder. Choose another name for the video.")
         self._source = source
         self._size = size
         self._partial = self._path.with_name(f".{self._path.stem}.{os.getpid()}.partial.mp4")

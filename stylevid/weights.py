@@ -40,7 +40,7 @@ def load_network(
         raise WeightsError(f"{path.name} is not a stylevid weights file (format {FORMAT}).")
     try:
         config = StyleNetConfig.from_dict(json.loads(metadata["network"]))
-    except (KeyError, ValueError, TypeError, AttributeError) as cause:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as cause:
         raise WeightsError(f"{path.name} describes no network of ours: {cause}.") from cause
     network = StyleNet(config)
     _check_tensors(path, tensors, network.state_dict())

@@ -33,16 +33,13 @@ def _encode(
     rate: str = "25",
     pixels: str = "rgb24",
     size: tuple[int, int] | None = None,
-    before: Sequence[str] = (),
     sound: Sequence[str] = (),
 ) -> Path:
-    """A clip of uint8 frames H,W,3 (or raw `pixels` of `size`), nearly lossless in H.264.
-
-    `before` goes before the pictures' input, `sound` is another input.
-    """
+    """A clip of uint8 frames H,W,3 (or raw `pixels` of `size`), nearly lossless in H.264; `sound`
+    is another input."""
     height, width = size or frames[0].shape[:2]
     _ffmpeg(
-        *before, "-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{width}x{height}", "-r", rate,
+        "-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{width}x{height}", "-r", rate,
         "-i", "pipe:0", *sound, "-c:v", "libx264", "-preset", "ultrafast", "-crf", "4",
         *(("-pix_fmt", "yuv420p") if pixels == "rgb24" else ()), *options, path,
         stdin=b"".join(frame.tobytes() for frame in frames),
@@ -62,8 +59,9 @@ def _decode(path: Path) -> list[tuple[Fraction, np.ndarray]]:
 def _textured_frames(
     count: int = 10, height: int = 32, width: int = 48, speed: int = 1, seed: int = 0
 ) -> list[np.ndarray]:
-    """A smooth random texture that moves right by `speed` pixels a frame."""
+    """A smooth random texture of muted colors that moves right by `speed` pixels a frame."""
     coarse = torch.rand(1, 3, 8, 20, generator=torch.Generator().manual_seed(seed))
+    coarse = 0.8 * coarse[:, :1] + 0.2 * coarse
     wide = (height, width + speed * count)
     texture = torch.nn.functional.interpolate(coarse, wide, mode="bicubic").clamp(0, 1)
     pixels = (texture[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()

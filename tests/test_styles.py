@@ -9,8 +9,8 @@ from stylevid.errors import StyleError
 from stylevid.styles import BUNDLED, get_style, list_styles, read_style
 
 
-def write_record(folder: Path, slug: str, record: object, **changes: object) -> Path:
-    path = folder / f"{slug}.json"
+def write_record(folder: Path, name: str, record: object, **changes: object) -> Path:
+    path = folder / f"{name}.json"
     content = {**record, **changes} if isinstance(record, dict) else record
     path.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
     return path
@@ -64,9 +64,7 @@ def test_unknown_slug_names_those_known(tmp_path: Path, record: dict[str, object
 @pytest.mark.parametrize(
     "slug", ["../x", "..", "", "/etc/passwd", "a/b", "A", "a b", "a\n", "-a", "a--b", "x.json"]
 )
-def test_slug_never_leaves_the_folder(
-    tmp_path: Path, record: dict[str, object], slug: str
-) -> None:
+def test_slug_never_leaves_the_folder(tmp_path: Path, record: dict[str, object], slug: str) -> None:
     (tmp_path / "inner").mkdir()
     write_record(tmp_path, "x", record)
     with pytest.raises(StyleError, match="There is no style") as caught:
@@ -84,9 +82,7 @@ def test_record_without_a_text_is_refused(
     assert_refused(write_record(tmp_path, "wave", record, **{key: value}), f"lacks '{key}'")
 
 
-def test_record_without_a_licence_key_is_refused(
-    tmp_path: Path, record: dict[str, object]
-) -> None:
+def test_record_without_a_licence_key_is_refused(tmp_path: Path, record: dict[str, object]) -> None:
     rest = {key: value for key, value in record.items() if key != "licence"}
     assert_refused(write_record(tmp_path, "wave", rest), "lacks 'licence'")
 
@@ -105,7 +101,6 @@ def test_garbage_is_refused(tmp_path: Path, content: bytes) -> None:
     assert_refused(path, "not a readable style record")
 
 
-@pytest.mark.xfail(strict=True, raises=RecursionError, reason="read_style lets it through")
 def test_deeply_nested_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "wave.json"
     path.write_text("[" * 20_000)

@@ -3,6 +3,7 @@ own level; a table, and JSON for the style's record."""
 
 import argparse
 import json
+import math
 import sys
 from dataclasses import dataclass
 from itertools import islice
@@ -69,14 +70,24 @@ def table(scores: list[ClipScore]) -> str:
     lines = [f"{'clip':32} {'floor':>6} {'off':>6} {'on':>6} {'floor10':>7} {'off10':>6} "
              f"{'on10':>6} {'sharp':>6}"]  # fmt: skip
     for s in scores:
-        short, long = ([1000 * v for v in (f.floor, f.errors["off"], f.errors["on"])]
-                       for f in (s.short, s.long))  # fmt: skip
-        sharpness = s.short.sharpness["on"] / s.short.sharpness["off"]
+        short, long = (_thousandths(flicker) for flicker in (s.short, s.long))
         lines.append(
             f"{s.clip:32} {short[0]:6.2f} {short[1]:6.2f} {short[2]:6.2f} "
-            f"{long[0]:7.2f} {long[1]:6.2f} {long[2]:6.2f} {sharpness:6.1%}"
+            f"{long[0]:7.2f} {long[1]:6.2f} {long[2]:6.2f} {_sharpness(s):6.1%}"
         )
     return "\n".join(lines)
+
+
+def _thousandths(flicker: Flicker) -> tuple[float, float, float]:
+    """Floor, off and on, times 1000; nan where the clip was too short for a pair."""
+    if not flicker.pairs:
+        return math.nan, math.nan, math.nan
+    return 1000 * flicker.floor, 1000 * flicker.errors["off"], 1000 * flicker.errors["on"]
+
+
+def _sharpness(score: ClipScore) -> float:
+    values = score.short.sharpness
+    return values["on"] / values["off"] if values.get("off") else math.nan
 
 
 def as_metrics(scores: list[ClipScore], options: argparse.Namespace) -> dict[str, object]:
@@ -90,7 +101,7 @@ def as_metrics(scores: list[ClipScore], options: argparse.Namespace) -> dict[str
                 **{f"{k}": round(v, 6) for k, v in s.short.errors.items()},
                 "floor_10": round(s.long.floor, 6),
                 **{f"{k}_10": round(v, 6) for k, v in s.long.errors.items()},
-                "sharpness": round(s.short.sharpness["on"] / s.short.sharpness["off"], 4),
+                "sharpness": round(_sharpness(s), 4),
             }
             for s in scores
         },

@@ -4,14 +4,17 @@ float16, its record, and a preview."""
 import argparse
 import json
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 
-from stylevid.errors import StylevidError, WeightsError
-from stylevid.frames import fit, resize, size_of, to_frame, to_image
+from stylevid.errors import StyleError, StylevidError, WeightsError
+from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
 from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.styles import read_style
 from stylevid.weights import save_network
 
 from .checkpoint import load_checkpoint, network_tensors
@@ -39,10 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write the three files of a style.
+    """Write the three files of a style: all of them, or none.
 
     Raises:
         WeightsError: the network's output is not finite, or the same everywhere.
+        StyleError: the slug or the record is not one that `styles.py` reads.
     """
     checkpoint = load_checkpoint(options.run / "checkpoint.safetensors")
     config = StyleNetConfig(
@@ -50,27 +54,45 @@ def export(options: argparse.Namespace) -> None:
     )
     network = StyleNet(config)
     network.load_state_dict(network_tensors(options.run / "checkpoint.safetensors"))
+    record = {
+        **_read_json(options.painting),
+        "slug": options.slug,
+        "network": config.as_dict(),
+        "training": {
+            **_read_json(options.run / "run.json"),
+            "steps_done": checkpoint.step,
+            "config": checkpoint.config,
+        },
+        "metrics": _read_json(options.metrics) if options.metrics else {},
+    }
     preview = paint_preview(network, options.preview)
-
     folder: Path = options.weights
     folder.mkdir(parents=True, exist_ok=True)
-    sha256 = save_network(network, folder / f"{options.slug}.safetensors")
-    Image.fromarray(preview).save(folder / f"{options.slug}.jpg", quality=88)
-    run = json.loads((options.run / "run.json").read_text("utf-8"))
-    record = {
-        **json.loads(options.painting.read_text("utf-8")),
-        "slug": options.slug,
-        "sha256": sha256,
-        "network": config.as_dict(),
-        "training": {**run, "steps_done": checkpoint.step, "config": checkpoint.config},
-        "metrics": json.loads(options.metrics.read_text("utf-8")) if options.metrics else {},
-    }
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    (folder / f"{options.slug}.json").write_text(text, "utf-8")
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        whole = Path(name)
+        # Only the last part of a slug can name a file here; read_style refuses all others.
+        slug = Path(options.slug).name or "none"
+        record["sha256"] = save_network(network, whole / f"{slug}.safetensors")
+        Image.fromarray(preview).save(whole / f"{slug}.jpg", quality=88)
+        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+        (whole / f"{slug}.json").write_text(text, "utf-8")
+        read_style(whole / f"{slug}.json")
+        for path in sorted(whole.iterdir(), key=lambda path: path.suffix == ".json"):
+            path.replace(folder / path.name)  # the record last: it makes the style appear
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as cause:
+        raise StyleError(f"{path} cannot be read as JSON: {cause}.") from cause
+    if not isinstance(content, dict):
+        raise StyleError(f"{path} holds no JSON object.")
+    return content
 
 
 @torch.inference_mode()
-def paint_preview(network: StyleNet, picture: Path):
+def paint_preview(network: StyleNet, picture: Path) -> Frame:
     """The middle square of the painted picture, uint8, and a check that it is a picture at all.
 
     Raises:
@@ -79,7 +101,8 @@ def paint_preview(network: StyleNet, picture: Path):
     image = to_image(read_picture(picture))
     image = resize(image, fit(*size_of(image), 640))
     stylized = network.eval()(image)
-    if not torch.isfinite(stylized).all() or stylized.std() < 0.01:
+    spread = stylized.std(dim=(-2, -1)).max()
+    if not torch.isfinite(stylized).all() or spread < 0.01:
         raise WeightsError(f"The network paints {picture.name} in one color or not at all.")
     side = min(stylized.shape[-2:])
     top, left = (stylized.shape[-2] - side) // 2, (stylized.shape[-1] - side) // 2

@@ -1,0 +1,383 @@
+"""A whole video through a tiny network: sizes, times, sound, stopping and trouble on the way."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stylevid import pipeline
+from stylevid.errors import Cancelled, StylevidError, VideoError
+from stylevid.pipeline import (
+    Options,
+    Painter,
+    Progress,
+    Result,
+    stylize_image,
+    stylize_video,
+)
+from stylevid.video import VideoWriter, probe, read_frames
+
+PLAIN = Options(temporal=False, measure=False)
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    error = np.square(one.astype(float) - other.astype(float)).mean()
+    return float(10 * np.log10(255**2 / max(error, 1e-9)))
+
+
+def paint(clip: Path, folder: Path, painter: Painter, options: Options = PLAIN) -> Result:
+    return stylize_video(clip, folder / "out.mp4", painter, options)
+
+
+def within_seconds(seconds: float, work: Callable[[], object]) -> BaseException | None:
+    """The exception that `work` ends with; fails when it does not end."""
+    caught: list[BaseException | None] = []
+
+    def run() -> None:
+        try:
+            work()
+            caught.append(None)
+        except BaseException as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert caught, f"still at work after {seconds} s"
+    return caught[0]
+
+
+def assert_no_threads_left() -> None:
+    for _ in range(50):
+        names = {thread.name for thread in threading.enumerate()}
+        if not names & {"decoder", "encoder", "frame-log"}:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"threads left: {names}")
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory, encode, textured_frames) -> Path:
+    """60 frames of 16x24 at 30 frames/s."""
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    return encode(path, textured_frames(60, 16, 24), rate="30")
+
+
+@pytest.mark.parametrize("temporal", [False, True])
+def test_video_is_painted_frame_by_frame(
+    tmp_path: Path, clip: Path, painter: Painter, decode, temporal: bool
+) -> None:
+    result = paint(clip, tmp_path, painter, Options(temporal=temporal))
+    assert result.path == tmp_path / "out.mp4"
+    assert (result.frames, result.height, result.width) == (10, 32, 48)
+    assert result.has_audio and result.device == "CPU"
+    assert result.seconds > 0 and result.fps == pytest.approx(10 / result.seconds)
+    shown = decode(result.path)
+    assert [time_s for time_s, _ in shown] == [time_s for time_s, _ in decode(clip)]
+    assert all(frame.shape == (32, 48, 3) for _, frame in shown)
+    assert probe(result.path).audio == ("aac",)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
+    assert_no_threads_left()
+
+
+def test_each_frame_is_the_networks_painting(
+    tmp_path: Path, clip: Path, painter: Painter, decode
+) -> None:
+    shown = decode(paint(clip, tmp_path, painter).path)
+    for timed, (_, frame) in zip(read_frames(probe(clip)), shown, strict=True):
+        expected = stylize_image(timed.frame, painter)
+        assert psnr(frame, expected) > 28
+        assert psnr(frame, expected) > psnr(frame, timed.frame) + 5
+
+
+def test_strength_0_gives_the_video_back(
+    tmp_path: Path, clip: Path, painter: Painter, decode
+) -> None:
+    result = paint(clip, tmp_path, painter, Options(strength=0, measure=False))
+    for (_, before), (_, after) in zip(decode(clip), decode(result.path), strict=True):
+        assert psnr(before, after) > 28
+
+
+def test_strength_mixes(painter: Painter, textured_frames) -> None:
+    frame = textured_frames(1)[0]
+    painted = stylize_image(frame, painter).astype(int)
+    assert np.array_equal(stylize_image(frame, painter, Options(strength=0)), frame)
+    half = stylize_image(frame, painter, Options(strength=0.5)).astype(int)
+    assert np.abs(half - (painted + frame) / 2).max() <= 1.5
+
+
+def test_keep_colors_keeps_chroma(painter: Painter, textured_frames) -> None:
+    frame = (textured_frames(1)[0] // 8 + 112).astype(np.uint8)  # no value is clamped
+    painted = stylize_image(frame, painter, Options(keep_colors=True)).astype(int)
+    light = painted - frame
+    assert np.abs(light).max() > 5
+    assert np.abs(light - light[..., :1]).max() <= 1  # the same for red, green and blue
+
+
+def test_keep_colors_keeps_a_videos_chroma(
+    tmp_path: Path, painter: Painter, encode, textured_frames, decode
+) -> None:
+    frames = [(frame // 8 + 112).astype(np.uint8) + np.uint8([30, 0, 0]) for frame in
+              textured_frames(4)]  # fmt: skip
+    source = encode(tmp_path / "source.mp4", frames)
+    kept = decode(paint(source, tmp_path, painter, replace(PLAIN, keep_colors=True)).path)
+    for (_, before), (_, after) in zip(decode(source), kept, strict=True):
+        redness = [float((f[..., 0].astype(int) - f[..., 2]).mean()) for f in (before, after)]
+        assert redness[0] > 20 and redness[1] == pytest.approx(redness[0], abs=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (Options(size=96), (64, 96)),
+        (Options(size=24), (16, 24)),
+        (Options(size=96, enlarge=False), (32, 48)),
+        (Options(size=24, enlarge=False), (16, 24)),
+        (Options(size=48), (32, 48)),
+    ],
+)
+def test_longest_side_is_as_asked(
+    tmp_path: Path, clip: Path, painter: Painter, decode, options: Options, expected
+) -> None:
+    result = paint(clip, tmp_path, painter, replace(options, measure=False))
+    assert (result.height, result.width) == expected
+    shown = decode(result.path)
+    assert len(shown) == 10
+    assert all(frame.shape[:2] == expected for _, frame in shown)
+
+
+def test_flicker_is_measured_off_and_on(
+    tmp_path: Path, painter: Painter, encode, textured_frames
+) -> None:
+    still = textured_frames(1, 64, 96)[0].astype(int)
+    chance = np.random.default_rng(0)
+    frames = [
+        (still + chance.normal(0, 6, still.shape)).clip(0, 255).astype(np.uint8) for _ in range(8)
+    ]
+    source = encode(tmp_path / "noisy.mp4", frames)
+    flicker = paint(source, tmp_path, painter, Options()).flicker
+    assert flicker is not None and flicker.pairs == 7
+    assert 0 < flicker.errors["on"] < 0.5 * flicker.errors["off"]
+    off = paint(source, tmp_path, painter, Options(temporal=False)).flicker
+    assert off is not None and off.errors == {"off": pytest.approx(flicker.errors["off"])}
+    assert paint(source, tmp_path, painter, PLAIN).flicker is None
+
+
+def test_one_frame_is_a_video_too(
+    tmp_path: Path, painter: Painter, encode, textured_frames, decode
+) -> None:
+    source = encode(tmp_path / "one.mp4", textured_frames(1))
+    result = paint(source, tmp_path, painter, Options())
+    assert result.frames == len(decode(result.path)) == 1
+    assert result.flicker is None and not result.has_audio
+
+
+def test_progress_rises_to_the_end(tmp_path: Path, clip: Path, painter: Painter) -> None:
+    seen: list[Progress] = []
+    stylize_video(clip, tmp_path / "out.mp4", painter, PLAIN, seen.append)
+    assert [p.frames for p in seen] == list(range(1, 11))
+    fractions = [p.fraction for p in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0 and 0.85 <= fractions[-1] <= 1
+    assert seen[0].left_s is None
+    assert all(p.left_s is not None and p.left_s >= 0 for p in seen[1:])
+    assert all(p.fps > 0 and p.latest.shape == (32, 48, 3) for p in seen)
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_stopping_half_way_leaves_no_file(
+    tmp_path: Path, clip: Path, painter: Painter, existing: bool
+) -> None:
+    target = tmp_path / "out.mp4"
+    if existing:
+        target.write_bytes(b"old")
+    answers = iter([False] * 4 + [True])
+    with pytest.raises(Cancelled, match="Stopped after 5 frames"):
+        stylize_video(clip, target, painter, PLAIN, should_stop=lambda: next(answers))
+    assert [p.name for p in tmp_path.iterdir()] == (["out.mp4"] if existing else [])
+    assert not existing or target.read_bytes() == b"old"
+    assert_no_threads_left()
+
+
+def test_an_exception_of_the_caller_comes_through(
+    tmp_path: Path, clip: Path, painter: Painter
+) -> None:
+    def show(_: Progress) -> None:
+        raise KeyError("the page went away")
+
+    with pytest.raises(KeyError, match="the page went away"):
+        stylize_video(clip, tmp_path / "out.mp4", painter, PLAIN, show)
+    assert list(tmp_path.iterdir()) == []
+    assert_no_threads_left()
+
+
+def test_too_long_video_is_refused(tmp_path: Path, long_clip: Path, painter: Painter) -> None:
+    with pytest.raises(VideoError, match=r"long\.mp4 is 2 s long; the limit is 1 s"):
+        paint(long_clip, tmp_path, painter, replace(PLAIN, max_seconds=1))
+    assert list(tmp_path.iterdir()) == []
+    assert paint(long_clip, tmp_path, painter, replace(PLAIN, max_seconds=3)).frames == 60
+
+
+def test_too_long_video_that_hides_its_length_is_refused(
+    tmp_path: Path, long_clip: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "probe", lambda path: replace(probe(path), duration_s=0.0))
+    with pytest.raises(VideoError, match="the limit is 1 s"):
+        paint(long_clip, tmp_path, painter, replace(PLAIN, max_seconds=1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_never_overwrites_itself(
+    tmp_path: Path, clip: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "clip.mp4"
+    source.write_bytes(clip.read_bytes())
+    (tmp_path / "link.mp4").symlink_to(source)
+    monkeypatch.chdir(tmp_path)
+    for target in (source, Path("clip.mp4"), Path("link.mp4"), Path("./../") / tmp_path.name
+                   / "clip.mp4"):  # fmt: skip
+        with pytest.raises(VideoError, match="would overwrite itself"):
+            stylize_video(source, target, painter, PLAIN)
+    assert source.read_bytes() == clip.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "match"), [("out.avi", "must end in .mp4"), ("missing/out.mp4", "does not exist")]
+)
+def test_target_is_checked_before_the_work(
+    tmp_path: Path, clip: Path, painter: Painter, name: str, match: str
+) -> None:
+    with pytest.raises(VideoError, match=match):
+        stylize_video(clip, tmp_path / name, painter, PLAIN)
+
+
+@pytest.mark.parametrize("slow", ["encoder", "painter"])
+def test_few_frames_wait_between_reader_and_writer(
+    tmp_path: Path,
+    long_clip: Path,
+    painter: Painter,
+    monkeypatch: pytest.MonkeyPatch,
+    slow: str,
+) -> None:
+    read = written = most = 0
+    write = VideoWriter.write
+
+    def counted_frames(*arguments):
+        nonlocal read, most
+        for timed in read_frames(*arguments):
+            read += 1
+            most = max(most, read - written)
+            yield timed
+
+    def counted_write(self, timed) -> None:
+        nonlocal written
+        time.sleep(0.01 if slow == "encoder" else 0)
+        write(self, timed)
+        written += 1
+
+    monkeypatch.setattr(pipeline, "read_frames", counted_frames)
+    monkeypatch.setattr(VideoWriter, "write", counted_write)
+
+    def pause(_: Progress) -> None:
+        time.sleep(0.01 if slow == "painter" else 0)
+
+    stylize_video(long_clip, tmp_path / "out.mp4", painter, PLAIN, pause)
+    assert read == written == 60
+    # Two full queues, and one frame in each of the hands of reader, painter and writer.
+    assert most <= 2 * pipeline.QUEUE_FRAMES + 4
+
+
+@pytest.mark.parametrize("failing", [1, 5, 60])
+def test_error_in_the_writer_comes_through(
+    tmp_path: Path,
+    long_clip: Path,
+    painter: Painter,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: int,
+) -> None:
+    write, count = VideoWriter.write, 0
+
+    def failing_write(self, timed) -> None:
+        nonlocal count
+        count += 1
+        if count == failing:
+            raise VideoError("The disk is full.")
+        write(self, timed)
+
+    monkeypatch.setattr(VideoWriter, "write", failing_write)
+    error = within_seconds(20, lambda: paint(long_clip, tmp_path, painter))
+    assert isinstance(error, VideoError) and str(error) == "The disk is full."
+    assert list(tmp_path.iterdir()) == []
+    assert_no_threads_left()
+
+
+def test_error_in_the_reader_comes_through(
+    tmp_path: Path, long_clip: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing_frames(*arguments):
+        for number, timed in enumerate(read_frames(*arguments)):
+            if number == 20:
+                raise VideoError("The disk was pulled out.")
+            yield timed
+
+    monkeypatch.setattr(pipeline, "read_frames", failing_frames)
+    error = within_seconds(20, lambda: paint(long_clip, tmp_path, painter))
+    assert isinstance(error, VideoError) and str(error) == "The disk was pulled out."
+    assert list(tmp_path.iterdir()) == []
+    assert_no_threads_left()
+
+
+def test_damaged_source_is_refused(tmp_path: Path, painter: Painter) -> None:
+    (tmp_path / "text.mp4").write_text("not a video\n" * 50)
+    with pytest.raises(VideoError, match="cannot be read as a video"):
+        paint(tmp_path / "text.mp4", tmp_path, painter)
+    assert [p.name for p in tmp_path.iterdir()] == ["text.mp4"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 13), (64, 33)])
+def test_picture_of_any_size_is_painted(painter: Painter, size: tuple[int, int]) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    before = frame.copy()
+    painted = stylize_image(frame, painter)
+    assert painted.shape == (*size, 3) and painted.dtype == np.uint8
+    assert np.array_equal(frame, before)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"strength": -0.1},
+        {"strength": 1.1},
+        {"strength": float("nan")},
+        {"size": 15},
+        {"size": 8193},
+        {"size": 0},
+    ],
+)
+def test_options_out_of_range_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(values))):
+        Options(**values)
+
+
+def test_painter_gives_float32_within_range(painter: Painter) -> None:
+    image = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    painted = painter(image)
+    assert painted.dtype == torch.float32 and painted.shape == image.shape
+    assert painted.min() >= 0 and painted.max() <= 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+def test_missing_gpu_is_said(tiny_weights: Path) -> None:
+    with pytest.raises(StylevidError, match="Use --device cpu"):
+        Painter(tiny_weights, "cuda")
+
+
+@pytest.mark.parametrize("device", ["gpu", "mps:99"])
+def test_unknown_device_is_refused(tiny_weights: Path, device: str) -> None:
+    with pytest.raises((StylevidError, ValueError)):
+        Painter(tiny_weights, device)

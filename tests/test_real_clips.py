@@ -1,0 +1,94 @@
+"""Every clip of the shared data goes through a tiny network, or is refused in one sentence."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from stylevid.errors import VideoError
+from stylevid.pipeline import Options, Painter, stylize_video
+from stylevid.video import probe
+
+VIDEOS = Path(__file__).parents[1].parent / "shared" / "data" / "videos"
+UNREADABLE = {
+    "odd/animation_lossy.webp": "damaged or of an unknown format",
+    "odd/d_audio_only.mp4": "holds sound but no picture",
+    "odd/d_empty.mp4": "is empty",
+    "odd/d_text_named.mp4": "damaged or of an unknown format",
+    "odd/d_truncated_60pct.mp4": "cut short",
+}
+
+
+def manifest() -> list[dict[str, Any]]:
+    path = VIDEOS / "manifest.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else []
+
+
+def readable() -> list[Any]:
+    clips = [clip for clip in manifest() if clip["file"] not in UNREADABLE]
+    return [pytest.param(clip, id=clip["file"]) for clip in clips]
+
+
+def test_every_file_is_in_the_manifest(shared_data: Path) -> None:
+    files = {str(p.relative_to(VIDEOS)) for p in VIDEOS.rglob("*") if p.name != "manifest.json"}
+    assert {clip["file"] for clip in manifest()} == files - {"odd"}
+    assert shared_data in VIDEOS.parents
+
+
+def upright_size(clip: dict[str, Any]) -> tuple[int, int]:
+    """(height, width) by the manifest, before pixels are made square."""
+    turned = (clip["rotation"] or 0) % 180 == 90
+    return (clip["width"], clip["height"]) if turned else (clip["height"], clip["width"])
+
+
+@pytest.mark.parametrize("clip", readable())
+def test_clip_is_painted_whole(
+    tmp_path: Path, shared_data: Path, painter: Painter, clip: dict[str, Any]
+) -> None:
+    source, target = VIDEOS / clip["file"], tmp_path / "out.mp4"
+    expected = clip["frames_decoded"]
+    # The stabilizer costs three times the rest: it steadies the short clips only.
+    options = Options(size=96, measure=False, temporal=expected <= 60)
+    result = stylize_video(source, target, painter, options)
+    with av.open(str(source)) as before, av.open(str(target)) as after:
+        shown = [frame.pts for frame in after.decode(video=0)]
+        assert len(shown) == result.frames == expected
+        assert shown == sorted(set(shown))
+        height, width = upright_size(clip)
+        video = after.streams.video[0]
+        assert max(video.width, video.height) == 96
+        if before.streams.video[0].sample_aspect_ratio in (None, 0, 1):
+            assert video.width / video.height == pytest.approx(width / height, rel=0.08)
+        sounds = [(s.channels, s.sample_rate) for s in after.streams.audio]
+        assert sounds == [(s.channels, s.sample_rate) for s in before.streams.audio]
+        assert len(sounds) == len(clip["audio"])
+    last_shown_s = float(shown[-1] * video.time_base)
+    assert last_shown_s == pytest.approx(clip["duration_s"], abs=0.12)
+
+
+@pytest.mark.parametrize(("name", "match"), UNREADABLE.items())
+def test_clip_is_refused_in_one_sentence(
+    tmp_path: Path, shared_data: Path, painter: Painter, name: str, match: str
+) -> None:
+    source = shared_data / "videos" / name
+    with pytest.raises(VideoError, match=match) as caught:
+        stylize_video(source, tmp_path / "out.mp4", painter, Options(measure=False))
+    assert "\n" not in str(caught.value) and source.name in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("odd/d_rotate90.mp4", (1280, 720)),
+        ("odd/phone_with-gps.mov", (568, 320)),
+        ("odd/decord_rotate_180.mov", (320, 568)),
+        ("odd/d_odd_dims_321x241.mp4", (241, 321)),
+        ("odd/-video-with-dash-.mp4", (1, 1)),
+    ],
+)
+def test_odd_clips_are_probed_upright(shared_data: Path, name: str, size) -> None:
+    info = probe(shared_data / "videos" / name)
+    assert (info.height, info.width) == size

@@ -1,0 +1,506 @@
+"""Clips made here come back as they were, through our reader and our writer."""
+
+import gc
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from stylevid import video
+from stylevid.errors import VideoError
+from stylevid.video import TimedFrame, VideoWriter, probe, read_frames
+
+NTSC = Fraction(30000, 1001)
+TONE = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=0.4")
+
+
+def copy_video(source: Path, target: Path) -> Path:
+    info = probe(source)
+    with VideoWriter(target, info, (info.height, info.width)) as writer:
+        for timed in read_frames(info):
+            writer.write(timed)
+    return target
+
+
+def encode_at(path: Path, frames: list[np.ndarray], ticks: list[int]) -> Path:
+    """A clip whose pictures show at these times, in ticks of 1/90000 s."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 90_000)
+        for pixels, pts in zip(frames, ticks, strict=True):
+            frame = av.VideoFrame.from_ndarray(pixels)
+            frame.pts, frame.time_base = pts, Fraction(1, 90_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def flat_yuv(color: tuple[int, int, int], height: int, width: int) -> np.ndarray:
+    """One picture of one color as yuv420p bytes: Y, then U and V at a quarter of the size."""
+    quarter = height * width // 4
+    return np.repeat(np.array(color, np.uint8), [height * width, quarter, quarter])
+
+
+def mean_yuv(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        picture = next(container.decode(video=0))
+        assert picture.format.name == "yuv420p"
+        pixels = picture.to_ndarray().ravel()
+        luma = picture.height * picture.width
+    return [float(part.mean()) for part in np.split(pixels, (luma, luma * 5 // 4))]
+
+
+def sound_packets(path: Path, track: int = 0) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(p) for p in container.demux(container.streams.audio[track]) if p.size]
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one.astype(float) - other.astype(float)).mean())
+
+
+def assert_refused(path: Path, match: str) -> None:
+    with pytest.raises(VideoError, match=match) as caught:
+        probe(path)
+    assert "\n" not in str(caught.value)
+    assert path.name in str(caught.value)
+
+
+def record_processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """Every process started from now on."""
+    processes: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def started(*arguments, **settings):
+        processes.append(start(*arguments, **settings))
+        return processes[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    return processes
+
+
+# What probe tells
+
+
+def test_probe_of_a_clip_made_here(clip: Path) -> None:
+    info = probe(clip)
+    assert (info.height, info.width) == (32, 48)
+    assert info.fps == 25 and info.frames == 10
+    assert info.duration_s == pytest.approx(0.4, abs=0.03)
+    assert info.audio == ("aac",) and info.has_audio
+    assert not info.interlaced
+    assert info.path == clip
+
+
+def test_probe_of_a_silent_clip(tmp_path: Path, encode, textured_frames) -> None:
+    info = probe(encode(tmp_path / "silent.mp4", textured_frames(2)))
+    assert info.audio == () and not info.has_audio
+
+
+@pytest.mark.parametrize(("height", "matrix"), [(576, "smpte170m"), (720, "bt709")])
+def test_untagged_matrix_follows_the_size(tmp_path: Path, encode, height: int, matrix: str) -> None:
+    frames = [np.zeros((height, 32, 3), np.uint8)]
+    assert probe(encode(tmp_path / "untagged.mp4", frames)).matrix == matrix
+
+
+# What read_frames gives
+
+
+def test_frames_and_timestamps_are_exact(clip: Path, textured_frames) -> None:
+    timed = list(read_frames(probe(clip)))
+    assert [t.time_s for t in timed] == [Fraction(i, 25) for i in range(10)]
+    assert all(t.duration_s == Fraction(1, 25) for t in timed)
+    assert all(t.frame.shape == (32, 48, 3) and t.frame.dtype == np.uint8 for t in timed)
+    for t, expected in zip(timed, textured_frames(), strict=True):
+        assert difference(t.frame, expected) < 6
+
+
+def test_frames_are_scaled_to_the_wanted_size(clip: Path, textured_frames) -> None:
+    timed = list(read_frames(probe(clip), (16, 24)))
+    assert all(t.frame.shape == (16, 24, 3) for t in timed)
+    halved = textured_frames()[0].reshape(16, 2, 24, 2, 3).mean(axis=(1, 3))
+    assert difference(timed[0].frame, halved) < 6
+
+
+def test_reading_starts_where_it_is_told(clip: Path, textured_frames) -> None:
+    timed = next(read_frames(probe(clip), start_s=0.2))
+    assert timed.time_s == 0
+    assert difference(timed.frame, textured_frames()[5]) < 6
+
+
+@pytest.mark.parametrize(
+    ("size", "pixels", "yuv", "rgb"),
+    [
+        ((64, 96), "yuv420p", (81, 90, 240), (255, 0, 0)),  # BT.601, limited range
+        ((64, 96), "yuv420p", (41, 240, 110), (0, 0, 255)),
+        ((720, 1280), "yuv420p", (63, 102, 240), (255, 0, 0)),  # BT.709, limited range
+        ((720, 1280), "yuv420p", (32, 240, 118), (0, 0, 255)),
+        ((64, 96), "yuvj420p", (76, 85, 255), (255, 0, 0)),  # BT.601, full range
+        ((64, 96), "yuvj420p", (29, 255, 107), (0, 0, 255)),
+        ((64, 96), "yuvj420p", (235, 128, 128), (235, 235, 235)),
+        ((64, 96), "yuv420p", (235, 128, 128), (255, 255, 255)),
+    ],
+)
+def test_colors_are_read_and_written_as_they_are(
+    tmp_path: Path, encode, size, pixels: str, yuv, rgb
+) -> None:
+    path = encode(tmp_path / "flat.mp4", [flat_yuv(yuv, *size)] * 2, pixels=pixels, size=size)
+    for timed in read_frames(probe(path)):
+        assert np.abs(timed.frame.astype(int) - rgb).max() <= 4
+    output = copy_video(path, tmp_path / "output.mp4")
+    again = next(read_frames(probe(output)))
+    assert np.abs(again.frame.astype(int) - rgb).max() <= 6
+    if pixels == "yuv420p":  # the very numbers, whatever the reader makes of them
+        assert mean_yuv(output) == pytest.approx(yuv, abs=3)
+
+
+def test_tagged_matrix_is_believed_and_carried(tmp_path: Path, encode) -> None:
+    red_709 = flat_yuv((63, 102, 240), 64, 96)
+    tags = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
+    path = encode(tmp_path / "tagged.mp4", [red_709], *tags, pixels="yuv420p", size=(64, 96))
+    info = probe(path)
+    assert info.matrix == info.color_primaries == info.color_trc == "bt709"
+    assert np.abs(next(read_frames(info)).frame.astype(int) - (255, 0, 0)).max() <= 4
+    output = probe(copy_video(path, tmp_path / "output.mp4"))
+    assert (output.color_space, output.color_primaries, output.color_trc) == ("bt709",) * 3
+
+
+@pytest.mark.parametrize(("rotation", "quarter_turns"), [(90, 1), (180, 2), (270, 3), (-90, 3)])
+def test_rotated_clip_is_read_upright(
+    tmp_path: Path, encode, run_ffmpeg, decode, rotation: int, quarter_turns: int
+) -> None:
+    frame = np.full((32, 48, 3), 90, np.uint8)
+    frame[:12, :12] = (250, 30, 30)
+    level = encode(tmp_path / "level.mp4", [frame] * 3)
+    turned = tmp_path / "turned.mp4"
+    run_ffmpeg("-display_rotation", rotation, "-i", level, "-c", "copy", turned)
+    upright = np.rot90(frame, quarter_turns)
+    info = probe(turned)
+    assert (info.height, info.width) == upright.shape[:2]
+    assert difference(next(read_frames(info)).frame, upright) < 5
+    output = copy_video(turned, tmp_path / "output.mp4")
+    assert difference(decode(output)[0][1], upright) < 5
+    with av.open(str(output)) as container:
+        assert next(container.decode(video=0)).rotation == 0
+
+
+@pytest.mark.parametrize(("aspect", "width"), [("2/1", 96), ("1/2", 24), ("4/3", 64)])
+def test_pixels_become_square(tmp_path: Path, encode, aspect: str, width: int) -> None:
+    frame = np.zeros((32, 48, 3), np.uint8)
+    frame[:, :24] = 200
+    info = probe(encode(tmp_path / "wide.mp4", [frame] * 2, "-vf", f"setsar={aspect}"))
+    assert (info.height, info.width) == (32, width)
+    shown = next(read_frames(info)).frame
+    assert shown[:, : width // 2 - 2].mean() > 190 and shown[:, width // 2 + 2 :].mean() < 10
+    output = copy_video(info.path, tmp_path / "output.mp4")
+    with av.open(str(output)) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height) == (width, 32)
+        assert stream.sample_aspect_ratio in (None, 0, 1)
+
+
+def test_interlaced_clip_keeps_its_number_of_frames(
+    tmp_path: Path, encode, textured_frames
+) -> None:
+    fields = ("-vf", "setfield=tff", "-flags", "+ildct+ilme", "-x264-params", "tff=1")
+    info = probe(encode(tmp_path / "fields.mp4", textured_frames(6, 64, 96), *fields))
+    assert info.interlaced
+    assert [t.time_s for t in read_frames(info)] == [Fraction(i, 25) for i in range(6)]
+
+
+def test_abandoned_reading_leaves_no_process(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info, processes = probe(clip), record_processes(monkeypatch)
+    frames = read_frames(info)
+    next(frames)
+    assert len(processes) == 1
+    frames.close()
+    assert processes[0].poll() is not None
+    forgotten = read_frames(info)
+    next(forgotten)
+    del forgotten
+    gc.collect()
+    assert processes[1].poll() is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["-dash.mp4", "concat:a.mp4", "http:x.mp4", "a b'c%03d.mp4", "grüße [1].mp4", "clip"]
+)
+def test_any_file_name_is_read(tmp_path: Path, clip: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(clip.read_bytes())
+    assert len(list(read_frames(probe(path)))) == 10
+
+
+# What the writer makes of it
+
+
+def test_output_is_what_browsers_play(tmp_path: Path, clip: Path) -> None:
+    output = copy_video(clip, tmp_path / "output.mp4")
+    with av.open(str(output)) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
+    content = output.read_bytes()
+    assert content[4:8] == b"ftyp"
+    assert content.index(b"moov") < content.index(b"mdat")  # faststart
+    assert [p.name for p in tmp_path.iterdir()] == ["output.mp4"]
+
+
+def test_pictures_and_times_survive(tmp_path: Path, clip: Path, decode) -> None:
+    before, after = decode(clip), decode(copy_video(clip, tmp_path / "output.mp4"))
+    assert [time_s for time_s, _ in after] == [time_s for time_s, _ in before]
+    for (_, one), (_, other) in zip(before, after, strict=True):
+        assert difference(one, other) < 6
+
+
+def test_variable_timestamps_are_carried_exactly(tmp_path: Path, textured_frames, decode) -> None:
+    ticks = [0, 1501, 4503, 4600, 13_000, 13_777, 40_001, 90_000]
+    source = encode_at(tmp_path / "vfr.mp4", textured_frames(8), ticks)
+    times = [Fraction(pts, 90_000) for pts in ticks]
+    assert [time_s for time_s, _ in decode(source)] == times
+    assert [t.time_s for t in read_frames(probe(source))] == times
+    output = copy_video(source, tmp_path / "output.mp4")
+    assert [time_s for time_s, _ in decode(output)] == times
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+@pytest.mark.parametrize("rate", [NTSC, Fraction(24000, 1001), Fraction(25), Fraction(60)])
+def test_frame_rate_is_kept_exactly(
+    tmp_path: Path, encode, textured_frames, decode, suffix: str, rate: Fraction
+) -> None:
+    source = encode(tmp_path / f"source{suffix}", textured_frames(20), rate=str(rate))
+    assert probe(source).fps == rate
+    output = copy_video(source, tmp_path / "output.mp4")
+    with av.open(str(output)) as container:
+        assert container.streams.video[0].average_rate == rate
+    assert [time_s for time_s, _ in decode(output)] == [i / rate for i in range(20)]
+
+
+@pytest.mark.parametrize("size", [(31, 45), (32, 45), (31, 48), (1, 1), (3, 2)])
+def test_odd_size_becomes_the_next_even_one(
+    tmp_path: Path, encode, textured_frames, decode, size: tuple[int, int]
+) -> None:
+    height, width = size
+    colored = textured_frames(3, height, width)
+    frames = [frame[..., 1:2].repeat(3, axis=2) for frame in colored]  # 4:2:0 would blur color
+    source = encode(tmp_path / "odd.mp4", frames, "-pix_fmt", "yuv444p")
+    assert (probe(source).height, probe(source).width) == size
+    shown = decode(copy_video(source, tmp_path / "output.mp4"))
+    assert len(shown) == 3
+    for (_, after), (_, before) in zip(shown, decode(source), strict=True):
+        assert after.shape == (height + height % 2, width + width % 2, 3)
+        assert difference(after[:height, :width], before) < 8
+        assert difference(after[-1], after[height - 1]) < 12  # the edge is repeated
+
+
+def test_aac_sound_is_copied_bit_by_bit(tmp_path: Path, clip: Path) -> None:
+    output = copy_video(clip, tmp_path / "output.mp4")
+    assert sound_packets(output) == sound_packets(clip)
+    with av.open(str(clip)) as before, av.open(str(output)) as after:
+        one, other = before.streams.audio[0], after.streams.audio[0]
+        assert (other.codec_context.name, other.channels) == ("aac", one.channels)
+        assert other.sample_rate == 44_100
+        durations = [float(s.duration * s.time_base) for s in (one, other)]
+    assert durations[1] == pytest.approx(durations[0], abs=0.05)
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("pcm_s16le", ".mov"), ("libopus", ".mkv")])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_other_sound_becomes_aac_and_keeps_its_channels(
+    tmp_path: Path, encode, textured_frames, codec: str, suffix: str, channels: int
+) -> None:
+    options = ("-c:a", codec, "-ac", str(channels))
+    source = encode(tmp_path / f"source{suffix}", textured_frames(), *options, sound=TONE)
+    with av.open(str(copy_video(source, tmp_path / "output.mp4"))) as container:
+        stream = container.streams.audio[0]
+        assert (stream.codec_context.name, stream.channels) == ("aac", channels)
+        assert float(stream.duration * stream.time_base) == pytest.approx(0.4, abs=0.05)
+
+
+def test_every_sound_track_is_carried(tmp_path: Path, encode, textured_frames) -> None:
+    tracks = ("-map", "0", "-map", "1", "-map", "2", "-c:a:0", "aac", "-c:a:1", "pcm_s16le")
+    source = encode(tmp_path / "two.mkv", textured_frames(), *tracks, sound=TONE * 2)
+    assert probe(source).audio == ("aac", "pcm_s16le")
+    output = copy_video(source, tmp_path / "output.mp4")
+    assert probe(output).audio == ("aac", "aac")
+    assert sound_packets(output) == sound_packets(source)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_picture_that_starts_after_its_sound_keeps_the_offset(
+    tmp_path: Path, encode, textured_frames, decode, suffix: str
+) -> None:
+    tone = ("-f", "lavfi", "-i", "sine=frequency=440:duration=1")
+    delay = ("-vf", "setpts=PTS+0.48/TB", "-fps_mode", "passthrough", "-c:a", "aac")
+    late = encode(tmp_path / f"late{suffix}", textured_frames(), *delay, sound=tone)
+    expected = [float(time_s) for time_s, _ in decode(late)]
+    assert expected[0] == 0.48 and len(expected) > 5
+    output = copy_video(late, tmp_path / "output.mp4")
+    with av.open(str(output)) as container:
+        stream = container.streams.audio[0]
+        sound_start = float(stream.start_time * stream.time_base)
+    assert sound_start == pytest.approx(0, abs=0.03)
+    times = [float(time_s) for time_s, _ in decode(output)]
+    assert times == pytest.approx(expected, abs=0.03)
+
+
+def test_an_existing_target_is_replaced(tmp_path: Path, clip: Path, decode) -> None:
+    target = tmp_path / "output.mp4"
+    target.write_bytes(b"old")
+    assert len(decode(copy_video(clip, target))) == 10
+
+
+@pytest.mark.parametrize("written", [0, 3])
+def test_exception_leaves_nothing_and_keeps_an_existing_target(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    info = probe(clip)
+    timed = next(read_frames(info))
+    kept = tmp_path / "kept.mp4"
+    kept.write_bytes(b"old")
+    processes = record_processes(monkeypatch)
+    for target in (kept, tmp_path / "new.mp4"):
+        with pytest.raises(KeyError), VideoWriter(target, info, (32, 48)) as writer:
+            for i in range(written):
+                writer.write(TimedFrame(timed.frame, Fraction(i, 25), Fraction(1, 25)))
+            raise KeyError
+    assert [p.name for p in tmp_path.iterdir()] == ["kept.mp4"]
+    assert kept.read_bytes() == b"old"
+    assert all(process.poll() is not None for process in processes)
+
+
+def test_no_frames_make_no_file(tmp_path: Path, clip: Path) -> None:
+    with (
+        pytest.raises(VideoError, match=r"output\.mp4 could not be written: no frame came"),
+        VideoWriter(tmp_path / "output.mp4", probe(clip), (32, 48)),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frame_of_another_size_is_refused(tmp_path: Path, clip: Path) -> None:
+    info = probe(clip)
+    with (
+        pytest.raises(ValueError, match="the writer takes frames of"),
+        VideoWriter(tmp_path / "output.mp4", info, (48, 32)) as writer,
+    ):
+        writer.write(next(read_frames(info)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_that_dies_is_reported(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = probe(clip)
+    timed = next(read_frames(info))
+    processes = record_processes(monkeypatch)
+    with (
+        pytest.raises(VideoError, match="could not be written") as caught,
+        VideoWriter(tmp_path / "output.mp4", info, (32, 48)) as writer,
+    ):
+        writer.write(timed)
+        processes[0].kill()
+        processes[0].wait()
+        for i in range(1, 100):
+            writer.write(TimedFrame(timed.frame, Fraction(i, 25), Fraction(1, 25)))
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out.avi", "out", "out.mp4.txt"])
+def test_target_that_is_no_mp4_is_refused(tmp_path: Path, clip: Path, name: str) -> None:
+    with pytest.raises(VideoError, match=r"must end in \.mp4"):
+        VideoWriter(tmp_path / name, probe(clip), (32, 48))
+
+
+def test_target_in_a_missing_folder_is_refused(tmp_path: Path, clip: Path) -> None:
+    with pytest.raises(VideoError, match=r"missing does not exist\. Make it first"):
+        VideoWriter(tmp_path / "missing" / "out.mp4", probe(clip), (32, 48))
+
+
+def test_target_that_is_a_folder_is_refused(tmp_path: Path, clip: Path) -> None:
+    (tmp_path / "out.mp4").mkdir()
+    with pytest.raises(VideoError):
+        copy_video(clip, tmp_path / "out.mp4")
+
+
+# What is refused
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    assert_refused(tmp_path / "missing.mp4", "does not exist")
+    (tmp_path / "folder.mp4").mkdir()
+    assert_refused(tmp_path / "folder.mp4", "does not exist")
+
+
+def test_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    assert_refused(tmp_path / "empty.mp4", "is empty")
+
+
+def test_sound_without_picture_is_refused(tmp_path: Path, run_ffmpeg) -> None:
+    run_ffmpeg(*TONE, "-c:a", "aac", tmp_path / "sound.mp4")
+    assert_refused(tmp_path / "sound.mp4", "holds sound but no picture")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"This is a text file,\nnot a video.\n" * 40, b"\x00" * 5000, bytes(range(256)) * 30],
+    ids=["text", "zeros", "bytes"],
+)
+def test_other_content_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "other.mp4").write_bytes(content)
+    assert_refused(tmp_path / "other.mp4", "cannot be read as a video")
+
+
+def test_truncated_file_is_refused(tmp_path: Path, clip: Path) -> None:
+    content = clip.read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(content[: len(content) * 6 // 10])
+    assert_refused(tmp_path / "cut.mp4", "cut short")
+
+
+def test_truncated_file_with_its_index_in_front_gives_what_is_left(
+    tmp_path: Path, encode, textured_frames
+) -> None:
+    whole = encode(tmp_path / "whole.mp4", textured_frames(), "-movflags", "+faststart")
+    content = whole.read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(content[: len(content) * 8 // 10])
+    assert 1 <= len(list(read_frames(probe(cut)))) < 10
+
+
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.4,\n{path}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile '{path}'\n",
+        "ffconcat version 1.0\nfile {name}\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\nm=video 9 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+        '<?xml version="1.0"?>\n<MPD><Period><BaseURL>{path}</BaseURL></Period></MPD>\n',
+    ],
+    ids=["m3u8", "concat, whole path", "concat, name", "sdp", "dash"],
+)
+def test_playlist_that_names_a_local_file_is_refused(
+    tmp_path: Path, clip: Path, playlist: str
+) -> None:
+    (tmp_path / "secret.mp4").write_bytes(clip.read_bytes())
+    path = tmp_path / "playlist.mp4"
+    path.write_text(playlist.format(path=tmp_path / "secret.mp4", name="secret.mp4"))
+    assert_refused(path, "cannot be read as a video")
+
+
+def test_too_large_picture_is_refused(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video, "MAX_SIDE", 47)
+    assert_refused(clip, "is 48x32; the limit is 47 pixels")
+
+
+def test_file_that_breaks_after_the_probe_is_reported(tmp_path: Path, clip: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(clip.read_bytes())
+    info = probe(path)
+    path.write_bytes(b"no longer a video")
+    with pytest.raises(VideoError, match="cannot be read as a video"):
+        next(read_frames(info))
