@@ -24,7 +24,12 @@ def render_example(
     """An MP4 (H.264 yuv420p, AAC stereo) of the example scene at `path`, which is returned.
 
     It is written beside its name and moved into place when whole.
+
+    Raises:
+        ValueError: a side is odd; 4:2:0 pictures have even ones.
     """
+    if height % 2 or width % 2:
+        raise ValueError(f"the example's sides are even; got {width}x{height}")
     clip = VideoClip(frame_function=partial(_frame, height, width), duration=duration_s)
     clip = clip.with_audio(AudioArrayClip(render_sound(duration_s), fps=_SAMPLE_RATE))
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:

@@ -32,7 +32,7 @@ class StabilizerConfig:
     flow_size: int = 512
     tolerance: float = 20 / 255
     cut_below: float = 0.25
-    max_gain: float = 1.15
+    max_gain: float = 1.3
 
 
 class TemporalStabilizer:
