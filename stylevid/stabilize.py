@@ -58,7 +58,7 @@ class TemporalStabilizer:
         small = _small(image, self.config.flow_size)
         output = stylized
         if self._prev_small is not None and self._prev_output is not None:
-            if self._prev_small.shape != small.shape:
+            if self._prev_output.shape != stylized.shape:
                 raise ValueError("the frame size changed without reset()")
             output = self._blend(small, self._prev_small, stylized, self._prev_output)
         self._prev_small, self._prev_output = small, output

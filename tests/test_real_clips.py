@@ -28,7 +28,8 @@ def manifest() -> list[dict[str, Any]]:
 
 def readable() -> list[Any]:
     clips = [clip for clip in manifest() if clip["file"] not in UNREADABLE]
-    return [pytest.param(clip, id=clip["file"]) for clip in clips]
+    # Without the shared data one test remains, to be skipped with the reason said.
+    return [pytest.param(c, id=c["file"]) for c in clips] or [pytest.param({}, id="no clips")]
 
 
 def test_every_file_is_in_the_manifest(shared_data: Path) -> None:
