@@ -290,7 +290,8 @@ def _status(text: str, fraction: float) -> str:
 
 def _progress_html(progress: Progress) -> str:
     left = "" if progress.left_s is None else f", about {progress.left_s:.0f} s left"
-    text = f"{progress.frames} frames done, {progress.fps:.1f} frames a second{left}"
+    count = f"{progress.frames} frame{'' if progress.frames == 1 else 's'}"
+    text = f"{count} done, {progress.fps:.1f} frames a second{left}"
     return _status(text, progress.fraction)
 
 
