@@ -218,12 +218,12 @@ def _paint(
     for timed in source:
         image = to_image(timed.frame, painter.device)
         stylized = painter(image)
-        versions = {"off": _finish(image, stylized, options)}
-        if stabilizer is not None:
-            versions["on"] = _finish(image, stabilizer.step(image, stylized), options)
+        steadied = stabilizer.step(image, stylized) if stabilizer else stylized
+        painted = _finish(image, steadied, options)
         if meter is not None:
-            meter.update(image, versions)
-        yield timed, to_frame(versions["on" if options.temporal else "off"])
+            alone = {"off": _finish(image, stylized, options)}
+            meter.update(image, alone | {"on": painted} if stabilizer else alone)
+        yield timed, to_frame(painted)
 
 
 def _target_size(height: int, width: int, options: Options) -> tuple[int, int]:
