@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -106,10 +107,10 @@ class Result:
 class Painter:
     """A style's network on a device, in the fastest precision there."""
 
-    def __init__(self, style: Style | Path | str, device: str | None = None) -> None:
+    def __init__(self, style: Style | Path | str | StyleNet, device: str | None = None) -> None:
         """
         Args:
-            style: a style, or the path of a weights file.
+            style: a style, the path of a weights file, or a network, which is copied.
             device: "cpu", "cuda" or "cuda:N"; None takes the GPU when there is one.
         Raises:
             WeightsError: the weights cannot be used.
@@ -117,7 +118,11 @@ class Painter:
         """
         self.device = _find_device(device)
         self.dtype = _fast_dtype(self.device)
-        self.network: StyleNet = load_network(style, self.device, self.dtype)
+        if isinstance(style, StyleNet):
+            network = deepcopy(style).eval().requires_grad_(False).to(self.device, self.dtype)
+            self.network = network.to(memory_format=torch.channels_last)  # pyright: ignore
+        else:
+            self.network = load_network(style, self.device, self.dtype)
 
     @torch.inference_mode()
     def __call__(self, image: torch.Tensor) -> torch.Tensor:

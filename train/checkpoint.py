@@ -1,17 +1,21 @@
-"""Save and resume a run: network, optimizer moments, step and configuration in one safetensors
-file, written beside its name and moved into place when whole."""
+"""Save and resume a run: network, its average, optimizer moments, step and configuration in one
+safetensors file, written beside its name and moved into place when whole."""
 
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from stylevid.errors import WeightsError
+from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.weights import load_network
 
 from .config import TrainConfig
 
@@ -25,9 +29,16 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     step: int
     config: dict[str, object]
+    scaler: dict[str, Any]
 
-    def restore(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Put the tensors back; chance needs nothing, it follows from (seed, step)."""
+    def restore(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: AveragedModel | None = None,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
+        """Put the state back; chance needs nothing, it follows from (seed, step)."""
         network.load_state_dict(_part(self.tensors, "network."))
         moments = _part(self.tensors, "optimizer.")
         state = {
@@ -36,18 +47,36 @@ class Checkpoint:
         }
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
+        if average:
+            average.module.load_state_dict(_part(self.tensors, "average."))
+            average.n_averaged.fill_(self.step)
+        if scaler:
+            scaler.load_state_dict(self.scaler)
 
 
 def save_checkpoint(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int, config: TrainConfig
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    config: TrainConfig,
+    average: AveragedModel | None = None,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> None:
     """Write the run's state after `step` steps, atomically."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    if average:
+        averaged = average.module.state_dict()
+        tensors |= {f"average.{name}": tensor for name, tensor in averaged.items()}
     for number, moments in optimizer.state_dict()["state"].items():
         for moment in _MOMENTS:
             tensors[f"optimizer.{number}.{moment}"] = moments[moment]
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {"step": str(step), "config": json.dumps(config.as_dict())}
+    metadata = {
+        "step": str(step),
+        "config": json.dumps(config.as_dict()),
+        "scaler": json.dumps(scaler.state_dict() if scaler else {}),
+    }
     partial = path.with_name(path.name + ".partial")
     try:
         save_file(whole, partial, metadata)
@@ -66,14 +95,39 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return Checkpoint(tensors, int(metadata["step"]), json.loads(metadata["config"]))
+        # Checkpoints from before there was a scaler have none.
+        scaler = json.loads(metadata.get("scaler", "{}"))
+        return Checkpoint(tensors, int(metadata["step"]), json.loads(metadata["config"]), scaler)
     except Exception as cause:  # safetensors, JSON and key errors alike mean one thing here
         raise WeightsError(f"{path} is not a training checkpoint: {cause}.") from cause
 
 
-def network_tensors(path: Path) -> dict[str, Tensor]:
-    """Only the network's tensors of a checkpoint, for export or a warm start."""
-    return _part(load_checkpoint(path).tensors, "network.")
+def load_network_from(path: Path) -> StyleNet:
+    """The network of a style's weights file, of a checkpoint or of a run's folder, in float32.
+
+    Of a checkpoint it is the moving average of the weights, where the run kept one.
+
+    Raises:
+        WeightsError: the path is none of these.
+    """
+    path = path / "checkpoint.safetensors" if path.is_dir() else path
+    if path.exists() and not _is_checkpoint(path):
+        return load_network(path)
+    checkpoint = load_checkpoint(path)
+    network = StyleNet(
+        StyleNetConfig.from_dict({key: checkpoint.config[key] for key in ("width", "blocks")})
+    )
+    tensors = checkpoint.tensors
+    network.load_state_dict(_part(tensors, "average.") or _part(tensors, "network."))
+    return network
+
+
+def _is_checkpoint(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "step" in (file.metadata() or {})
+    except (OSError, SafetensorError) as cause:
+        raise WeightsError(f"{path} is not a readable safetensors file: {cause}.") from cause
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

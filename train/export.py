@@ -13,11 +13,11 @@ from PIL import Image
 
 from stylevid.errors import StyleError, StylevidError, WeightsError
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
-from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.network import StyleNet
 from stylevid.styles import read_style
 from stylevid.weights import save_network
 
-from .checkpoint import load_checkpoint, network_tensors
+from .checkpoint import load_checkpoint, load_network_from
 from .images import read_picture
 
 _PREVIEW = 384  # pixels, square
@@ -49,15 +49,11 @@ def export(options: argparse.Namespace) -> None:
         StyleError: the slug or the record is not one that `styles.py` reads.
     """
     checkpoint = load_checkpoint(options.run / "checkpoint.safetensors")
-    config = StyleNetConfig(
-        width=int(str(checkpoint.config["width"])), blocks=int(str(checkpoint.config["blocks"]))
-    )
-    network = StyleNet(config)
-    network.load_state_dict(network_tensors(options.run / "checkpoint.safetensors"))
+    network = load_network_from(options.run)
     record = {
         **_read_json(options.painting),
         "slug": options.slug,
-        "network": config.as_dict(),
+        "network": network.config.as_dict(),
         "training": {
             **_read_json(options.run / "run.json"),
             "steps_done": checkpoint.step,

@@ -72,8 +72,17 @@ def random_crop(photo: Path, size: int, rng: np.random.Generator) -> Tensor:
     return crop.flip(-1) if rng.random() < 0.5 else crop
 
 
-def photo_batch(photos: list[Path], count: int, size: int, seed: int, step: int) -> Tensor:
-    """`count` random crops, N,3,size,size in [0, 1]: the same for the same seed and step."""
-    rng = np.random.default_rng((seed, step))
-    chosen = rng.integers(len(photos), size=count)
-    return torch.cat([random_crop(photos[i], size, rng) for i in chosen])
+def photo_batch(
+    photos: list[Path], count: int, size: int, seed: int, step: int, first: int = 0
+) -> Tensor:
+    """`count` random crops, N,3,size,size in [0, 1].
+
+    Each is a function of the seed, the step and its place in the batch alone, counted from `first`,
+    so that several processes can share one batch.
+    """
+
+    def crop(place: int) -> Tensor:
+        rng = np.random.default_rng((seed, step, place))
+        return random_crop(photos[rng.integers(len(photos))], size, rng)
+
+    return torch.cat([crop(first + i) for i in range(count)])

@@ -82,6 +82,34 @@ def output_temporal_loss(
     return (visible * (change - light).square()).sum(1).mean()
 
 
+def perturb(
+    image: Tensor, noise: float, exposure: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The second frame of a robustness pair: what the network is to paint, and what it is given.
+
+    The network sees a frame with sensor noise and must paint it like the first frame, which has
+    none, so that noise does not flicker. A change of exposure is real light: the target has it too.
+
+    Args:
+        image: N,3,H,W in [0, 1].
+        noise: largest standard deviation of the noise, drawn anew for each image.
+        exposure: standard deviation of the logarithm of the change of exposure.
+        generator: of the image's device; the only source of chance.
+    Returns:
+        The exposed image and the exposed, noisy image, both N,3,H,W in [0, 1].
+    Source: stability training, Zheng et al. 2016, section 3; compound regularization, Wang et al.
+        2020 (Consistent Video Style Transfer via Compound Regularization), section 3.2.
+    """
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device=image.device)
+
+    n = len(image)
+    exposed = (image * (normal(n, 1, 1, 1) * exposure).exp()).clamp(0, 1)
+    level = torch.rand(n, 1, 1, 1, generator=generator, device=image.device) * noise
+    return exposed, (exposed + normal(*image.shape) * level).clamp(0, 1)
+
+
 def feature_temporal_loss(features: Tensor, warped_prev: Tensor, visible: Tensor) -> Tensor:
     """mean M ||F_t - W F_{t-1}||^2 of the encoder's last map N,C,h,w.
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.optim.swa_utils import AveragedModel
 
 from stylevid.errors import WeightsError
 from stylevid.network import StyleNet, StyleNetConfig
 from train import checkpoint as checkpoint_module
-from train.checkpoint import load_checkpoint, network_tensors, save_checkpoint
+from train.checkpoint import load_checkpoint, load_network_from, save_checkpoint
 from train.config import TrainConfig
 
 CONFIG = TrainConfig(width=4, blocks=1, seed=3)
@@ -95,12 +96,40 @@ def test_saving_leaves_the_run_alone(tmp_path: Path) -> None:
     assert_same_run(saved, same)
 
 
-def test_network_tensors_are_only_the_networks(tmp_path: Path) -> None:
+def test_the_network_alone_comes_from_a_checkpoint_or_its_folder(tmp_path: Path) -> None:
     network, optimizer = make_run(seed=0, steps=1)
-    save_checkpoint(tmp_path / "run.safetensors", network, optimizer, 1, CONFIG)
-    tensors = network_tensors(tmp_path / "run.safetensors")
-    assert tensors.keys() == network.state_dict().keys()
-    assert all(torch.equal(tensors[name], t) for name, t in network.state_dict().items())
+    save_checkpoint(tmp_path / "checkpoint.safetensors", network, optimizer, 1, CONFIG)
+    for path in (tmp_path, tmp_path / "checkpoint.safetensors"):
+        loaded = load_network_from(path)
+        assert loaded.config == network.config
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(loaded.state_dict()[name], tensor)
+
+
+def test_the_network_alone_is_the_average_where_there_is_one(tmp_path: Path) -> None:
+    network, optimizer = make_run(seed=0, steps=1)
+    average = AveragedModel(make_run(seed=1, steps=0)[0])
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, network, optimizer, 1, CONFIG, average)
+    for name, tensor in average.module.state_dict().items():
+        assert torch.equal(load_network_from(path).state_dict()[name], tensor)
+
+
+def test_the_network_alone_comes_from_a_styles_weights(
+    tiny_weights: Path, tiny_network: StyleNet
+) -> None:
+    loaded = load_network_from(tiny_weights)
+    for name, tensor in tiny_network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor.half().float())
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04 no tensors" * 20, None])
+def test_a_network_from_anything_else_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "other.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"other\.safetensors is not a"):
+        load_network_from(path)
 
 
 def test_garbage_is_refused(tmp_path: Path) -> None:

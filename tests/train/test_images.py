@@ -126,6 +126,11 @@ def test_batch_is_a_function_of_seed_and_step(photos: list[Path]) -> None:
     assert not torch.equal(batch, photo_batch(photos, 3, 16, seed=6, step=7))
 
 
+def test_a_share_of_a_batch_is_that_part_of_it(photos: list[Path]) -> None:
+    whole = photo_batch(photos, 4, 16, seed=5, step=7)
+    assert torch.equal(photo_batch(photos, 2, 16, seed=5, step=7, first=2), whole[2:])
+
+
 def test_batch_does_not_follow_global_chance(photos: list[Path]) -> None:
     before = photo_batch(photos, 2, 16, seed=0, step=0)
     torch.manual_seed(99)

@@ -11,6 +11,7 @@ from train.losses import (
     feature_temporal_loss,
     gram_matrix,
     output_temporal_loss,
+    perturb,
     style_loss,
     total_variation,
 )
@@ -159,6 +160,35 @@ def test_temporal_gradient_flows_into_both_frames() -> None:
     assert frames[0].grad is not None and frames[1].grad is not None
     assert torch.allclose(frames[0].grad, -frames[1].grad)
     assert frames[0].grad.abs().sum() > 0
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_nothing_is_perturbed_by_nothing() -> None:
+    image = random_tensor(2, 3, 8, 8)
+    for frame in perturb(image, 0.0, 0.0, seeded()):
+        assert torch.equal(frame, image)
+
+
+def test_noise_is_in_the_input_and_not_in_the_target() -> None:
+    image = torch.full((4, 3, 64, 64), 0.5)
+    target, given = perturb(image, 0.1, 0.0, seeded())
+    assert torch.equal(target, image)
+    levels = (given - image).std(dim=(1, 2, 3))
+    assert (levels < 0.1 * 1.02).all()
+    assert levels.unique().numel() == 4
+    assert (given - image).mean().abs() < 0.002
+
+
+def test_exposure_is_one_gain_for_each_image_in_input_and_target() -> None:
+    image = random_tensor(3, 3, 8, 8) * 0.5 + 0.1
+    target, given = perturb(image, 0.0, 0.1, seeded())
+    assert torch.equal(target, given)
+    gain = target / image
+    assert torch.allclose(gain, gain[:, :1, :1, :1].expand_as(gain), rtol=1e-4)
+    assert gain[:, 0, 0, 0].unique().numel() == 3
 
 
 @pytest.mark.parametrize(

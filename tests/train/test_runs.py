@@ -1,0 +1,136 @@
+"""Whole runs as a researcher starts them: killed and continued, and shared by two processes."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from stylevid.network import StyleNet
+from train.checkpoint import load_network_from
+from train.vgg import VGG16Features
+
+ROOT = Path(__file__).parents[2]
+TINY = {
+    "width": 4, "blocks": 1, "crop": 32, "batch": 2, "steps": 6, "temporal-batch": 2,
+    "temporal-steps": 6, "hold-out": 0, "style-size": 40, "precision": "float32",
+    "sample-every": 1000, "checkpoint-every": 1, "workers": 1, "device": "cpu",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a VGG of random weights, three photographs and a painting."""
+    folder = tmp_path_factory.mktemp("material")
+    torch.manual_seed(0)
+    save_file(VGG16Features().half().state_dict(), folder / "vgg.safetensors")
+    (folder / "photos").mkdir()
+    for i in range(4):
+        coarse = np.random.default_rng(i).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        picture = Image.fromarray(coarse).resize((48, 40))
+        picture.save(folder / "painting.png" if i == 3 else folder / "photos" / f"{i}.png")
+    return folder
+
+
+def command(material: Path, runs: Path, **settings: object) -> list[str]:
+    given = TINY | {
+        "style": material / "painting.png",
+        "content": material / "photos",
+        "vgg": material / "vgg.safetensors",
+        "runs": runs,
+        "name": "tiny",
+    }
+    given |= {name.replace("_", "-"): value for name, value in settings.items()}
+    words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    return ["-m", "train", *words]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+
+
+def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an uninterrupted run."""
+    runs = tmp_path_factory.mktemp("whole")
+    finished = run(command(material, runs))
+    assert finished.returncode == 0, finished.stderr
+    return runs / "tiny"
+
+
+def test_a_run_leaves_its_log_its_record_and_a_sheet(whole: Path) -> None:
+    steps = [json.loads(line)["step"] for line in (whole / "log.jsonl").open()]
+    assert steps == list(range(1, 13))
+    assert json.loads((whole / "run.json").read_text())["processes"] == 1
+    with Image.open(whole / "sample_00012.jpg") as sheet:
+        assert sheet.size == (3 * 480, 360)
+    assert not [*whole.glob("*.partial")]
+
+
+def kill_at_random(material: Path, runs: Path, chance: random.Random) -> bool:
+    """Start the run, and kill it a while after its first steps; whether it was still going."""
+    log = runs / "tiny" / "log.jsonl"
+    before = log.stat().st_mtime_ns if log.exists() else 0
+    process = subprocess.Popen(
+        [sys.executable, *command(material, runs)],
+        cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while process.poll() is None and not (log.exists() and log.stat().st_mtime_ns > before):
+        time.sleep(0.01)
+    time.sleep(chance.uniform(0, 0.3))
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
+def test_a_run_that_is_killed_ends_with_the_same_weights(
+    material: Path, whole: Path, tmp_path: Path
+) -> None:
+    chance = random.Random(0)
+    killed = [kill_at_random(material, tmp_path, chance) for _ in range(2)]
+    assert killed[0]
+    finished = run(command(material, tmp_path))
+    assert finished.returncode == 0, finished.stderr
+    expected = load_file(whole / "checkpoint.safetensors")
+    found = load_file(tmp_path / "tiny" / "checkpoint.safetensors")
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    steps = [json.loads(line)["step"] for line in (tmp_path / "tiny" / "log.jsonl").open()]
+    assert steps == list(range(1, 13))
+
+
+def test_two_processes_train_as_one(material: Path, whole: Path, tmp_path: Path) -> None:
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1",
+              "--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]  # fmt: skip
+    finished = run([*launch, *command(material, tmp_path)])
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads((tmp_path / "tiny" / "run.json").read_text())["processes"] == 2
+    one, two = load_network_from(whole), load_network_from(tmp_path / "tiny")
+    image = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(two(image), one(image), atol=2e-4)
+        assert not torch.allclose(two(image), StyleNet(one.config)(image), atol=1e-2)
+    logs = [[json.loads(x) for x in (f / "log.jsonl").open()] for f in (whole, tmp_path / "tiny")]
+    for first, second in zip(*logs, strict=True):
+        for name in first.keys() - {"seconds"}:
+            assert second[name] == pytest.approx(first[name], rel=2e-3)
+
+
+def test_an_uneven_share_is_one_sentence(material: Path, tmp_path: Path) -> None:
+    finished = run(command(material, tmp_path, crop=30))
+    assert finished.returncode == 1
+    assert finished.stderr == "crop is a multiple of 4 from 16 up; got 30.\n"

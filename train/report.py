@@ -1,0 +1,120 @@
+"""What a run tells while it goes on: a progress bar, a log, TensorBoard scalars, sample sheets."""
+
+import json
+import logging
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
+from stylevid.network import StyleNet
+
+from .images import read_picture
+
+log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Called after each step; a run that is continued continues its log, too."""
+
+    def __init__(self, folder: Path, samples: list[Path], total: int, sample_every: int) -> None:
+        """
+        Args:
+            folder: the run's: `log.jsonl`, `sample_*.jpg` and TensorBoard's files go there.
+            samples: photographs to paint for the sheets.
+            total: steps of the whole run.
+            sample_every: steps between two sheets.
+        """
+        self._folder = folder
+        self._samples = [_read_sample(path) for path in samples]
+        self._total = total
+        self._sample_every = max(1, sample_every)
+        self._started = time.perf_counter()
+        self._board = _open_board(folder)
+        self._bar: tqdm[Any] | None = None
+        self._log = folder / "log.jsonl"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        if self._board:
+            self._board.close()
+
+    def __call__(self, step: int, values: dict[str, float], network: StyleNet) -> None:
+        if self._bar is None:
+            self._drop_lines_from(step)
+            self._bar = tqdm(total=self._total, initial=step - 1, unit="step")
+        self._bar.update(step - self._bar.n)
+        self._bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
+        self._write({"step": step, "seconds": round(time.perf_counter() - self._started, 1),
+                     **values})  # fmt: skip
+        if self._board:
+            for name, value in values.items():
+                self._board.add_scalar(f"loss/{name}", value, step)
+        if step % self._sample_every == 0 or step == self._total:
+            sheet = paint_sheet(network, self._samples)
+            Image.fromarray(sheet).save(self._folder / f"sample_{step:05d}.jpg", quality=92)
+            if self._board:
+                self._board.add_image("samples", sheet, step, dataformats="HWC")
+
+    def _write(self, record: dict[str, Any]) -> None:
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def _drop_lines_from(self, step: int) -> None:
+        """Forget what a stopped run logged after the checkpoint that this run continues from."""
+        if not self._log.exists():
+            return
+        kept: list[str] = []
+        for line in self._log.read_text("utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] < step:
+                    kept.append(line + "\n")
+            except ValueError:  # the line that a killed run was writing
+                continue
+        self._log.write_text("".join(kept), "utf-8")
+
+
+def _open_board(folder: Path) -> Any:
+    """TensorBoard's writer, or None where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        log.info("TensorBoard is not installed; the losses are in %s.", folder / "log.jsonl")
+        return None
+    return SummaryWriter(str(folder))
+
+
+def _read_sample(path: Path) -> Tensor:
+    image = to_image(read_picture(path))
+    return resize(image, fit(*size_of(image), 640))
+
+
+@torch.no_grad()
+def paint_sheet(network: StyleNet, images: list[Tensor]) -> Frame:
+    """The images 1,3,H,W as the network paints them now, three in a row, each 480 x 360."""
+    device = next(network.parameters()).device
+    tiles: list[Frame] = []
+    for image in images:
+        with torch.autocast(device.type, torch.bfloat16):
+            stylized = network(image.to(device))
+        tiles.append(np.asarray(Image.fromarray(to_frame(stylized)).resize((480, 360))))
+    while len(tiles) % 3:
+        tiles.append(np.zeros_like(tiles[0]))
+    rows = [np.concatenate(tiles[i : i + 3], axis=1) for i in range(0, len(tiles), 3)]
+    return np.concatenate(rows)
