@@ -29,15 +29,18 @@ class TrainConfig:
     learning_rate: float = 2e-3  # ours: one-cycle; ReCoNet's 1e-3 is slower at equal steps
     style_size: int = 448  # longest side of the painting: ours, strokes that read at 640 px
     content_weight: float = 1.0
-    style_weight: float = 1.0
+    style_weight: float = 4.0
     tv_weight: float = 0.3  # ours: removes single-pixel noise, leaves strokes
 
     # Temporal stage, on pairs of frames
     temporal_steps: int = 450
     temporal_batch: int = 2
-    temporal_learning_rate: float = 5e-4
-    output_temporal_weight: float = 60.0  # ours; ReCoNet's 2e5 belongs to unscaled losses
-    feature_temporal_weight: float = 0.0
+    temporal_learning_rate: float = 1e-3
+    # The temporal terms hold on to the content by themselves: less is asked for, so that the style
+    # does not pay for them.
+    temporal_content_weight: float = 0.3
+    output_temporal_weight: float = 30.0  # ours; ReCoNet's 2e5 belongs to unscaled losses
+    feature_temporal_weight: float = 2.0
     speed: float = 6.0  # standard deviation of a generated layer's motion, pixels a frame
     noise: float = 0.02  # of the second frame's input only (Wang et al. 2020)
     exposure: float = 0.05  # standard deviation of log exposure between the two frames

@@ -57,7 +57,7 @@ class Objective(nn.Module):
         """Content, style and total-variation losses of pictures N,3,H,W."""
         with self._autocast(content):
             stylized = self.network(_channels_last(content))
-        return self._perceptual(stylized, content)
+        return self._perceptual(stylized, content, self.config.content_weight)
 
     def temporal_terms(self, pairs: Pairs, step: int, first: int = 0) -> dict[str, Tensor]:
         """The perceptual losses of both frames, and the temporal losses between them."""
@@ -65,7 +65,9 @@ class Objective(nn.Module):
         with self._autocast(cur):
             features = self.network.encode(_channels_last(torch.cat((pairs.prev, noisy))))
             stylized = self.network.decode(features).float()
-        terms = self._perceptual(stylized, torch.cat((pairs.prev, cur)))
+        terms = self._perceptual(
+            stylized, torch.cat((pairs.prev, cur)), self.config.temporal_content_weight
+        )
         if self.config.output_temporal_weight:
             terms["output_temporal"] = self._output_temporal(stylized, cur, pairs)
         if self.config.feature_temporal_weight:
@@ -102,8 +104,10 @@ class Objective(nn.Module):
 
     def _output_temporal(self, stylized: Tensor, cur: Tensor, pairs: Pairs) -> Tensor:
         prev_stylized, cur_stylized = stylized.chunk(2)
-        warped_stylized, _ = warp(prev_stylized, pairs.flow_cur_to_prev)
-        warped_image, _ = warp(pairs.prev, pairs.flow_cur_to_prev)
+        # Differs from ReCoNet: bicubic, since a bilinear warp blurs the target, and a painting
+        # that is blurred as well would be rewarded for it.
+        warped_stylized, _ = warp(prev_stylized, pairs.flow_cur_to_prev, "bicubic")
+        warped_image, _ = warp(pairs.prev, pairs.flow_cur_to_prev, "bicubic")
         return self.config.output_temporal_weight * losses.output_temporal_loss(
             cur_stylized, warped_stylized, cur, warped_image, pairs.visible
         )
@@ -117,7 +121,9 @@ class Objective(nn.Module):
             cur_features, warped, visible
         )
 
-    def _perceptual(self, stylized: Tensor, content: Tensor) -> dict[str, Tensor]:
+    def _perceptual(
+        self, stylized: Tensor, content: Tensor, content_weight: float
+    ) -> dict[str, Tensor]:
         (vgg,) = self._frozen
         with self._autocast(content):
             with torch.no_grad():
@@ -125,7 +131,7 @@ class Objective(nn.Module):
             features = vgg(_channels_last(stylized))
         config = self.config
         return {
-            "content": config.content_weight * losses.content_loss(features.relu3_3, wanted),
+            "content": content_weight * losses.content_loss(features.relu3_3, wanted),
             "style": config.style_weight * losses.style_loss(features, self.style_grams),
             "tv": config.tv_weight * losses.total_variation(stylized),
         }

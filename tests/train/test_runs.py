@@ -9,15 +9,14 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stylevid.network import StyleNet
 from train.checkpoint import load_network_from
-from train.vgg import VGG16Features
 
 ROOT = Path(__file__).parents[2]
 TINY = {
@@ -25,20 +24,6 @@ TINY = {
     "temporal-steps": 6, "hold-out": 0, "style-size": 40, "precision": "float32",
     "sample-every": 1000, "checkpoint-every": 1, "workers": 1, "device": "cpu",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a VGG of random weights, three photographs and a painting."""
-    folder = tmp_path_factory.mktemp("material")
-    torch.manual_seed(0)
-    save_file(VGG16Features().half().state_dict(), folder / "vgg.safetensors")
-    (folder / "photos").mkdir()
-    for i in range(4):
-        coarse = np.random.default_rng(i).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-        picture = Image.fromarray(coarse).resize((48, 40))
-        picture.save(folder / "painting.png" if i == 3 else folder / "photos" / f"{i}.png")
-    return folder
 
 
 def command(material: Path, runs: Path, **settings: object) -> list[str]:
@@ -80,6 +65,16 @@ def test_a_run_leaves_its_log_its_record_and_a_sheet(whole: Path) -> None:
     with Image.open(whole / "sample_00012.jpg") as sheet:
         assert sheet.size == (3 * 480, 360)
     assert not [*whole.glob("*.partial")]
+
+
+def test_a_run_can_be_watched_in_tensorboard(whole: Path) -> None:
+    events = EventAccumulator(str(whole)).Reload()
+    logged = [json.loads(line) for line in (whole / "log.jsonl").open()]
+    for name in logged[-1].keys() - {"step", "seconds"}:
+        scalars = events.Scalars(f"loss/{name}")
+        expected = {x["step"]: x[name] for x in logged if name in x}
+        assert {s.step: s.value for s in scalars} == pytest.approx(expected, rel=1e-6)
+    assert [image.step for image in events.Images("samples")] == [12]
 
 
 def kill_at_random(material: Path, runs: Path, chance: random.Random) -> bool:
