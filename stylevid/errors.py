@@ -21,5 +21,17 @@ class WeightsError(StylevidError):
     """A weights file is missing, damaged, tampered with or of another kind."""
 
 
+class HubError(StylevidError):
+    """A repo of the Hub cannot be reached, or holds no style that can be used."""
+
+
+class DataError(StylevidError):
+    """Training data that cannot be used; `kind` is the trouble in two words, for counting."""
+
+    def __init__(self, message: str, kind: str = "unusable data") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 class Cancelled(StylevidError):
     """The caller asked to stop; nothing was written."""

@@ -27,7 +27,7 @@ from .vgg import load_vgg
 
 _CHOSEN = TrainConfig()
 _OUTPUT = {"output_temporal_weight": _CHOSEN.output_temporal_weight}
-_FEATURE = {"feature_temporal_weight": _CHOSEN.feature_temporal_weight or 5.0}
+_FEATURE = {"feature_temporal_weight": _CHOSEN.feature_temporal_weight or 2.0}
 _ROBUST = {"noise": _CHOSEN.noise, "exposure": _CHOSEN.exposure}
 _NOTHING = {name: 0.0 for name in (*_OUTPUT, *_FEATURE, *_ROBUST)} | {
     "temporal_content_weight": _CHOSEN.content_weight

@@ -15,7 +15,7 @@ from torch import Tensor
 from .clips import Pairs
 from .config import TrainConfig
 from .images import photo_batch
-from .objective import CUTOUTS, concatenate
+from .objective import CUTOUTS
 from .sceneflow import SceneFlow, pair_batch
 
 Batch = Tensor | Pairs
@@ -56,14 +56,7 @@ class TrainingData:
         if self.sceneflow is None:
             layers = share * (1 + CUTOUTS)
             return self._photos(layers, config.crop * 5 // 4, step, self.rank * layers)
-        places = range(self.first_pair, self.first_pair + share)
-        # Each pair from its own (seed, step): the same pairs, however many processes share them.
-        return concatenate(
-            [
-                pair_batch(self.sceneflow, 1, config.crop, config.seed, (step << 12) + place)
-                for place in places
-            ]
-        )
+        return pair_batch(self.sceneflow, share, config.crop, config.seed, step, self.first_pair)
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """The batches of the steps from `first` up to `last`, loaded ahead."""

@@ -1,0 +1,213 @@
+"""One pair of neighbouring frames from its files: two frames, the flow between them, and where it
+can be trusted. Whole, or a window of it; and what augmentation does to flow and masks."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from stylevid.errors import DataError, StyleError
+from stylevid.frames import resize, to_image
+from stylevid.warp import (
+    inside,
+    motion_boundary_mask,
+    occlusion_mask,
+    pixel_grid,
+    resize_flow,
+    sample,
+)
+
+from .clips import Pairs
+from .flow_files import FloatArray, map_flow, to_flow
+from .images import read_picture
+
+log = logging.getLogger(__name__)
+
+
+_LARGEST_FLOW = 1e4  # pixels; what is more is no motion but a broken value
+_CROWDED = 1.25  # pixels on one place: two surfaces have more, one that shrinks by 5% less
+_LARGEST_SCALE = 2.25  # frame pixels in one pixel of a crop, as for photographs
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """The files of one pair; None for what is not there.
+
+    Attributes:
+        flow: lives on cur's grid and points to prev.
+        reverse_flow: lives on prev's grid and points to cur.
+        occlusion: a picture, nonzero where cur's pixel is hidden in prev.
+        boundary: a picture, nonzero at cur's motion boundaries.
+    """
+
+    cur: Path
+    prev: Path
+    flow: Path
+    reverse_flow: Path | None
+    occlusion: Path | None
+    boundary: Path | None
+
+
+class Window(NamedTuple):
+    """A rectangle of a frame, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def of(self, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """This part of an array H,W,...; a view."""
+        rows = samples[self.top : self.top + self.height]
+        return rows[:, self.left : self.left + self.width]
+
+
+def read_pair(files: PairFiles, window: Window | None = None) -> Pairs:
+    """One pair, 1,3,H,W, whole or the window of it, at the size it has on disk.
+
+    Not visible is a pixel that is occluded in prev, whose partner lies outside the window, that is
+    at a motion boundary, or whose flow is not finite or absurdly long; there the flow is 0.
+    Occlusion is read from its file, else found by the forward-backward check with the reverse
+    flow, else guessed from the one flow by `collision_mask`.
+
+    Raises:
+        DataError: a file is broken, its size differs from the flow's, or no flow is finite.
+    """
+    samples = map_flow(files.flow)
+    height, width = samples.shape[:2]
+    window = window or Window(0, 0, height, width)
+    prev, cur = (
+        to_image(np.ascontiguousarray(window.of(_read_frame(path, files.flow, samples))))
+        for path in (files.prev, files.cur)
+    )
+    flow = to_flow(window.of(samples))
+    usable = _is_usable(flow)
+    if not usable.any() and not _is_usable(to_flow(samples)).any():
+        raise DataError(f"{files.flow} holds no flow that is finite and real.", "no finite flow")
+    flow = flow.where(usable, 0.0)
+    if files.boundary is None:
+        boundary = motion_boundary_mask(flow)
+    else:
+        boundary = _read_mask(files.boundary, files.flow, samples, window)
+    points = pixel_grid(window.height, window.width) + flow
+    trusted = usable.float() * (1 - boundary) * (1 - _occluded(files, samples, window, flow))
+    return Pairs(prev, cur, flow, trusted * inside(points, window.height, window.width))
+
+
+def _occluded(files: PairFiles, samples: FloatArray, window: Window, flow: Tensor) -> Tensor:
+    """1,1,h,w on the window of cur, 1 = occluded; exact only where the partner is in the window."""
+    if files.occlusion is not None:
+        return _read_mask(files.occlusion, files.flow, samples, window)
+    if files.reverse_flow is not None:
+        reverse = map_flow(files.reverse_flow)
+        _check_size(files.reverse_flow, reverse, files.flow, samples)
+        # The check reads the reverse flow at partners alone, so the same window is enough.
+        back = to_flow(window.of(reverse))
+        # An unknown flow back agrees with nothing, not even where a trace of it is mixed in.
+        return occlusion_mask(flow, back.where(_is_usable(back), 100 * _LARGEST_FLOW))
+    # What lands in the window may come from anywhere in the frame.
+    whole = to_flow(samples)
+    collided = collision_mask(whole.where(_is_usable(whole), 0.0))
+    return torch.from_numpy(window.of(collided[0, 0].numpy())).view(1, 1, *flow.shape[-2:])
+
+
+def collision_mask(flow: Tensor) -> Tensor:
+    """Where several pixels land on the same place: N,1,H,W on the flow's own grid, 1 = they do.
+
+    Ones are splatted forward along the flow, bilinearly; a place that collects more than 1.25 is
+    reached by two surfaces. All of them are masked, since flow alone does not say which is in
+    front: conservative, but blind to a surface that is covered by one not seen in this frame.
+
+    Args:
+        flow: N,2,H,W in pixels, finite.
+    Source: uniqueness of the mapping, Unger et al. 2012 (Joint Motion Estimation and Segmentation
+        of Complex Scenes with Label Costs and Occlusion Modeling).
+    """
+    n, _, height, width = flow.shape
+    points = pixel_grid(height, width, flow.device) + flow.float()
+    corner = points.floor()
+    right, down = (points - corner).flatten(2).unbind(1)
+    # What leaves the picture lands in a margin of two pixels.
+    x, y = (corner[:, 0].clamp(-2, width) + 2).long(), (corner[:, 1].clamp(-2, height) + 2).long()
+    stride = width + 4
+    place = (y * stride + x).flatten(1)
+    landed = points.new_zeros(n, (height + 4) * stride)
+    landed.scatter_add_(1, place, (1 - right) * (1 - down))
+    landed.scatter_add_(1, place + 1, right * (1 - down))
+    landed.scatter_add_(1, place + stride, (1 - right) * down)
+    landed.scatter_add_(1, place + stride + 1, right * down)
+    crowd = sample(landed.view(n, 1, height + 4, stride)[..., 2:-2, 2:-2], points)
+    return (crowd > _CROWDED).float()
+
+
+def _is_usable(flow: Tensor) -> Tensor:
+    # A comparison with nan is false.
+    return (flow.abs() <= _LARGEST_FLOW).all(1, keepdim=True)
+
+
+def _read_frame(path: Path, flow: Path, samples: FloatArray) -> npt.NDArray[np.uint8]:
+    try:
+        frame = read_picture(path)
+    except StyleError as cause:
+        raise DataError(str(cause), "unreadable picture") from cause
+    _check_size(path, frame, flow, samples)
+    return frame
+
+
+def _read_mask(path: Path, flow: Path, samples: FloatArray, window: Window) -> Tensor:
+    """1,1,h,w: 1 where the gray picture is not black."""
+    try:
+        with Image.open(path) as picture:
+            mask = np.asarray(picture.convert("L")) > 0
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as cause:
+        raise DataError(f"{path} cannot be read as a mask: {cause}.", "unreadable mask") from cause
+    _check_size(path, mask, flow, samples)
+    return torch.from_numpy(window.of(mask).astype(np.float32))[None, None]
+
+
+def _check_size(path: Path, found: npt.NDArray[Any], flow: Path, samples: FloatArray) -> None:
+    (height, width), (flow_height, flow_width) = found.shape[:2], samples.shape[:2]
+    if (height, width) != (flow_height, flow_width):
+        message = f"{path} has {width}x{height} pixels and {flow} {flow_width}x{flow_height}."
+        raise DataError(message, "sizes differ")
+
+
+def crop_window(
+    height: int, width: int, size: int, scale: float, down: float, across: float
+) -> Window:
+    """A square of a frame `height` x `width`: of 1 to 2.25 times `size` pixels, less if the frame
+    is smaller, as `scale` goes from 0 to 1; `down` and `across` from 0 to 1 place it."""
+    largest = min(size * _LARGEST_SCALE, height, width)
+    smallest = min(size, largest)
+    side = round(smallest + scale * (largest - smallest))
+    top, left = int(down * (height - side + 1)), int(across * (width - side + 1))
+    return Window(top, left, side, side)
+
+
+def resize_pairs(pairs: Pairs, size: int) -> Pairs:
+    """The pairs at `size` pixels square: flow rescaled, and visible only where every pixel that
+    contributes is and the partner is within the crop."""
+    to = (size, size)
+    flow = resize_flow(pairs.flow_cur_to_prev, to)
+    # With antialiasing a pixel gathers from as far as the image's main lobe and the flow reach.
+    hidden = F.interpolate(1 - pairs.visible, to, mode="bilinear", antialias=True)
+    visible = (hidden == 0).float() * inside(pixel_grid(*to) + flow, *to)
+    return Pairs(resize(pairs.prev, to), resize(pairs.cur, to), flow, visible)
+
+
+def mirror_pairs(pairs: Pairs) -> Pairs:
+    """The pairs seen in a mirror: left is right, so dx changes its sign."""
+    dx, dy = pairs.flow_cur_to_prev.flip(-1).split(1, dim=1)
+    return Pairs(
+        prev=pairs.prev.flip(-1),
+        cur=pairs.cur.flip(-1),
+        flow_cur_to_prev=torch.cat((-dx, dy), dim=1),
+        visible=pairs.visible.flip(-1),
+    )
