@@ -44,7 +44,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--content", type=Path, required=True, help="a folder of photographs")
     parser.add_argument("--sceneflow", type=Path, help="SceneFlow, any part of it; without it "
                         "pairs of frames are generated from the photographs")  # fmt: skip
-    parser.add_argument("--render", choices=("clean", "final", "both"), default="final",
+    parser.add_argument("--render", choices=("clean", "final", "both"), default="both",
                         help="SceneFlow's pass")  # fmt: skip
     parser.add_argument("--name", required=True, help="the style's slug; the run's folder")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
@@ -120,7 +120,7 @@ def write_run(path: Path, options: argparse.Namespace, photos: int, processes: i
         if (value := getattr(options, field)) is not None:
             shown = value if field == "warm_start" else value.name
             command.append(f"--{field.replace('_', '-')} {shown}")
-    if options.sceneflow and options.render != "final":
+    if options.sceneflow and options.render != "both":
         command.append(f"--render {options.render}")
     command.append(f"--name {options.name}")
     for field in fields(TrainConfig):

@@ -1,0 +1,671 @@
+"""A small Hugging Face Hub on loopback, for the unmodified `huggingface_hub` client.
+
+It speaks what the client asks for when it creates repos, uploads (plain LFS and Xet), commits,
+lists and downloads; a commit is an immutable snapshot and a branch moves in one step. `HubServer`
+is a context manager; `python tests/hub_server.py --port 8080` serves until it is interrupted. Point
+the client at it with `HfApi(endpoint=hub.url, token="hf_write")`, or give another process
+`hub.environment(...)`.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import re
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+# The user and the rights that come with each token.
+TOKENS = {"hf_write": ("alice", "write"), "hf_read": ("alice", "read"), "hf_bob": ("bob", "write")}
+LICENCES = {"mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "other"}
+COLORS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+SIGNATURE = "signed"  # in the addresses of storage, which take no tokens
+
+
+class Refusal(Exception):
+    """An answer of 4xx; the client tells the kinds of trouble apart by `code`."""
+
+    def __init__(self, status: int, message: str, code: str = "", commit: str = "") -> None:
+        super().__init__(message)
+        named = {"X-Error-Message": message, "X-Error-Code": code} if code else {}
+        self.status, self.headers = status, named | ({"X-Repo-Commit": commit} if commit else {})
+
+
+class Logged(NamedTuple):
+    """One line of the request log; `answer` is the status, or the fault that was made."""
+
+    method: str
+    path: str
+    answer: int | str
+    token: str | None
+
+
+class File(NamedTuple):
+    """A committed file: its content's sha256, and the blob's git id (the pointer's, if LFS)."""
+
+    sha256: str
+    size: int
+    oid: str
+    lfs: bool
+
+
+class Commit(NamedTuple):
+    sha: str
+    parent: str | None
+    message: str
+    files: Mapping[str, File]
+
+
+@dataclass
+class Repo:
+    kind: str
+    name: str
+    private: bool = False
+    gated: bool = False
+    sdk: str | None = None
+    branches: dict[str, str] = field(default_factory=dict)
+    commits: dict[str, Commit] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> str:
+        return self.name.split("/")[0]
+
+    @property
+    def path(self) -> str:
+        return self.name if self.kind == "model" else f"{self.kind}s/{self.name}"
+
+    def at(self, revision: str) -> Commit:
+        """The commit of a branch's name or of a commit's own."""
+        commit = self.commits.get(self.branches.get(revision, revision))
+        if commit is None:
+            raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+        return commit
+
+
+class Request(NamedTuple):
+    method: str
+    path: str
+    query: dict[str, str]
+    body: bytes
+    token: str | None
+    range: str | None
+    args: dict[str, str] = {}  # the groups of the route's pattern  # noqa: RUF012
+
+    @property
+    def user(self) -> str | None:
+        return TOKENS[self.token][0] if self.token in TOKENS else None
+
+    def json(self) -> Any:
+        return json.loads(self.body or b"{}")
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+Route = Callable[["HubServer", Request], Reply]
+ROUTES: list[tuple[str, re.Pattern[str], Route]] = []
+_NAME = r"(?P<name>[^/]+/[^/]+)"
+_API = rf"/api/(?P<kind>models|datasets|spaces)/{_NAME}"
+_PLAIN = rf"/(?:(?P<kind>datasets|spaces)/)?{_NAME}"
+
+
+def route(method: str, pattern: str) -> Callable[[Route], Route]:
+    """Have a method of HubServer answer what the pattern matches."""
+    full = pattern.replace("{API}", _API).replace("{PLAIN}", _PLAIN)
+    full = full.replace("{REV}", r"(?P<revision>[^/]+)")
+
+    def add(function: Route) -> Route:
+        ROUTES.append((method, re.compile(full), function))
+        return function
+
+    return add
+
+
+class HubServer:
+    """The Hub: its repos, its storage, its log, and the faults that it was told to make."""
+
+    def __init__(self, port: int = 0, page_size: int = 1000) -> None:
+        self.repos: dict[tuple[str, str], Repo] = {}
+        self.content: dict[str, bytes] = {}  # by sha256
+        self.xet_hashes: dict[str, str] = {}  # by sha256, of what came through Xet
+        self.requests: list[Logged] = []
+        self.page_size = page_size
+        self.lock = threading.RLock()
+        self.closing = threading.Event()
+        self.connections: set[socket.socket] = set()
+        self.faults: list[tuple[str, str, int | str]] = []
+        self._stores = tempfile.TemporaryDirectory(prefix="hub-")
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self._http.daemon_threads = True
+        self._http.socket.listen(64)  # by default five may wait
+        self.port = self._http.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
+
+    def __enter__(self) -> "HubServer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop: nothing is answered any more, not even on connections that are open."""
+        self.closing.set()
+        self._http.shutdown()
+        self._http.server_close()
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._stores.cleanup()
+
+    # What a test arranges and looks at.
+
+    def environment(
+        self, home: Path, token: str | None = None, xet: bool = False
+    ) -> dict[str, str]:
+        """What a client's process needs in its environment; `home` takes its cache and settings."""
+        off = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        off["HF_HUB_DISABLE_XET"] = "0" if xet else "1"
+        return {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_TOKEN": token or "", **off}
+
+    def put(
+        self, name: str, files: dict[str, bytes], type: str = "model", branch: str = "main",
+        private: bool = False, gated: bool = False, sdk: str | None = None,
+    ) -> str:  # fmt: skip
+        """Place files in a repo, made if needed, beside those it has; returns the new commit."""
+        with self.lock:
+            repo = self.repos.setdefault((type, name), Repo(type, name, private, gated, sdk))
+            old = repo.at(branch).files if branch in repo.branches else {}
+            new = {path: self._keep(body, _is_large(path, body)) for path, body in files.items()}
+            return self._commit(repo, branch, {**old, **new}, "put")
+
+    def head(self, name: str, type: str = "model", branch: str = "main") -> str | None:
+        """The branch's commit; None when there is no such repo or branch."""
+        repo = self.repos.get((type, name))
+        return repo.branches.get(branch) if repo else None
+
+    def files(self, name: str, revision: str = "main", type: str = "model") -> dict[str, bytes]:
+        """All files at a branch or commit, by path."""
+        files = self.repos[type, name].at(revision).files
+        return {path: self.content[file.sha256] for path, file in files.items()}
+
+    def fail(self, method: str, pattern: str, how: int | str, times: int = 1) -> None:
+        """Answer the next `times` requests with the pattern in their path with a fault.
+
+        `how` is a status, or "drop" (no answer), "lost" (the work is done, its answer is dropped),
+        "hang" (silent for a minute), "half" (half of the body) or "loop" (sent to itself again).
+        """
+        self.faults += [(method, pattern, how)] * times
+
+    def count(self, method: str, pattern: str) -> int:
+        """How many requests so far had this method and the pattern in their path."""
+        return sum(r.method == method and bool(re.search(pattern, r.path)) for r in self.requests)
+
+    # Storage, commits, rights.
+
+    def _keep(self, body: bytes, lfs: bool) -> File:
+        sha256 = hashlib.sha256(body).hexdigest()
+        self.content[sha256] = body
+        return File(sha256, len(body), _blob_id(_pointer(sha256, len(body)) if lfs else body), lfs)
+
+    def _commit(self, repo: Repo, branch: str, files: dict[str, File], message: str) -> str:
+        parent = repo.branches.get(branch)
+        tree = [[path, file.oid] for path, file in sorted(files.items())]
+        told = json.dumps([repo.path, parent, message, len(repo.commits), tree])
+        sha = hashlib.sha1(told.encode()).hexdigest()
+        repo.commits[sha] = Commit(sha, parent, message, files)
+        repo.branches[branch] = sha
+        return sha
+
+    def _repo(self, request: Request, write: bool = False, open_gate: bool = True) -> Repo:
+        """The repo that is asked for, if whoever asks may see it, write to it, pass its gate."""
+        kind = (request.args.get("kind") or "models").removesuffix("s")
+        repo = self.repos.get((kind, request.args["name"]))
+        if request.token is not None and request.user is None:
+            raise Refusal(401, "Invalid credentials in Authorization header")
+        if repo is None or (repo.private and request.user != repo.owner):
+            if request.user is None:
+                raise Refusal(401, "Invalid username or password.", "RepoNotFound")
+            raise Refusal(404, "Repository not found", "RepoNotFound")
+        if repo.gated and not open_gate and request.user != repo.owner:
+            status = 403 if request.user else 401
+            raise Refusal(status, f"Access to model {repo.name} is restricted.", "GatedRepo")
+        if write:
+            _check_rights(request, repo.owner)
+        return repo
+
+    def _at(self, request: Request, write: bool = False, open_gate: bool = True) -> Commit:
+        return self._repo(request, write, open_gate).at(request.args["revision"])
+
+    # Xet: a client writes into a store on disk that its own library keeps. Each token has its own
+    # store, for only one process at a time can open one; a commit reads the content out of it.
+
+    def _new_store(self) -> Path:
+        return Path(tempfile.mkdtemp(dir=self._stores.name))
+
+    def _take_from_xet(self, sha256: str, size: int) -> bool:
+        """Whether a client's store held this content, which then is kept; or has been before."""
+        if sha256 in self.xet_hashes:
+            return True
+        for shard in Path(self._stores.name).glob("*/xet/xorbs/shards/*.mdb"):
+            if file_hash := dict(_files_of_shard(shard.read_bytes())).get(sha256):
+                copy = shutil.copytree(shard.parents[3], self._new_store(), dirs_exist_ok=True)
+                with suppress(RuntimeError):  # the client died before all was there
+                    body = _read_xet(copy, file_hash, size)
+                    if hashlib.sha256(body).hexdigest() == sha256:
+                        self.content[sha256], self.xet_hashes[sha256] = body, file_hash
+                        return True
+        return False
+
+    @route("GET", "{API}/xet-write-token/{REV}")
+    def xet_write(self, request: Request) -> Reply:
+        self._at(request, write=True)
+        return _xet_token(self._new_store())
+
+    @route("GET", "{API}/xet-read-token/{REV}")
+    def xet_read(self, request: Request) -> Reply:
+        files = self._at(request, open_gate=False).files.values()
+        store = self._new_store()
+        _write_xet(store, [self.content[f.sha256] for f in files if f.sha256 in self.xet_hashes])
+        return _xet_token(store)
+
+    # Accounts and repos.
+
+    @route("GET", "/api/whoami-v2")
+    def whoami(self, request: Request) -> Reply:
+        if request.token not in TOKENS:
+            raise Refusal(401, "Invalid credentials in Authorization header")
+        user, rights = TOKENS[request.token]
+        token = {"type": "access_token", "accessToken": {"displayName": "test", "role": rights}}
+        return _json({"type": "user", "name": user, "fullname": user, "orgs": [], "auth": token})
+
+    @route("POST", "/api/repos/create")
+    def create(self, request: Request) -> Reply:
+        wanted = request.json()
+        name = f"{wanted.get('organization') or request.user}/{wanted['name']}"
+        _check_rights(request, name.split("/")[0])
+        private = wanted.get("visibility") == "private"
+        repo = Repo(wanted.get("type") or "model", name, private, sdk=wanted.get("sdk"))
+        told = {"url": f"{self.url}/{repo.path}", "name": name}
+        if (repo.kind, name) in self.repos:
+            return _json(told | {"error": f"You already created this {repo.kind} repo"}, 409)
+        self.repos[repo.kind, name] = repo
+        attributes = self._keep(b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n", False)
+        self._commit(repo, "main", {".gitattributes": attributes}, "initial commit")
+        return _json(told)
+
+    @route("POST", "{API}/branch/{REV}")
+    def branch(self, request: Request) -> Reply:
+        repo, name = self._repo(request, write=True), request.args["revision"]
+        if name in repo.branches:
+            raise Refusal(409, f"Reference {name} already exists")
+        repo.branches[name] = repo.at(request.json().get("startingPoint") or "main").sha
+        return _json({})
+
+    @route("GET", "{API}/refs")
+    def refs(self, request: Request) -> Reply:
+        branches = self._repo(request).branches.items()
+        named = [{"name": b, "ref": f"refs/heads/{b}", "targetCommit": sha} for b, sha in branches]
+        return _json({"branches": named, "tags": [], "converts": []})
+
+    @route("GET", "{API}(?:/revision/{REV})?")
+    def info(self, request: Request) -> Reply:
+        repo = self._repo(request)
+        commit = repo.at(request.args.get("revision", "main"))
+        readme = commit.files.get("README.md")
+        card = _front_matter(self.content[readme.sha256].decode()) if readme else {}
+        told = {key: card[key] for key in ("library_name", "pipeline_tag") if key in card}
+        told |= {"id": repo.name, "author": repo.owner, "sha": commit.sha, "sdk": repo.sdk}
+        files = [{"rfilename": path} for path in sorted(commit.files)]
+        access = {"private": repo.private, "gated": "auto" if repo.gated else False}
+        return _json({**told, **access, "siblings": files, "tags": []})
+
+    @route("GET", "{API}/tree/{REV}(?:/(?P<folder>.+))?")
+    def tree(self, request: Request) -> Reply:
+        files = self._at(request).files
+        folder = request.args.get("folder", "")
+        recursive = request.query.get("recursive", "").lower() in ("1", "true")
+        entries: dict[str, dict[str, Any]] = {}
+        for path in files:
+            parents = [str(parent) for parent in Path(path).parents][:-1]
+            for inner in (path, *parents):
+                above = str(Path(inner).parent).removeprefix(".")
+                inside = not folder or f"{above}/".startswith(f"{folder}/")
+                if above == folder or (recursive and inside):
+                    leaf = {"type": "directory", "path": inner, "size": 0, "oid": "0" * 40}
+                    entries[inner] = self._entry(path, files[path]) if inner == path else leaf
+        if folder and not entries:
+            raise Refusal(404, f"{folder} does not exist", "EntryNotFound")
+        start = int(request.query.get("cursor", 0))
+        page = [entries[path] for path in sorted(entries)][start : start + self.page_size]
+        more = f"{self.url}{request.path}?recursive={recursive}&cursor={start + len(page)}"
+        last = start + len(page) == len(entries)
+        return _json(page, headers={} if last else {"Link": f'<{more}>; rel="next"'})
+
+    @route("POST", "{API}/paths-info/{REV}")
+    def paths_info(self, request: Request) -> Reply:
+        files = self._at(request).files
+        paths = parse_qs(request.body.decode()).get("paths", [])
+        return _json([self._entry(path, files[path]) for path in paths if path in files])
+
+    def _entry(self, path: str, file: File) -> dict[str, Any]:
+        entry: dict[str, Any] = {"type": "file", "path": path, "size": file.size, "oid": file.oid}
+        if file.lfs:
+            entry["lfs"] = {"oid": file.sha256, "size": file.size, "pointerSize": 134}
+        if file.sha256 in self.xet_hashes:
+            entry["xetHash"] = self.xet_hashes[file.sha256]
+        return entry
+
+    # A push: the card is checked, then each file's way, then its content, then all is committed.
+
+    @route("POST", "/api/validate-yaml")
+    def validate_yaml(self, request: Request) -> Reply:
+        card = _front_matter(request.json()["content"])
+        errors = ["license"] if card.get("license", "mit") not in LICENCES else []
+        if request.json()["repoType"] == "space":
+            errors += [
+                key for key in ("colorFrom", "colorTo") if card.get(key, "red") not in COLORS
+            ]
+            errors += [] if card.get("sdk") in ("gradio", "docker", "static") else ["sdk"]
+        told = [{"message": f'"{key}" is not one that the Hub knows'} for key in errors]
+        return _json({"errors": told, "warnings": []}, 400 if errors else 200)
+
+    @route("POST", "{API}/preupload/{REV}")
+    def preupload(self, request: Request) -> Reply:
+        files = self._at(request, write=True).files
+        told: list[dict[str, Any]] = []
+        for wanted in request.json()["files"]:
+            path, old = wanted["path"], files.get(wanted["path"])
+            large = wanted["size"] > 10 << 20 or _is_large(path, base64.b64decode(wanted["sample"]))
+            known = (old.sha256 if old.lfs else old.oid) if old else None
+            mode = "lfs" if large else "regular"
+            told.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": known})
+        return _json({"files": told})
+
+    @route("POST", r"{PLAIN}\.git/info/lfs/objects/batch")
+    def lfs_batch(self, request: Request) -> Reply:
+        self._repo(request, write=True)
+        wanted = request.json()["objects"]
+        for one in wanted:
+            if one["oid"] not in self.content:
+                href = f"{self.url}/lfs/{one['oid']}"
+                upload = {"href": f"{href}?key={SIGNATURE}"}
+                one["actions"] = {"upload": upload, "verify": {"href": f"{href}/verify"}}
+        return _json({"transfer": "basic", "objects": wanted})
+
+    @route("PUT", r"/lfs/(?P<sha256>\w+)")
+    def lfs_put(self, request: Request) -> Reply:
+        if request.query.get("key") != SIGNATURE:
+            raise Refusal(403, "SignatureDoesNotMatch")
+        if hashlib.sha256(request.body).hexdigest() != request.args["sha256"]:
+            raise Refusal(400, "BadDigest: the content is not the one that was announced")
+        self.content[request.args["sha256"]] = request.body
+        return Reply(200, {}, b"")
+
+    @route("POST", r"/lfs/(?P<sha256>\w+)/verify")
+    def lfs_verify(self, request: Request) -> Reply:
+        if len(self.content.get(request.args["sha256"], b"")) != request.json()["size"]:
+            raise Refusal(404, "The object was not uploaded")
+        return _json({})
+
+    @route("POST", "{API}/commit/{REV}")
+    def commit(self, request: Request) -> Reply:
+        repo, branch = self._repo(request, write=True), request.args["revision"]
+        if branch not in repo.branches:
+            raise Refusal(404, f"Invalid rev id: {branch}", "RevisionNotFound")
+        head = repo.at(branch)
+        files, message = dict(head.files), ""
+        for line in request.body.splitlines():
+            key, value = json.loads(line).values()
+            path = value.get("path", "")
+            if key == "header":
+                message = value["summary"]
+                if value.get("parentCommit", head.sha) != head.sha:
+                    raise Refusal(412, "A commit has happened since. Please refresh and try again.")
+            elif key == "file":
+                files[path] = self._keep(base64.b64decode(value["content"]), False)
+            elif key == "lfsFile":
+                sha256 = value["oid"]
+                if not self._take_from_xet(sha256, value["size"]) and sha256 not in self.content:
+                    raise Refusal(400, f"LFS object {sha256} was not uploaded")
+                files[path] = self._keep(self.content[sha256], True)
+            else:  # deletedFile, deletedFolder
+                inner = path.rstrip("/") + "/"
+                files = {p: f for p, f in files.items() if p != path and not p.startswith(inner)}
+        sha = self._commit(repo, branch, files, message)
+        url = f"{self.url}/{repo.path}/commit/{sha}"
+        return _json({"success": True, "commitOid": sha, "commitUrl": url})
+
+    # Downloads. What is large lies on another host, so that a client that sends its token there is
+    # found out.
+
+    @route("GET", "{PLAIN}/resolve/{REV}/(?P<path>.+)")
+    def resolve(self, request: Request) -> Reply:
+        repo, commit = self._repo(request), self._at(request, open_gate=False)
+        file = commit.files.get(request.args["path"])
+        if file is None:
+            raise Refusal(404, "Entry not found", "EntryNotFound", commit.sha)
+        headers = {"X-Repo-Commit": commit.sha, "ETag": f'"{file.oid}"'}
+        if not file.lfs:
+            return _ranged(request, self.content[file.sha256], headers)
+        headers |= {"X-Linked-ETag": f'"{file.sha256}"', "X-Linked-Size": f"{file.size}"}
+        headers["Location"] = f"http://localhost:{self.port}/cdn/{file.sha256}?key={SIGNATURE}"
+        if file.sha256 in self.xet_hashes:
+            token = f"{self.url}/api/{repo.kind}s/{repo.name}/xet-read-token/{commit.sha}"
+            headers["X-Xet-Hash"] = self.xet_hashes[file.sha256]
+            headers["Link"] = f'<{token}>; rel="xet-auth"'
+        return Reply(302, headers, b"")
+
+    @route("GET", r"/cdn/(?P<sha256>\w+)")
+    def cdn(self, request: Request) -> Reply:
+        if request.query.get("key") != SIGNATURE or request.token is not None:
+            raise Refusal(403, "Storage takes signed addresses and no tokens.")
+        sha256 = request.args["sha256"]
+        return _ranged(request, self.content[sha256], {"ETag": f'"{sha256}"'})
+
+    # From a request to its answer.
+
+    def answer(self, request: Request) -> Reply:
+        """The reply to a request, faults aside."""
+        for method, pattern, function in ROUTES:
+            if method == request.method and (found := pattern.fullmatch(request.path)):
+                args = {k: unquote(v) for k, v in found.groupdict().items() if v is not None}
+                try:
+                    with self.lock:
+                        return function(self, request._replace(args=args))
+                except Refusal as refusal:
+                    return _json({"error": str(refusal)}, refusal.status, refusal.headers)
+        return _json({"error": f"There is no {request.method} {request.path} here."}, 404)
+
+    def next_fault(self, method: str, path: str) -> int | str | None:
+        """The fault to make now, which then is used up."""
+        with self.lock:
+            for i, (wanted, pattern, how) in enumerate(self.faults):
+                if wanted == method and re.search(pattern, path):
+                    del self.faults[i]
+                    return how
+        return None
+
+
+def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def handle(self) -> None:
+            hub.connections.add(self.connection)
+            with suppress(OSError):  # the client died, or the server was closed
+                super().handle()
+            hub.connections.discard(self.connection)
+
+        def serve(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length)
+            url = urlsplit(self.path)
+            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+            query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+            method = "GET" if self.command == "HEAD" else self.command
+            request = Request(method, url.path, query, body, token, self.headers.get("Range"))
+            fault = hub.next_fault(self.command, url.path)
+            if len(body) < length or hub.closing.is_set():  # the client died, or we did
+                reply, fault = None, "drop"
+            elif fault is None or fault in ("lost", "half"):
+                reply = hub.answer(request)
+            elif fault == "loop":
+                reply = Reply(302, {"Location": self.path}, b"")
+            else:
+                reply = _json({"error": "made to fail"}, fault) if isinstance(fault, int) else None
+            answer = fault if fault is not None else reply.status if reply else 0
+            hub.requests.append(Logged(self.command, url.path, answer, token))
+            if fault == "hang":
+                hub.closing.wait(60)
+            if reply is None or fault == "lost":
+                self.close_connection = True
+                return
+            self.send_response(reply.status)
+            for name, value in {**reply.headers, "Content-Length": len(reply.body)}.items():
+                self.send_header(name, str(value))
+            self.end_headers()
+            if self.command != "HEAD":
+                cut = len(reply.body) // 2 if fault == "half" else len(reply.body)
+                self.wfile.write(reply.body[:cut])
+            self.close_connection = self.close_connection or fault == "half"
+
+        do_GET = do_HEAD = do_POST = do_PUT = serve  # noqa: N815
+
+        def log_message(self, format: str, *_: object) -> None:
+            pass
+
+    return Handler
+
+
+def _json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    told = {"Content-Type": "application/json", **(headers or {})}
+    return Reply(status, told, json.dumps(value).encode())
+
+
+def _ranged(request: Request, body: bytes, headers: dict[str, str]) -> Reply:
+    """The body, or the part of it that a Range header asks for."""
+    found = re.fullmatch(r"bytes=(\d*)-(\d*)", request.range or "")
+    if not found or not any(found.groups()):
+        return Reply(200, headers, body)
+    start, end = found.groups()
+    first = int(start) if start else max(len(body) - int(end), 0)
+    last = min(int(end), len(body) - 1) if start and end else len(body) - 1
+    if first > last:
+        return Reply(416, headers | {"Content-Range": f"bytes */{len(body)}"}, b"")
+    span = f"bytes {first}-{last}/{len(body)}"
+    return Reply(206, headers | {"Content-Range": span}, body[first : last + 1])
+
+
+def _check_rights(request: Request, owner: str) -> None:
+    if request.token not in TOKENS:
+        raise Refusal(401, "Invalid username or password.")
+    user, rights = TOKENS[request.token]
+    if rights != "write":
+        raise Refusal(403, "Forbidden: you must use a write token to upload to a repository.")
+    if user != owner:
+        raise Refusal(403, f'You don\'t have the rights under the namespace "{owner}".')
+
+
+def _front_matter(text: str) -> dict[str, str]:
+    """The plain `key: value` lines between a card's two `---` lines."""
+    found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    pairs = re.findall(r"^(\w+): (.+)$", found.group(1), re.MULTILINE) if found else []
+    return {key: value.strip("\"'") for key, value in pairs}
+
+
+def _is_large(path: str, sample: bytes) -> bool:
+    """Whether the Hub keeps a file out of git: weights, and all that is no text."""
+    return path.endswith(".safetensors") or b"\0" in sample[:512]
+
+
+def _blob_id(body: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest()
+
+
+def _pointer(sha256: str, size: int) -> bytes:
+    spec = "version https://git-lfs.github.com/spec/v1"
+    return f"{spec}\noid sha256:{sha256}\nsize {size}\n".encode()
+
+
+def _xet_token(store: Path) -> Reply:
+    url, expiry = f"local://{store}", int(time.time()) + 3600
+    headers = {"X-Xet-Cas-Url": url, "X-Xet-Access-Token": "xet"}
+    headers["X-Xet-Token-Expiration"] = str(expiry)
+    return _json({"casUrl": url, "accessToken": "xet", "exp": expiry}, headers=headers)
+
+
+def _files_of_shard(shard: bytes) -> Iterator[tuple[str, str]]:
+    """The sha256 and the Xet hash of each file in a shard.
+
+    Source: the Xet specification's shard format. After 48 bytes each file has a header, its
+    segments, their checks (if flag 31) and its sha256 (if flag 30), 48 bytes each; a hash is shown
+    as four little-endian numbers.
+    """
+
+    def shown(at: int) -> str:
+        return "".join(f"{number:016x}" for number in struct.unpack_from("<4Q", shard, at))
+
+    at = 48
+    while len(shard) >= at + 96 and shard[at : at + 32] != b"\xff" * 32:
+        start = at
+        flags, segments = struct.unpack_from("<II", shard, at + 32)
+        at += 48 * (1 + segments * (2 if flags >> 31 & 1 else 1))
+        if flags >> 30 & 1 and len(shard) >= at + 48:
+            yield shown(at), shown(start)
+            at += 48
+
+
+def _read_xet(store: Path, file_hash: str, size: int) -> bytes:
+    from hf_xet import XetFileInfo, XetSession  # pyright: ignore
+
+    group = XetSession().new_file_download_group(
+        endpoint=f"local://{store}", token="xet", token_expiry_unix_secs=int(time.time()) + 3600
+    )
+    with group:
+        group.start_download_file(XetFileInfo(file_hash, size), f"{store}.read")
+    return Path(f"{store}.read").read_bytes()
+
+
+def _write_xet(store: Path, bodies: list[bytes]) -> None:
+    from hf_xet import XetSession  # pyright: ignore
+
+    commit = XetSession().new_upload_commit(
+        endpoint=f"local://{store}", token="xet", token_expiry_unix_secs=int(time.time()) + 3600
+    )
+    with commit:
+        for body in bodies:
+            commit.start_upload_bytes(body, sha256=hashlib.sha256(body).hexdigest())
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser("python tests/hub_server.py", description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="files to place in a repo, such as weights/")
+    parser.add_argument("--repo", default="alice/styles", help="the repo that takes them")
+    options = parser.parse_args()
+    with HubServer(options.port) as hub, suppress(KeyboardInterrupt):
+        if options.folder:
+            hub.put(options.repo, {p.name: p.read_bytes() for p in options.folder.iterdir()})
+        print(hub.url, flush=True)  # noqa: T201
+        hub.closing.wait()
+
+
+if __name__ == "__main__":
+    main()

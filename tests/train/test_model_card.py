@@ -1,0 +1,209 @@
+"""The card says what the records say, for the Hub and for a reader, whatever they say."""
+
+import io
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+from PIL import Image
+
+from stylevid.styles import BUNDLED, Style, list_styles
+from train.model_card import SHEET, build_card, build_space_card, contact_sheet
+
+HOSTILE = (
+    "<script>alert(1)</script> [click](https://evil.example) ![x](https://evil.example/x.png) "
+    "`code` **bold** | cell | --- \n\n# heading\n---\nlicense: other\n---\n</details></pre>"
+    "<img src=x onerror=alert(1)> \u202e &lt;b&gt; $$x$$ @everyone"
+)
+
+
+def make_style(slug: str = "wave", **fields: Any) -> Style:
+    told: dict[str, Any] = {
+        "title": "A Square",
+        "artist": "Nobody",
+        "year": "2026",
+        "medium": "code",
+        "licence": "Weights: MIT. Painting: public domain.",
+        "source": "made by the tests",
+        "sha256": "0" * 64,
+        "network": {"width": 4, "blocks": 1},
+    }
+    return Style(slug=slug, **{**told, **fields})
+
+
+def card(*styles: Style) -> str:
+    return build_card("alice/styles", styles, {style.slug: 834_104 for style in styles})
+
+
+class Elements(HTMLParser):
+    """The elements of a page, with the attributes that could do harm."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.handlers: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [str(value) for name, value in attrs if name in ("href", "src")]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+
+def render(text: str) -> Elements:
+    markdown_it = pytest.importorskip("markdown_it")
+    body = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    page = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table").render(body)
+    return Elements(page)
+
+
+def test_front_matter_is_what_the_hub_reads() -> None:
+    known = ModelCard(card(make_style())).data.to_dict()
+    assert known["license"] == "mit" and known["library_name"] == "stylevid"
+    assert known["pipeline_tag"] == "video-to-video"
+    assert "style-transfer" in known["tags"] and "datasets" not in known
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("Weights: MIT. Painting: public domain by age (died 1890).", "mit"),
+        ("CC0", "cc0-1.0"),
+        ("Weights: CC BY-SA 4.0; painting: CC0", "cc-by-sa-4.0"),
+        ("Apache-2.0 (see the file)", "apache-2.0"),
+        ("All rights reserved", "other"),
+        ("MIT\nlicense: gpl", "other"),
+    ],
+)
+def test_licence_is_named_if_the_hub_knows_it(words: str, name: str) -> None:
+    known = ModelCard(card(make_style(licence=words))).data.to_dict()
+    assert known["license"] == name
+    if name == "other":
+        assert known["license_link"].startswith("https://huggingface.co/alice/styles#")
+
+
+def test_styles_of_different_licences_are_licensed_each_for_itself() -> None:
+    known = ModelCard(card(make_style("a"), make_style("b", licence="CC0"))).data.to_dict()
+    assert (known["license"], known["license_name"]) == ("other", "see-each-style")
+
+
+def test_only_plain_names_of_data_sets_reach_the_front_matter() -> None:
+    training = {"datasets": ["alice/photos", "x\nlicense: gpl", 3, "../.."]}
+    known = ModelCard(card(make_style(training=training))).data.to_dict()
+    assert "alice/photos" in known["datasets"] and known["license"] == "mit"
+    assert not any("gpl" in name for name in known["datasets"])
+    assert "datasets" not in ModelCard(card(make_style(training={"datasets": 3}))).data.to_dict()
+
+
+def test_same_styles_same_bytes() -> None:
+    a, b = make_style("a"), make_style("b")
+    assert card(a, b) == card(b, a)
+
+
+def test_each_style_has_a_row_with_its_numbers() -> None:
+    clips = {
+        "x.mp4": {"floor": 0.0004, "off": 0.003, "on": 0.001, "sharpness": 0.9},
+        "y.mp4": {"floor": 0.0006, "off": 0.005, "on": 0.002, "sharpness": 1.0},
+    }
+    measured = make_style("sea", metrics={"how": "by hand", "clips": clips})
+    text = card(measured, make_style("wave"))
+    rows = {slug: row for slug in ("sea", "wave")
+            for row in text.splitlines() if f"`{slug}`<br>" in row}  # fmt: skip
+    assert "4.0 → **1.5**<br>clips' own: 0.5" in rows["sea"]
+    assert "95&nbsp;%" in rows["sea"] and "0.83&nbsp;MB<br>MIT" in rows["sea"]
+    assert "not measured" in rows["wave"] and "A Square" in rows["wave"]
+    assert "by hand; 2 clips" in text
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [{}, {"clips": 3}, {"clips": {"x": 3}}, {"clips": {"x": {"off": "many"}}},
+     {"clips": {"x": {"off": float("nan")}}}, {"clips": {"x": {"off": 1}, "y": {}}}],
+)  # fmt: skip
+def test_odd_metrics_count_as_none(metrics: dict[str, Any]) -> None:
+    assert "not measured" in card(make_style(metrics=metrics))
+
+
+def test_training_is_told_with_all_its_commands() -> None:
+    training = {
+        "command": "python -m train --style a.jpg " + "--width 64 " * 20,
+        "warm_started_from": ["python -m train --first", " ", None],
+        "data": "3 photographs",
+        "device": "a lamp",
+    }
+    text = card(make_style(training=training))
+    code = text[text.index("<pre>") : text.index("</pre>")]
+    assert code.replace(" \\\n    ", " ").count("--width 64") == 20
+    assert "--first" in code and "\n\n" not in code
+    assert max(map(len, code.splitlines())) < 100
+    assert all(line.count("--width") == line.count("64") for line in code.splitlines())
+    assert "data: 3 photographs<br>device: a lamp" in text
+    assert "not recorded" in card(make_style())
+
+
+def test_source_in_a_repository_is_a_link() -> None:
+    text = card(make_style(source="github:someone/art@07c4b8299f8f:a b/night.jpg"))
+    assert "(https://github.com/someone/art/blob/07c4b8299f8f/a%20b/night.jpg)" in text
+
+
+def test_text_of_a_record_stays_text() -> None:
+    texts = dict.fromkeys(("title", "artist", "year", "medium", "licence", "source"), HOSTILE)
+    told = {"command": HOSTILE, "data": HOSTILE, "device": [HOSTILE]}
+    told["warm_started_from"] = [HOSTILE, "\n\n# x"]
+    clips = {"x": {"off": 1.0}}
+    hostile = make_style(**texts, training=told, metrics={"how": HOSTILE, "clips": clips})
+    told = dict.fromkeys(("command", "data", "device"), "x")
+    plain = make_style(training=told, metrics={"how": "x", "clips": clips})
+    page, harmless = render(card(hostile)), render(card(plain))
+    assert page.tags == harmless.tags and page.links == harmless.links
+    assert not page.handlers
+    front = ModelCard(card(hostile)).data.to_dict()
+    assert front["license"] == "other" and front["license_name"] == "see-each-style"
+
+
+def test_bundled_styles_have_a_card() -> None:
+    styles = list_styles(BUNDLED)
+    page = render(card(*styles))
+    assert page.links.count(SHEET) == 1
+    assert [link for link in page.links if link.endswith(".jpg") and "/" not in link][1:] == [
+        f"{style.slug}.jpg" for style in styles
+    ]
+    assert page.tags.count("details") == len(styles)
+    assert sum("arxiv.org" in link for link in page.links) >= 4
+
+
+@pytest.mark.parametrize(
+    ("count", "columns", "rows"),
+    [(1, 1, 1), (2, 2, 1), (3, 3, 1), (4, 4, 1), (5, 3, 2), (6, 3, 2), (7, 4, 2), (8, 4, 2),
+     (9, 3, 3), (12, 3, 4)],
+)  # fmt: skip
+def test_contact_sheet_tiles_all_previews(count: int, columns: int, rows: int) -> None:
+    colors = [(40 + 17 * i, 200 - 13 * i, 90) for i in range(count)]
+    previews = [Image.new("RGB", (384, 384), color) for color in colors]
+    made = contact_sheet(previews)
+    with Image.open(io.BytesIO(made)) as sheet:
+        assert sheet.size == (columns * 328 - 8, rows * 328 - 8)
+        for i, color in enumerate(colors):
+            shown = sheet.getpixel((i % columns * 328 + 160, i // columns * 328 + 160))
+            assert isinstance(shown, tuple)
+            assert all(abs(a - b) < 6 for a, b in zip(shown, color, strict=True))
+    assert made == contact_sheet(previews)
+
+
+def test_contact_sheet_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        contact_sheet([])
+
+
+def test_space_card_says_how_to_run_the_page() -> None:
+    known = ModelCard(build_space_card("alice/styles", "alice/123", "6.31.0")).data.to_dict()
+    assert (known["sdk"], known["sdk_version"], known["app_file"]) == (
+        "gradio",
+        "6.31.0",
+        "space.py",
+    )
+    assert known["models"] == ["alice/styles"] and known["title"] == "123"
+    assert len(known["short_description"]) <= 60

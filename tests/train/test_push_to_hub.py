@@ -1,0 +1,650 @@
+"""Styles reach the Hub whole or not at all, and every refusal is one line that says what to do.
+
+The client is the unmodified one, the Hub is `tests/hub_server.py`.
+"""
+
+import json
+import os
+import random
+import runpy
+import signal
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import HfApi
+from huggingface_hub.utils import close_session
+from PIL import Image
+
+from stylevid.hub import load_hub_styles
+from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.styles import BUNDLED, list_styles
+from stylevid.weights import load_network, save_network
+from tests.hub_server import HubServer
+from train import push_to_hub
+
+ROOT = Path(__file__).resolve().parents[2]
+REPO = "alice/styles"
+Push = Callable[..., int]
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with HubServer() as server:
+        yield server
+
+
+def write_style(folder: Path, slug: str, record: dict[str, object], seed: int = 0) -> None:
+    torch.manual_seed(seed)
+    network = StyleNet(StyleNetConfig(width=4, blocks=1))
+    sha256 = save_network(network, folder / f"{slug}.safetensors")
+    told = {**record, "slug": slug, "title": f"The {slug}", "sha256": sha256}
+    (folder / f"{slug}.json").write_text(json.dumps(told))
+    Image.new("RGB", (64, 64), (40, 90 + 20 * seed, 160)).save(folder / f"{slug}.jpg")
+
+
+@pytest.fixture
+def weights(tmp_path: Path, record: dict[str, object]) -> Path:
+    """Two small styles, sea and wave."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    write_style(folder, "sea", record, 1)
+    write_style(folder, "wave", record, 2)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def plain_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process plain LFS, and retries without their waits."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    clock = types.SimpleNamespace(**{**vars(time), "sleep": lambda _: None})  # pyright: ignore
+    for module in ("utils._http", "file_download"):
+        monkeypatch.setattr(f"huggingface_hub.{module}.time", clock)
+
+
+@pytest.fixture
+def push(hub: HubServer, weights: Path) -> Push:
+    """The command, with an answer of yes; later options override earlier ones."""
+
+    def run(*options: str, token: str | bool = "hf_write", yes: bool = True) -> int:
+        given = ["--repo", REPO, "--weights", str(weights), *(["--yes"] if yes else []), *options]
+        return push_to_hub.main(given, HfApi(hub.url, token=token))
+
+    return run
+
+
+def edit(path: Path, **fields: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+STYLES = {f"{slug}.{end}" for slug in ("sea", "wave") for end in ("safetensors", "json", "jpg")}
+ALL = STYLES | {"README.md", "contact_sheet.jpg", ".gitattributes"}
+
+
+def test_a_push_puts_all_files_there_in_one_commit(
+    hub: HubServer, push: Push, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert push("--message", "Two styles") == 0
+    files = hub.files(REPO)
+    assert set(files) == ALL
+    assert all(files[path] == (weights / path).read_bytes() for path in STYLES)
+    assert hub.count("POST", "/commit/") == 1
+    commit = hub.repos["model", REPO].commits[str(hub.head(REPO))]
+    assert commit.message == "Two styles"
+    for path, body in files.items():
+        (tmp_path / path).write_bytes(body)
+    (tmp_path / ".gitattributes").unlink()
+    assert [style.slug for style in list_styles(tmp_path)] == ["sea", "wave"]
+    assert all(load_network(style).config.width == 4 for style in list_styles(tmp_path))
+    said = capsys.readouterr().out
+    assert "9 files" not in said and "8 files" in said and "new" in said
+    assert f"{hub.url}/{REPO} is now at {str(hub.head(REPO))[:12]}" in said
+
+
+def test_the_loader_takes_what_was_pushed(hub: HubServer, push: Push, tmp_path: Path) -> None:
+    assert push() == 0
+    loaded = load_hub_styles(REPO, api=HfApi(hub.url, token=False), cache=tmp_path / "cache")
+    assert [style.slug for style in loaded.styles] == ["sea", "wave"]
+    assert loaded.commit == hub.head(REPO) and not loaded.warnings
+
+
+def test_pushing_again_commits_nothing(
+    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert push() == 0
+    head, sent = hub.head(REPO), hub.count("POST", "/(commit|preupload)/")
+    assert push(yes=False) == 0  # there is nothing to ask
+    assert (hub.head(REPO), hub.count("POST", "/(commit|preupload)/")) == (head, sent)
+    assert "Nothing has changed." in capsys.readouterr().out
+
+
+def test_only_what_changed_is_sent(
+    hub: HubServer, push: Push, weights: Path, record: dict[str, object],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert push() == 0
+    before, stored = hub.files(REPO), hub.count("PUT", "/lfs/")
+    write_style(weights, "wave", record, 3)
+    capsys.readouterr()
+    assert push() == 0
+    after = hub.files(REPO)
+    changed = {path for path in ALL if before[path] != after[path]}
+    assert changed == {"wave.safetensors", "wave.json", "wave.jpg", "contact_sheet.jpg"}
+    assert hub.count("PUT", "/lfs/") - stored == 3  # the record goes with the commit
+    assert "changed" in capsys.readouterr().out
+
+
+def test_a_style_joins_those_that_are_there(hub: HubServer, push: Push, weights: Path) -> None:
+    assert push("--styles", "sea") == 0
+    assert "The sea" in hub.files(REPO)["README.md"].decode()
+    (weights / "sea.json").rename(weights / "aside")
+    assert push() == 0  # the wave alone
+    card = hub.files(REPO)["README.md"].decode()
+    assert set(hub.files(REPO)) == ALL and "The sea" in card and "The wave" in card
+    (weights / "aside").rename(weights / "sea.json")
+    head = hub.head(REPO)
+    assert push() == 0 and hub.head(REPO) == head
+
+
+def test_a_private_repo(hub: HubServer, push: Push) -> None:
+    assert push("--private") == 0
+    assert hub.repos["model", REPO].private
+    assert push("--private") == 0
+
+
+def test_a_branch_is_made_and_main_left_alone(hub: HubServer, push: Push) -> None:
+    assert push("--styles", "sea") == 0
+    main = hub.files(REPO)
+    assert push("--revision", "try") == 0 and push("--revision", "try") == 0
+    assert hub.files(REPO) == main and set(hub.files(REPO, "try")) == ALL
+    assert hub.count("POST", "/commit/try") == 1
+    assert push("--repo", "alice/more", "--revision", "try") == 0
+    assert set(hub.files("alice/more", "try")) == ALL
+    assert set(hub.files("alice/more")) == {".gitattributes"}
+
+
+def test_a_dry_run_needs_no_token(
+    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert push("--dry-run", token=False, yes=False) == 0
+    said = capsys.readouterr().out
+    assert "to be created" in said and said.count("  new ") == 8 and "nothing was sent" in said
+    assert hub.head(REPO) is None
+    assert push() == 0 and push("--dry-run", token=False) == 0
+    assert said.count("unchanged") == 0 and capsys.readouterr().out.count("unchanged") >= 7
+
+
+def test_a_dry_run_needs_no_network(
+    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.close()
+    assert push("--dry-run", "--space", "alice/page", token=False) == 0
+    said = capsys.readouterr().out
+    assert "cannot be reached" in said and "as if it were new" in said and "sea.json" in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "sent"), [("y", True), ("Yes", True), ("", False), ("n", False)]
+)
+def test_somebody_at_the_terminal_is_asked(
+    hub: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch, answer: str, sent: bool
+) -> None:
+    monkeypatch.setattr("sys.stdin", types.SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    assert push(yes=False) == (0 if sent else 1)
+    assert (hub.head(REPO) is not None) == sent
+
+
+def assert_refused(hub: HubServer, code: int, said: Any, words: str, files: object = None) -> None:
+    """One line on stderr with the words, exit 1, and the repo as it was."""
+    lines = said.readouterr().err.splitlines()
+    assert (code, len(lines)) == (1, 1), lines
+    assert words in lines[0] and "Traceback" not in lines[0]
+    assert files == (hub.files(REPO) if ("model", REPO) in hub.repos else None)
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        (False, "There is no Hugging Face token. Run `hf auth login`"),
+        ("hf_forged", "does not know this token"),
+        ("hf_read", "may only read"),
+        ("hf_bob", "may not write to alice/styles"),
+    ],
+)
+def test_tokens_without_the_right_are_refused(
+    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str], token: str | bool, words: str
+) -> None:
+    assert_refused(hub, push(token=token), capsys, words)
+    hub.put(REPO, {"README.md": b"---\nlibrary_name: stylevid\n---\n"})
+    assert_refused(hub, push(token=token), capsys, words, hub.files(REPO))
+
+
+@pytest.mark.parametrize(
+    "name", ["alice", "a/b/c", "alice/x..y", "-alice/x", "alice/a b", "alice/"]
+)
+def test_names_that_are_none_are_refused(
+    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert_refused(hub, push(f"--repo={name}"), capsys, "is no name of a repo")
+    assert_refused(hub, push("--space", name.lstrip("-") + "//"), capsys, "is no name of a repo")
+    assert_refused(hub, push("--revision", 'x"; import os'), capsys, "is no name of a branch")
+    assert not hub.requests
+
+
+def spoil(weights: Path, how: str, record: dict[str, object]) -> str:
+    """Damage the wave; returns words that the refusal says."""
+    path = weights / "wave.safetensors"
+    match how:
+        case "truncated":
+            path.write_bytes(path.read_bytes()[:-20])
+            return "its sha256 is not the one in its record"
+        case "truncated, as recorded":
+            path.write_bytes(path.read_bytes()[:-20])
+            edit(weights / "wave.json", sha256=push_to_hub.file_sha256(path))
+            return "damaged or no safetensors file"
+        case "no weights":
+            path.unlink()
+            return "wave.safetensors cannot be read: No such file"
+        case "no preview":
+            (weights / "wave.jpg").unlink()
+            return "wave.jpg cannot be read: No such file"
+        case "odd preview":
+            (weights / "wave.jpg").write_bytes(b"GIF89a")
+            return "no readable JPEG"
+        case "no licence":
+            edit(weights / "wave.json", licence="Unknown.")
+            return "states no licence"
+        case "no source":
+            edit(weights / "wave.json", source=" ")
+            return "lacks 'source'"
+        case "other network":
+            edit(weights / "wave.json", network={"width": 8, "blocks": 1})
+            return "records a network of"
+        case "odd network":
+            edit(weights / "wave.json", network={"depth": 8})
+            return "unknown network setting"
+        case _:
+            network = StyleNet(StyleNetConfig(width=4, blocks=1))
+            for parameter in network.leave.parameters():
+                torch.nn.init.zeros_(parameter)
+            edit(weights / "wave.json", sha256=save_network(network, path))
+            return "paints in one color or not at all"
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["truncated", "truncated, as recorded", "no weights", "no preview", "odd preview",
+     "no licence", "no source", "other network", "odd network", "one color"],
+)  # fmt: skip
+def test_styles_that_are_not_sound_are_refused(
+    hub: HubServer, push: Push, weights: Path, record: dict[str, object], how: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    words = spoil(weights, how, record)
+    assert_refused(hub, push(), capsys, words)
+    assert not hub.requests
+    assert push("--styles", "sea") == 0
+
+
+def test_styles_that_are_not_there_are_refused(
+    hub: HubServer, push: Push, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert_refused(hub, push("--styles", "sea", "sun"), capsys, "Known styles: sea, wave")
+    assert_refused(hub, push("--weights", str(tmp_path / "none")), capsys, "There are no styles")
+
+
+def test_a_name_taken_by_something_else_is_refused(
+    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = b"---\nlibrary_name: transformers\n---\n"
+    hub.put(REPO, {"README.md": card, "config.json": b"{}", "a.safetensors": b"\0"})
+    assert_refused(hub, push(), capsys, "holds a transformers model", hub.files(REPO))
+    assert_refused(hub, push("--dry-run"), capsys, "is taken", hub.files(REPO))
+    hub.put("alice/page", {"main.py": b""}, type="space", sdk="gradio")
+    code = push("--repo", "alice/other", "--space", "alice/page")
+    assert code == 1 and "alice/page is taken" in capsys.readouterr().err
+    assert hub.head("alice/other") is None
+
+
+def test_a_repo_made_by_hand_is_taken(hub: HubServer, push: Push) -> None:
+    hub.put(REPO, {"README.md": b"---\nlicense: mit\n---\n", "LICENSE": b"MIT"})
+    assert push() == 0
+    assert set(hub.files(REPO)) == STYLES | {"README.md", "contact_sheet.jpg", "LICENSE"}
+
+
+def test_a_public_repo_is_not_taken_for_private(
+    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert push() == 0
+    capsys.readouterr()
+    assert_refused(hub, push("--private"), capsys, "is public", hub.files(REPO))
+    hub.put("alice/page", {"stylevid/__init__.py": b""}, type="space", sdk="gradio")
+    code = push("--repo", "alice/new", "--private", "--space", "alice/page")
+    assert code == 1 and "alice/page is there and is public" in capsys.readouterr().err
+    assert hub.head("alice/new") is None
+
+
+def test_somebody_elses_gate_stays_shut(
+    hub: HubServer, push: Push, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {path: (weights / path).read_bytes() for path in STYLES}
+    card = b"---\nlibrary_name: stylevid\n---\n"
+    hub.put("bob/gate", {**files, "README.md": card}, gated=True)
+    assert push("--repo", "bob/gate", "--styles", "sea") == 1
+    assert "bob/gate is gated" in capsys.readouterr().err
+
+
+def test_a_record_on_the_hub_that_cannot_be_read_is_named(
+    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = b"---\nlibrary_name: stylevid\n---\n"
+    hub.put(REPO, {"README.md": card, "sun.json": b"[]", "sun.safetensors": b"\0"})
+    assert_refused(hub, push(), capsys, "sun.json is not a style record", hub.files(REPO))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "how", "words"),
+    [
+        ("GET", "whoami", 500, "trouble of its own (500)"),
+        ("GET", f"models/{REPO}$", 503, "trouble of its own (503)"),
+        ("GET", f"models/{REPO}$", "drop", "cannot be reached"),
+        ("GET", f"models/{REPO}$", "loop", "does not answer as a Hub does"),
+        ("POST", "create", 429, "asks for fewer requests"),
+        ("POST", "create", 402, "refuses the push to alice/styles (402)"),
+        ("POST", "validate-yaml", 500, "trouble of its own (500)"),
+        ("POST", "preupload", 503, "trouble of its own (503)"),
+        ("POST", "batch", 502, "trouble of its own (502)"),
+        ("PUT", "/lfs/", 500, "trouble of its own (500)"),
+        ("PUT", "/lfs/", "drop", "cannot be reached"),
+        ("POST", "verify$", 500, "trouble of its own (500)"),
+        ("POST", "/commit/", 500, "trouble of its own (500)"),
+        ("POST", "/commit/", "drop", "cannot be reached"),
+        ("POST", "/commit/", 403, "may not write"),
+        ("POST", "/commit/", 413, "(413)"),
+    ],
+)
+def test_trouble_on_the_way_leaves_the_repo_as_it_was(
+    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str],
+    method: str, path: str, how: int | str, words: str,
+) -> None:  # fmt: skip
+    hub.fail(method, path, how, times=50)
+    code = push()
+    err = capsys.readouterr().err
+    assert (code, err.count("\n")) == (1, 1) and words in err, err
+    assert hub.head(REPO) is None or set(hub.files(REPO)) == {".gitattributes"}
+    hub.faults.clear()
+    assert push() == 0 and set(hub.files(REPO)) == ALL
+
+
+def test_short_trouble_is_survived(hub: HubServer, push: Push) -> None:
+    for method, path in (("POST", "preupload"), ("POST", "batch"), ("PUT", "/lfs/")):
+        hub.fail(method, path, 503, times=2)
+    hub.fail("GET", "/cdn/", "half", times=2)
+    assert push() == 0 and set(hub.files(REPO)) == ALL
+
+
+def test_no_network(hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.close()
+    assert push() == 1
+    err = capsys.readouterr().err
+    assert "cannot be reached (ConnectError)" in err and err.count("\n") == 1
+
+
+def test_a_commit_whose_answer_is_lost_is_found(hub: HubServer, push: Push) -> None:
+    hub.fail("POST", "/commit/", "lost")
+    assert push() == 0
+    assert hub.count("POST", "/commit/") == 1 and set(hub.files(REPO)) == ALL
+
+
+def test_somebody_elses_commit_is_never_trampled(
+    hub: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert push("--styles", "sea") == 0
+    monkeypatch.setattr(push_to_hub, "_ask", lambda _: hub.put(REPO, {"notes.txt": b"meanwhile"}))
+    capsys.readouterr()
+    assert push() == 1
+    err = capsys.readouterr().err
+    assert "Somebody else has just changed alice/styles" in err and err.count("\n") == 1
+    assert set(hub.files(REPO)) == {p for p in ALL if "wave" not in p} | {"notes.txt"}
+    monkeypatch.undo()
+
+
+def test_a_repo_made_meanwhile_is_left_alone(
+    hub: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(push_to_hub, "_ask", lambda _: hub.put(REPO, {"notes.txt": b"mine"}))
+    assert_refused(hub, push(), capsys, "made by somebody else", {"notes.txt": b"mine"})
+
+
+def test_what_was_sent_is_what_was_checked(
+    hub: HubServer, push: Push, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that goes on may write its weights while the question is on the screen."""
+    before = (weights / "wave.safetensors").read_bytes()
+    path = weights / "wave.safetensors"
+    monkeypatch.setattr(push_to_hub, "_ask", lambda _: path.write_bytes(b"half a file"))
+    assert push() == 0
+    assert hub.files(REPO)["wave.safetensors"] == before
+
+
+def test_files_that_come_back_different_are_noticed(
+    hub: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commit = push_to_hub.commit
+
+    def commit_and_rot(*arguments: Any) -> str:
+        made = commit(*arguments)
+        file = hub.repos["model", REPO].commits[made].files["wave.safetensors"]
+        hub.content[file.sha256] = bytes(file.size)
+        return made
+
+    monkeypatch.setattr(push_to_hub, "commit", commit_and_rot)
+    assert push() == 1
+    assert "wave.safetensors differs" in capsys.readouterr().err
+
+
+def test_trouble_while_reading_back_says_that_the_commit_was_made(
+    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.fail("HEAD", "/resolve/", 503, times=50)
+    assert push() == 1
+    err = capsys.readouterr().err
+    assert "The commit was made, but it cannot be read back" in err and err.count("\n") == 1
+    assert set(hub.files(REPO)) == ALL
+    hub.faults.clear()
+    assert push() == 0 and hub.count("POST", "/commit/") == 1
+
+
+def test_the_bundled_styles(hub: HubServer, push: Push, weights: Path) -> None:
+    assert push("--weights", str(BUNDLED)) == 0
+    files = hub.files(REPO)
+    for style in list_styles(BUNDLED):
+        for path in (style.weights, style.preview, BUNDLED / f"{style.slug}.json"):
+            assert files[path.name] == path.read_bytes()
+        assert style.title in files["README.md"].decode()
+    head = hub.head(REPO)
+    assert push("--weights", str(BUNDLED)) == 0 and hub.head(REPO) == head
+
+
+# The Space.
+
+
+def test_a_space_has_the_page_and_names_the_repo(
+    hub: HubServer, push: Push, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert push("--space", "alice/page") == 0
+    files = hub.files("alice/page", type="space")
+    for path in ("app.py", "requirements.txt", "LICENSE", "stylevid/network.py"):
+        assert files[path] == (ROOT / path).read_bytes()
+    assert not any(path.endswith((".safetensors", ".pyc")) for path in files)
+    assert hub.repos["space", "alice/page"].sdk == "gradio"
+    assert "app_file: space.py" in files["README.md"].decode()
+
+    called: list[list[str]] = []
+    stand_in = types.SimpleNamespace(main=called.append)
+    monkeypatch.setitem(sys.modules, "app", stand_in)  # pyright: ignore
+    monkeypatch.delenv("STYLEVID_HUB_REPO", raising=False)
+    (tmp_path / "space.py").write_bytes(files["space.py"])
+    runpy.run_path(str(tmp_path / "space.py"), run_name="__main__")
+    assert os.environ["STYLEVID_HUB_REPO"] == REPO
+    assert called == [["--host", "0.0.0.0", "--port", "7860"]]
+    monkeypatch.delenv("STYLEVID_HUB_REPO")
+
+
+def test_a_space_is_a_mirror_of_the_page(hub: HubServer, push: Push) -> None:
+    assert push("--space", "alice/page", "--revision", "try") == 0
+    assert b'"alice/styles@try"' in hub.files("alice/page", type="space")["space.py"]
+    whole = hub.files("alice/page", type="space")
+    hub.put("alice/page", {"stylevid/gone.py": b"", "app.py": b"old", "own.txt": b"x"}, "space")
+    assert push("--space", "alice/page", "--revision", "try") == 0
+    assert hub.files("alice/page", type="space") == {**whole, "own.txt": b"x"}
+    head = hub.head("alice/page", "space")
+    assert push("--space", "alice/page", "--revision", "try") == 0
+    assert hub.head("alice/page", "space") == head
+
+
+def test_a_private_repo_and_its_space(
+    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert push("--private", "--space", "alice/page") == 0
+    assert hub.repos["space", "alice/page"].private
+    assert "secret HF_TOKEN" in capsys.readouterr().out
+
+
+# In processes of their own, with the environment that a user has.
+
+
+@pytest.mark.parametrize("xet", [False, True], ids=["lfs", "xet"])
+def test_both_ways_of_uploading(hub: HubServer, weights: Path, tmp_path: Path, xet: bool) -> None:
+    command = [sys.executable, "-m", "train.push_to_hub", "--repo", REPO, "--yes"]
+    done = subprocess.run(
+        [*command, "--weights", str(weights)], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, **hub.environment(tmp_path / "home", "hf_write", xet)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    files = hub.files(REPO)
+    assert set(files) == ALL
+    assert all(files[path] == (weights / path).read_bytes() for path in STYLES)
+    through_xet = (hub.count("GET", "/xet-write-token/"), hub.count("GET", "/xet-read-token/"))
+    stored = hub.count("PUT", "/lfs/")
+    assert (through_xet, stored) == (((1, 1), 0) if xet else ((0, 0), 5))
+    assert bool(hub.xet_hashes) == xet
+
+
+# A push that is killed. A process that has imported everything forks one that pushes, so that a
+# kill costs no import.
+_FORKS = """
+import json, os, sys
+from train.push_to_hub import main
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        out = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(out, 1)
+        os._exit(main(json.loads(line)))
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Forks:
+    """Pushes in processes of their own, that can be killed."""
+
+    def __init__(self, hub: HubServer, options: list[str], home: Path, xet: bool) -> None:
+        self.hub, self.options = hub, options
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _FORKS], cwd=ROOT, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **hub.environment(home, "hf_write", xet)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+
+    def push(self, kill_at: int | None = None, wait_s: float = 0.0) -> int:
+        """The exit code of a push; it is killed so long after the Hub had so many requests."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps(self.options) + "\n")
+        self.process.stdin.flush()
+        child = int(self.process.stdout.readline())
+        if kill_at is not None:
+            until = time.monotonic() + 30
+            while len(self.hub.requests) < kill_at and time.monotonic() < until:
+                time.sleep(0.0005)
+            time.sleep(wait_s)
+            with suppress(ProcessLookupError):  # it was faster
+                os.kill(child, signal.SIGKILL)
+        code = int(self.process.stdout.readline())
+        time.sleep(0.02)
+        while self.hub.connections:  # what the child had sent is still answered
+            time.sleep(0.001)
+        return code
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+def kill_pushes(weights: Path, folder: Path, kills: int, xet: bool) -> dict[str, int]:
+    """Kill that many pushes at random points, half of them to a repo that is there already.
+
+    Returns how many left no repo, an empty one, the old commit or the new one.
+    """
+    chance = random.Random(kills + xet)
+    options = ["--repo", REPO, "--weights", str(weights), "--yes"]
+    older = {"README.md": b"---\nlibrary_name: stylevid\n---\n", "sea.jpg": b"an old one"}
+    states: dict[str, int] = dict.fromkeys(("none", "empty", "old", "new"), 0)
+    with HubServer() as hub, closing(Forks(hub, options, folder / "home", xet)) as forks:
+
+        def start(turn: int) -> None:
+            for store in (hub.repos, hub.content, hub.xet_hashes, hub.requests):
+                store.clear()
+            if turn % 2:
+                hub.put(REPO, older)
+
+        wanted: list[dict[str, bytes]] = []
+        steps: list[int] = []
+        for turn in (0, 1):
+            start(turn)
+            assert forks.push() == 0
+            wanted.append(hub.files(REPO))
+            commits = [n for n, one in enumerate(hub.requests) if "/commit/" in one.path]
+            steps.append(commits[0] + 2)  # what comes later only reads
+        for turn in range(kills):
+            start(turn)
+            step, wait_s = chance.randrange(steps[turn % 2]), chance.uniform(0, 0.005)
+            assert forks.push(step, wait_s) in (-signal.SIGKILL, 0)
+            files = hub.files(REPO) if ("model", REPO) in hub.repos else None
+            if files == wanted[turn % 2]:
+                states["new"] += 1
+            elif turn % 2:
+                assert files == older, f"a part of the push: {sorted(files or {})}"
+                states["old"] += 1
+            else:
+                assert files is None or set(files) == {".gitattributes"}, sorted(files)
+                states["none" if files is None else "empty"] += 1
+            assert push_to_hub.main(options, HfApi(hub.url, token="hf_write")) == 0
+            close_session()
+            assert hub.files(REPO) == wanted[turn % 2]
+            assert len(hub.repos["model", REPO].commits) == 2  # what was there, and one more
+    return states
+
+
+@pytest.mark.parametrize("xet", [False, True], ids=["lfs", "xet"])
+def test_a_killed_push_leaves_the_old_or_the_new(weights: Path, tmp_path: Path, xet: bool) -> None:
+    assert sum(kill_pushes(weights, tmp_path, 3, xet).values()) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("xet", [False, True], ids=["lfs", "xet"])
+def test_many_killed_pushes(weights: Path, tmp_path: Path, xet: bool) -> None:
+    states = kill_pushes(weights, tmp_path, 25, xet)
+    print(states)  # noqa: T201
+    assert sum(states.values()) == 25
+    assert states["new"] and states["old"] and states["none"] + states["empty"]
