@@ -1,0 +1,447 @@
+"""The written tree has FlyingThings3D's names and exact contents, whatever cuts the writing off."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stylevid.frames import to_image
+from stylevid.warp import inside, occlusion_mask, pixel_grid, warp
+from train import synthesize as module
+from train.clips import draw_layers, owner_boundaries, render
+from train.flow_files import read_flow, read_pfm
+from train.pair_files import read_pair
+from train.sceneflow import SceneFlow
+from train.synthesize import Recipe, file_names, final_pass, main, random_part
+
+ROOT = Path(__file__).parents[2]
+HEIGHT, WIDTH = 48, 64
+CLEAN_FILES = [
+    "flow_occlusions/TRAIN/A/{}/into_future/left/0006.png",
+    "flow_occlusions/TRAIN/A/{}/into_past/left/0007.png",
+    "frames_cleanpass/TRAIN/A/{}/left/0006.png",
+    "frames_cleanpass/TRAIN/A/{}/left/0007.png",
+    "motion_boundaries/TRAIN/A/{}/into_future/left/0006.pgm",
+    "motion_boundaries/TRAIN/A/{}/into_past/left/0007.pgm",
+    "optical_flow/TRAIN/A/{}/into_future/left/OpticalFlowIntoFuture_0006_L.pfm",
+    "optical_flow/TRAIN/A/{}/into_past/left/OpticalFlowIntoPast_0007_L.pfm",
+]
+FINAL_FILES = [
+    "frames_finalpass/TRAIN/A/{}/left/0006.png",
+    "frames_finalpass/TRAIN/A/{}/left/0007.png",
+]
+FINAL = ("--motion-blur", "0.5", "--exposure", "0.1")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five smooth pictures of several sizes."""
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(5):
+        coarse = np.random.default_rng(i).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        smooth = Image.fromarray(coarse).resize((60 + 20 * i, 90), Image.Resampling.BICUBIC)
+        smooth.save(folder / f"{i}.png")
+    return folder
+
+
+def run(photos: Path, root: Path, *more: str, pairs: int = 2) -> int:
+    given = ["--photos", str(photos), "--out", str(root), "--pairs", str(pairs), *more]
+    size = () if "--size" in more else ("--size", f"{HEIGHT}x{WIDTH}")
+    speed = () if "--speed" in more else ("--speed", "3")
+    return main([*given, *size, *speed, "--hold-out", "0", "--device", "cpu"])
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def tree(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two scenes with both passes."""
+    root = tmp_path_factory.mktemp("trees") / "tree"
+    assert run(photos, root, *FINAL) == 0
+    return root
+
+
+def frame(root: Path, number: int, name: str, render: str = "clean") -> Tensor:
+    path = root / f"frames_{render}pass/TRAIN/A/{number:04d}/left/{name}.png"
+    with Image.open(path) as picture:
+        return to_image(np.asarray(picture))
+
+
+def mask(path: Path) -> Tensor:
+    with Image.open(path) as picture:
+        assert picture.mode == "L"
+        values = np.asarray(picture)
+    assert set(np.unique(values)) <= {0, 255}
+    return torch.from_numpy(values / np.float32(255))[None, None]
+
+
+def flow_path(root: Path, number: int, way: str) -> Path:
+    frame_name = {"Future": "0006", "Past": "0007"}[way]
+    folder = root / f"optical_flow/TRAIN/A/{number:04d}/into_{way.lower()}/left"
+    return folder / f"OpticalFlowInto{way}_{frame_name}_L.pfm"
+
+
+# ---- names and forms ----
+
+
+def test_names_are_flyingthings3ds(tree: Path) -> None:
+    wanted = {
+        name.format(scene) for name in CLEAN_FILES + FINAL_FILES for scene in ("0000", "0001")
+    }
+    assert set(contents(tree)) == wanted | {"synthesize.json"}
+
+
+def test_no_final_pass_unless_it_differs(photos: Path, tmp_path: Path) -> None:
+    assert run(photos, tmp_path / "tree", pairs=1) == 0
+    wanted = {name.format("0000") for name in CLEAN_FILES}
+    assert set(contents(tmp_path / "tree")) == wanted | {"synthesize.json"}
+
+
+def test_ten_thousand_scenes_a_letter() -> None:
+    def folder(number: int) -> str:
+        return file_names(number, Recipe())["prev clean"].removesuffix("/left/0006.png")
+
+    assert folder(9_999) == "frames_cleanpass/TRAIN/A/9999"
+    assert folder(10_000) == "frames_cleanpass/TRAIN/B/0000"
+    assert folder(259_999) == "frames_cleanpass/TRAIN/Z/9999"
+
+
+def test_files_have_the_datasets_forms(tree: Path) -> None:
+    for path in tree.rglob("*.png"):
+        with Image.open(path) as picture:
+            assert picture.size == (WIDTH, HEIGHT)
+            assert picture.mode == ("L" if "flow_occlusions" in path.parts else "RGB")
+    for path in tree.rglob("*.pgm"):
+        assert path.read_bytes().startswith(b"P5\n%d %d\n255\n" % (WIDTH, HEIGHT))
+    for path in tree.rglob("*.pfm"):
+        assert path.read_bytes().startswith(b"PF\n%d %d\n-1" % (WIDTH, HEIGHT))
+        samples = read_pfm(path)
+        assert samples.shape == (HEIGHT, WIDTH, 3) and np.isfinite(samples).all()
+        assert (samples[..., 2] == 0).all()
+
+
+def test_record_says_what_the_tree_is_made_of(tree: Path, photos: Path) -> None:
+    record = json.loads((tree / "synthesize.json").read_text())
+    assert record["size"] == [HEIGHT, WIDTH] and record["photos"] == 5
+    assert (record["seed"], record["speed"], record["motion_blur"]) == (0, 3.0, 0.5)
+    assert str(photos) not in (tree / "synthesize.json").read_text()
+
+
+# ---- contents ----
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("way", ["Future", "Past"])
+def test_flow_and_occlusion_are_right(tree: Path, number: int, way: str) -> None:
+    start, end = ("0006", "0007") if way == "Future" else ("0007", "0006")
+    flow = read_flow(flow_path(tree, number, way))
+    folder = tree / f"flow_occlusions/TRAIN/A/{number:04d}/into_{way.lower()}/left"
+    occluded = mask(folder / f"{start}.png")
+    visible = 1 - occluded
+
+    def error(flow: Tensor) -> float:
+        squared = (warp(frame(tree, number, end), flow)[0] - frame(tree, number, start)).square()
+        return ((visible * squared).sum() / visible.sum()).item()
+
+    assert 0.02 < occluded.mean() < 0.5
+    assert error(flow) < 0.1 * error(torch.zeros_like(flow))
+    assert error(flow) < 0.1 * error(-flow)
+    back = read_flow(flow_path(tree, number, "Past" if way == "Future" else "Future"))
+    assert (visible * (flow + warp(back, flow)[0])).abs().max() < 0.01
+    assert (occlusion_mask(flow, back) == occluded).float().mean() > 0.93
+
+
+def test_files_hold_the_scene(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scene as it was drawn, against what a file of each kind says."""
+    scenes = []
+
+    def keep(*given: object) -> object:
+        scenes.append(render(draw_layers(*given)))
+        return scenes[0].layers
+
+    monkeypatch.setattr(module, "draw_layers", keep)
+    assert run(photos, tmp_path / "tree", pairs=1) == 0
+    scene, tree = scenes[0], tmp_path / "tree"
+    assert torch.equal(read_flow(flow_path(tree, 0, "Future")), scene.flow_prev_to_cur)
+    assert torch.equal(read_flow(flow_path(tree, 0, "Past")), scene.flow_cur_to_prev)
+    for kind, suffix, prev, cur in (
+        ("motion_boundaries", "pgm", *map(owner_boundaries, (scene.prev.owner, scene.cur.owner))),
+        ("flow_occlusions", "png", 1 - scene.visible_in_cur, 1 - scene.visible_in_prev),
+    ):
+        folder = tree / kind / "TRAIN/A/0000"
+        assert torch.equal(mask(folder / f"into_future/left/0006.{suffix}"), prev)
+        assert torch.equal(mask(folder / f"into_past/left/0007.{suffix}"), cur)
+    assert (frame(tree, 0, "0006") - scene.prev.image).abs().max() <= 0.5001 / 255
+    assert (frame(tree, 0, "0007") - scene.cur.image).abs().max() <= 0.5001 / 255
+
+
+def test_reader_of_the_dataset_reads_it(tree: Path) -> None:
+    dataset = SceneFlow(tree)
+    assert len(dataset) == 2 * 2 * 2 and not dataset.counts  # scenes, passes, directions
+    for index in range(len(dataset)):
+        files = dataset[index]
+        assert None not in (files.reverse_flow, files.occlusion, files.boundary)
+        pair = read_pair(files)
+        flow = read_flow(files.flow)
+        assert torch.equal(pair.flow_cur_to_prev, flow)
+        points = pixel_grid(HEIGHT, WIDTH) + flow
+        hidden = torch.maximum(mask(files.occlusion), mask(files.boundary))
+        assert torch.equal(pair.visible, (1 - hidden) * inside(points, HEIGHT, WIDTH))
+        if "frames_cleanpass" in files.cur.parts:
+            moved, still = warp(pair.prev, flow)[0], pair.prev
+            errors = [(pair.visible * (x - pair.cur)).square().mean() for x in (moved, still)]
+            assert errors[0] < 0.1 * errors[1]
+
+
+def test_background_before_a_fixed_camera(photos: Path, tmp_path: Path) -> None:
+    assert run(photos, tmp_path / "tree", "--still", "1", "--cutouts", "0", pairs=1) == 0
+    assert read_flow(flow_path(tmp_path / "tree", 0, "Past")).abs().max() == 0
+    assert torch.equal(frame(tmp_path / "tree", 0, "0006"), frame(tmp_path / "tree", 0, "0007"))
+
+
+# ---- the final pass ----
+
+
+def test_exposure_is_a_gain_on_the_second_frame(photos: Path, tmp_path: Path) -> None:
+    assert run(photos, tmp_path / "tree", "--exposure", "0.3", pairs=1) == 0
+    prev, cur = (frame(tmp_path / "tree", 0, name, "final") for name in ("0006", "0007"))
+    assert torch.equal(prev, frame(tmp_path / "tree", 0, "0006"))
+    clean = frame(tmp_path / "tree", 0, "0007")
+    measured = (clean > 0.2) & (cur < 0.98)
+    gains = cur[measured] / clean[measured]
+    assert abs(gains.mean() - 1) > 0.02
+    assert (gains - gains.mean()).abs().max() < 0.03  # of rounding to 8 bits
+
+
+def test_gain_and_blur_leave_the_sharp_scene_alone() -> None:
+    pictures = torch.rand(2, 3, 50, 70, generator=torch.Generator().manual_seed(0))
+    scene = render(draw_layers(pictures, (40, 56), torch.Generator().manual_seed(0), 3.0))
+    before = scene.cur.image.clone()
+    prev, cur = final_pass(scene, 0.0, 1.5)
+    assert torch.equal(prev, scene.prev.image)
+    assert torch.equal(cur, (before * 1.5).clamp(0, 1)) and torch.equal(scene.cur.image, before)
+
+
+def test_blurred_pass_is_softer_and_in_place(tree: Path) -> None:
+    clean, final = (frame(tree, 0, "0006", name) for name in ("clean", "final"))
+
+    def energy(image: Tensor) -> Tensor:
+        return image.diff(dim=-1).square().mean() + image.diff(dim=-2).square().mean()
+
+    assert energy(final) < 0.98 * energy(clean)
+    assert (final - clean).mean().abs() < 0.005
+
+
+# ---- one seed, one tree ----
+
+
+def test_same_seed_same_tree_byte_for_byte(photos: Path, tree: Path, tmp_path: Path) -> None:
+    assert run(photos, tmp_path / "again", *FINAL) == 0
+    assert contents(tmp_path / "again") == contents(tree)
+    assert run(photos, tmp_path / "other", *FINAL, "--seed", "1") == 0
+    same = contents(tmp_path / "other").items() & contents(tree).items()
+    assert not same
+
+
+def test_every_scene_is_another(tree: Path) -> None:
+    assert not torch.equal(frame(tree, 0, "0006"), frame(tree, 1, "0006"))
+    flows = [read_flow(flow_path(tree, number, "Past")) for number in (0, 1)]
+    assert not torch.equal(*flows)
+
+
+def test_no_photograph_twice_in_a_scene(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Path] = []
+
+    def note(photo: Path, *given: Any) -> Tensor:
+        drawn.append(photo)
+        return random_part(photo, *given)
+
+    monkeypatch.setattr(module, "random_part", note)
+    assert run(photos, tmp_path / "tree", "--cutouts", "4", pairs=3) == 0
+    scenes = [drawn[i : i + 5] for i in (0, 5, 10)]
+    assert all(len(set(scene)) == 5 for scene in scenes)
+    assert run(photos, tmp_path / "more", "--cutouts", "6", pairs=1) == 0  # than there are
+
+
+def test_more_pairs_later_are_the_pairs_of_one_go(photos: Path, tree: Path, tmp_path: Path) -> None:
+    assert run(photos, tmp_path / "tree", *FINAL, pairs=1) == 0
+    first = (tmp_path / "tree/frames_cleanpass/TRAIN/A/0000/left/0006.png").stat()
+    assert run(photos, tmp_path / "tree", *FINAL, pairs=2) == 0
+    assert contents(tmp_path / "tree") == contents(tree)
+    again = (tmp_path / "tree/frames_cleanpass/TRAIN/A/0000/left/0006.png").stat()
+    assert (first.st_ino, first.st_mtime_ns) == (again.st_ino, again.st_mtime_ns)  # not rewritten
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 9, 10, 11, 14, 20])
+def test_cut_off_between_or_within_files_it_is_completed(
+    photos: Path, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    """The file number `cut` is half written beside its name when everything stops."""
+    root, written, replace = tmp_path / "tree", 0, os.replace
+
+    def stop(partial: Path, path: Path) -> None:
+        nonlocal written
+        if written == cut:
+            partial.write_bytes(partial.read_bytes()[: partial.stat().st_size // 2])
+            raise KeyboardInterrupt
+        written += 1
+        replace(partial, path)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module.os, "replace", stop)
+        run(photos, root, *FINAL)
+    whole = contents(tree)
+    left = contents(root)
+    assert len(left) == cut + 1 and sum(name.endswith(".partial") for name in left) == 1
+    assert all(whole[name] == held for name, held in left.items() if not name.endswith(".partial"))
+    assert run(photos, root, *FINAL) == 0
+    assert contents(root) == whole
+
+
+@pytest.mark.slow
+def test_killed_it_is_completed(photos: Path, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "train.synthesize", "--photos", str(photos), "--pairs", "40"),
+        *("--size", "120x160", "--speed", "4", "--hold-out", "0", "--device", "cpu", "--out"),
+    ]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for scenes in (1, 15):
+        process = subprocess.Popen([*command, str(killed)], cwd=ROOT, stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(list(killed.rglob("0007.pgm"))) < scenes:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    for root in (killed, whole):
+        subprocess.run([*command, str(root)], check=True, cwd=ROOT, stderr=subprocess.DEVNULL)
+    assert contents(killed) == contents(whole)
+
+
+# ---- refusals ----
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (("--pairs", "0"), "--pairs is 0; a tree holds 1 to 260000."),
+        (("--pairs", "260001"), "--pairs is 260001; a tree holds 1 to 260000."),
+        (("--size", "540"), '--size is "540"; it is written HEIGHTxWIDTH, such as 540x960.'),
+        (("--size", "8x960"), "--size is 8x960; a side has 16 to 4096 pixels."),
+        (
+            ("--speed", "12"),
+            "--speed is 12.0; for frames of 48x64 pixels it lies between 0 and 4.8.",
+        ),
+        (("--speed", "nan"), "--speed is nan"),
+        (("--still", "1.5"), "--still is 1.5"),
+        (("--motion-blur", "-1"), "--motion-blur is -1.0"),
+        (("--exposure", "7"), "--exposure is 7.0"),
+        (("--cutouts", "-1"), "--cutouts is -1"),
+        (("--seed", "-1"), "--seed is -1"),
+        (("--device", "abacus"), '--device "abacus" is not to be had here; "cpu" always is.'),
+    ],
+)
+def test_bad_values_are_refused_in_one_sentence(
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    sentence: str,
+) -> None:
+    given = ["--photos", str(photos), "--out", str(tmp_path / "tree"), "--pairs", "1"]
+    small = ["--size", f"{HEIGHT}x{WIDTH}", "--speed", "3", "--hold-out", "0"]
+    assert main([*given, *small, *more]) == 1
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1
+    assert not (tmp_path / "tree").exists()
+
+
+def refused(capsys: pytest.CaptureFixture[str], photos: Path, root: Path, *more: str) -> str:
+    """What the command says last before it ends with 1."""
+    assert run(photos, root, *more) == 1
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return said.splitlines()[-1]
+
+
+def test_folder_without_photographs_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "holds 0 pictures" in refused(capsys, tmp_path / "nowhere", tmp_path / "tree")
+    assert not (tmp_path / "tree").exists()
+
+
+def test_root_that_cannot_be_written_is_refused(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in refused(capsys, photos, tmp_path / "file")
+    assert "cannot be written" in refused(capsys, photos, tmp_path / "file" / "tree")
+
+
+def test_full_disk_is_one_sentence(
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_pfm", fail)
+    said = refused(capsys, photos, tmp_path / "tree")
+    assert said == f"{tmp_path / 'tree'} cannot be written: No space left on device."
+
+
+def test_unreadable_photograph_is_named(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    for photo in (tmp_path / "photos").iterdir():
+        photo.write_bytes(photo.read_bytes()[:60])
+    said = refused(capsys, tmp_path / "photos", tmp_path / "tree")
+    assert "cannot be read as a picture" in said and str(tmp_path / "photos") in said
+
+
+def test_tree_of_another_recipe_is_not_continued(
+    photos: Path, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(tree)
+    assert "with seed 0, not 7" in refused(capsys, photos, tree, *FINAL, "--seed", "7")
+    assert "with motion_blur 0.5, not 0.0" in refused(capsys, photos, tree)
+    assert contents(tree) == before
+
+
+@pytest.mark.parametrize("record", ["{", "[]", '"seed"', "7"])
+def test_broken_record_is_refused(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], record: str
+) -> None:
+    (tmp_path / "synthesize.json").write_text(record)
+    assert str(tmp_path) in refused(capsys, photos, tmp_path)
+    assert list(contents(tmp_path)) == ["synthesize.json"]
+
+
+def test_somebody_elses_folder_is_left_alone(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = tmp_path / "frames_cleanpass/TRAIN/A/0000/left/0006.png"
+    real.parent.mkdir(parents=True)
+    real.write_bytes(b"rendered by others")
+    assert "holds files that are not from here" in refused(capsys, photos, tmp_path)
+    assert list(contents(tmp_path).values()) == [b"rendered by others"]
