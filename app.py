@@ -10,17 +10,21 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
 import gradio as gr
+from huggingface_hub.utils import logging as hub_logging
+from PIL import Image
 
-from stylevid.errors import Cancelled, StylevidError
+from stylevid import hub
+from stylevid.errors import Cancelled, HubError, StylevidError, WeightsError
 from stylevid.example import render_example
 from stylevid.frames import Frame
-from stylevid.pipeline import Options, Painter, Progress, Result, stylize_video
-from stylevid.styles import Style, get_style, list_styles
+from stylevid.pipeline import Options, Painter, Progress, Result, stylize_image, stylize_video
+from stylevid.scene import render_frame
+from stylevid.styles import Style, find_style, list_styles, name_styles, read_preview
 from stylevid.video import probe, read_frames
 
 log = logging.getLogger("stylevid.page")
@@ -29,15 +33,26 @@ SIZES = {"the video's own": None, "360 px": 360, "640 px": 640, "960 px": 960, "
 CSS = """
 .gradio-container { max-width: 1240px !important; margin: auto; }
 #status progress { width: 100%; height: 1.1rem; accent-color: #4f46e5; }
+#hub-note progress { width: 100%; accent-color: #4f46e5; }
+#hub-note p { margin: .2rem 0; }
 #status p { margin: .35rem 0; }
 .step h3 { margin: .2rem 0 .1rem; }
-#styles .grid-wrap { height: auto !important; min-height: 0 !important; }
-#styles .caption-label { white-space: normal; font-size: .8rem; max-width: 100%; }
+#styles .grid-wrap { height: auto !important; min-height: 0 !important;
+  max-height: 42rem !important; }
+#styles .caption-label { white-space: pre-line; overflow-wrap: anywhere; font-size: .8rem;
+  line-height: 1.25; max-width: 100%; }
+#style input { text-overflow: ellipsis; margin-right: 1.5rem; }
+#load { align-self: flex-end; max-height: 2.7rem; margin: 0 .5rem .45rem; }
+#style-file .icon-wrap { display: none; }
+@media (max-width: 480px) {
+  #styles .grid-container { grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }
+}
 footer { opacity: .8; }
 """
 # The button is at the foot of the page, what it does at the head.
 SHOW_OUTCOME = "() => document.querySelector('#outcome').scrollIntoView({behavior: 'smooth'})"
 APOLOGY = "Something went wrong on our side. Please try again, or try another video."
+FIRST_NOTE = "<p>They come into the gallery above, for you alone, until you close this page.</p>"
 HELLO = "<p>The painted video will appear here. No video at hand? Press <b>Try the example</b>.</p>"
 
 
@@ -49,6 +64,13 @@ class Settings:
     device: str | None = None
     max_seconds: float = 120.0
     max_side: int = 1920
+    hub_box: bool = True
+
+
+# What one visitor may bring to the page. The weights' size bounds the work for each frame, too.
+GUEST_LIMITS = hub.Limits(styles=24, size_bytes=64 << 20, weights_bytes=8 << 20)
+GUEST_REPOS, GUEST_FILES = 4, 4
+GUESTS_BYTES = 4 << 30  # all visitors together, from the Hub, while the page runs
 
 
 class Job:
@@ -62,13 +84,18 @@ class Job:
         return Job()
 
 
-def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
-    """The page as a gr.Blocks, ready to launch; works offline and without a GPU."""
-    styles = list_styles(settings.weights)
-    names = [(f"{style.title}, {style.artist}", style.slug) for style in styles]
+def build_app(
+    settings: Settings, example: Path | None = None, styles: list[Style] | None = None
+) -> gr.Blocks:
+    """The page as a gr.Blocks, ready to launch; works offline and without a GPU.
+
+    `styles` are those that every visitor sees; by default those of the settings' folder.
+    """
+    styles = list_styles(settings.weights) if styles is None else styles
     first = styles[0].slug if styles else None
     with gr.Blocks(title="stylevid", analytics_enabled=False, delete_cache=(600, 7200)) as page:
         job = gr.State(Job())
+        guests = gr.State([])  # the styles that this visitor brought
         gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.")
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
@@ -80,12 +107,15 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
                 )
                 gr.Markdown("### 2 A style", elem_classes="step")
                 gallery = gr.Gallery(
-                    [(str(style.preview), style.title) for style in styles],
-                    label="Styles", show_label=False, columns=3, height="auto", object_fit="cover",
-                    allow_preview=False, selected_index=0 if styles else None, elem_id="styles",
-                    buttons=[], interactive=False,
+                    _pictures(styles), label="Styles", show_label=False, columns=3,
+                    height="auto", object_fit="cover", allow_preview=False, buttons=[],
+                    interactive=False, selected_index=0 if styles else None, elem_id="styles",
                 )  # fmt: skip
-                style = gr.Dropdown(names, value=first, label="Chosen style", elem_id="style")
+                style = gr.Dropdown(
+                    _choices(styles), value=first, label="Chosen style", elem_id="style"
+                )
+                if settings.hub_box:
+                    _add_hub_box(styles, guests, gallery, style)
                 gr.Markdown("### 3 Keep it steady", elem_classes="step")
                 temporal = gr.Checkbox(
                     True, label="Temporal consistency", elem_id="temporal",
@@ -110,14 +140,14 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
                     moment = gr.Slider(0, 100, 50, step=1, label="At which moment, % of the clip")
 
         def run(
-            video: str | None, slug: str | None, temporal: bool, strength: float,
-            keep_colors: bool, size: str, job: Job,
+            video: str | None, name: str | None, temporal: bool, strength: float,
+            keep_colors: bool, size: str, job: Job, guests: list[Style],
         ) -> Iterator[dict]:  # fmt: skip
             """The page's handler: every yield is what the page shows next."""
             job.stop.clear()
             if not video:
                 raise gr.Error("No video yet. Drop one on the left, or press “Try the example”.")
-            if slug is None:
+            if name is None:
                 raise gr.Error("No style is chosen. Choose one in the gallery.")
             yield {
                 status: _status("Starting…", 0), stop: gr.Button(visible=True),
@@ -129,9 +159,9 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
                      newest: gr.Image(None, visible=False)}  # fmt: skip
             options = _options(settings, temporal, strength, keep_colors, SIZES[size])
             try:
+                chosen = find_style(name, [*styles, *guests])
                 with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
-                    target = Path(folder) / f"{Path(video).stem[:60]}-{slug}.mp4"
-                    chosen = get_style(slug, settings.weights)
+                    target = Path(folder) / f"{Path(video).stem[:60]}-{chosen.slug}.mp4"
                     for step in work(Path(video), target, chosen, options, settings.device, job):
                         if isinstance(step, Progress):
                             yield {status: _progress_html(step),
@@ -160,33 +190,36 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
             keep_colors: bool,
             size: str,
         ) -> Iterator[str]:
-            """Paint a video with a style, by its slug; the result is an MP4 with its sound."""
+            """Paint a video with a style, by its name; the result is an MP4 with its sound."""
             if not video:
                 raise gr.Error("No video was given.")
             options = _options(settings, temporal, strength, keep_colors, SIZES[size])
             try:
+                chosen = find_style(slug, styles)
                 with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
-                    target = Path(folder) / f"{Path(video).stem[:60]}-{slug}.mp4"
-                    painter = Painter(get_style(slug, settings.weights), settings.device)
+                    target = Path(folder) / f"{Path(video).stem[:60]}-{chosen.slug}.mp4"
+                    painter = Painter(chosen, settings.device)
                     yield str(stylize_video(video, target, painter, options).path)
             except (StylevidError, ValueError) as error:
-                raise gr.Error(str(error)) from error
+                raise gr.Error(escape(str(error), quote=False)) from error
 
         def list_names() -> list[dict[str, str]]:
-            """The styles there are: slug, title, artist and year of each."""
-            return [{"slug": s.slug, "title": s.title, "artist": s.artist, "year": s.year}
-                    for s in styles]  # fmt: skip
+            """The styles there are: the name that stylize takes, slug, title, artist, year and
+            origin of each."""
+            return [{"name": name, "slug": s.slug, "title": s.title, "artist": s.artist,
+                     "year": s.year, "origin": s.origin}
+                    for name, s in name_styles(styles).items()]  # fmt: skip
 
-        def choose(event: gr.SelectData) -> str:
-            return styles[event.index].slug
+        def choose(guests: list[Style], event: gr.SelectData) -> str:
+            return list(name_styles([*styles, *guests]))[event.index]
 
-        def mark(slug: str | None) -> gr.Gallery:
-            slugs = [style.slug for style in styles]
-            return gr.Gallery(selected_index=slugs.index(slug) if slug in slugs else None)
+        def mark(name: str | None, guests: list[Style]) -> gr.Gallery:
+            names = list(name_styles([*styles, *guests]))
+            return gr.Gallery(selected_index=names.index(name) if name in names else None)
 
         def from_link(request: gr.Request) -> str | None:
             wanted = request.query_params.get("style")
-            return wanted if wanted in [style.slug for style in styles] else first
+            return wanted if wanted in name_styles(styles) else first
 
         def compare_at(video: str | None, painted: str | None, percent: float):
             if not video or not painted:
@@ -198,15 +231,15 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
         paint.click(
             lambda: _status("Waiting for your turn…", 0), None, status, queue=False, **private,
         ).then(
-            run, [video, style, temporal, strength, keep_colors, size, job],
+            run, [video, style, temporal, strength, keep_colors, size, job, guests],
             [status, newest, result, download, before_after, compare, paint, stop],
             concurrency_limit=1, concurrency_id="paint", show_progress="hidden",
             **private,
         )  # fmt: skip
         stop.click(lambda job: job.stop.set(), job, None, queue=False, **private)
         example_button.click(lambda: str(example), None, video, **private)
-        gallery.select(choose, None, style, show_progress="hidden", **private)
-        style.change(mark, style, gallery, show_progress="hidden", **private)
+        gallery.select(choose, guests, style, show_progress="hidden", **private)
+        style.change(mark, [style, guests], gallery, show_progress="hidden", **private)
         moment.release(compare_at, [video, result, moment], before_after, **private)
         page.load(from_link, None, style, show_progress="hidden", **private)
         # For programs: the same work without the page around it.
@@ -218,6 +251,132 @@ def build_app(settings: Settings, example: Path | None = None) -> gr.Blocks:
         gr.api(list_names, api_name="list_styles")
     page.queue(max_size=20)
     return page
+
+
+def _add_hub_box(
+    styles: list[Style], guests: gr.State, gallery: gr.Gallery, style: gr.Dropdown
+) -> None:
+    """The folded box that brings this visitor more styles: of a repo, or of one file."""
+    received: list[int] = []  # bytes from the Hub, by load
+    offered = {style.origin for style in styles}
+
+    with gr.Accordion("Styles from the Hub", open=False, elem_id="hub"):
+        with gr.Row():
+            repo = gr.Textbox(
+                label="A public repo on Hugging Face", placeholder="USER/NAME[@revision]",
+                max_length=200, max_lines=1, scale=3, min_width=200, elem_id="repo",
+            )  # fmt: skip
+            load = gr.Button("Load styles", scale=1, min_width=130, size="md", elem_id="load")
+        note = gr.HTML(FIRST_NOTE, elem_id="hub-note")
+        file = gr.File(label="Or one .safetensors file", file_types=[".safetensors"], height=130,
+                       elem_id="style-file")  # fmt: skip
+
+    def show(brought: list[Style], told: list[str], chosen: Style) -> dict:
+        everything = [*styles, *brought]
+        index = everything.index(chosen)
+        return {
+            guests: brought, note: _lines(told),
+            gallery: gr.Gallery(_pictures(everything), selected_index=index),
+            style: gr.Dropdown(_choices(everything), value=list(name_styles(everything))[index]),
+        }  # fmt: skip
+
+    def load_repo(text: str, brought: list[Style]) -> Iterator[dict]:
+        """The styles of a repo, into this visitor's gallery."""
+        last = hub.Download("")
+        try:
+            name = str(hub.HubName.parse(text))
+            others = [style for style in brought if style.origin != name]
+            if name in offered:
+                raise HubError(f"The styles of {name} are in the gallery already.")
+            if len({style.origin for style in others} - {"file"}) >= GUEST_REPOS:
+                raise HubError(f"You have styles of {GUEST_REPOS} repos, and no more are taken. "
+                               "Reload the page to start anew.")  # fmt: skip
+            if sum(received) > GUESTS_BYTES:
+                raise HubError("This page has loaded as much from the Hub as it may. Ask whoever "
+                               "runs it to start it anew.")  # fmt: skip
+            for step in hub.follow_load(name, limits=GUEST_LIMITS, public=True):
+                if isinstance(step, hub.Download):
+                    last = step
+                    yield {note: _status(escape(f"{step.doing}…"), step.fraction)}
+                else:
+                    new = [replace(style, training={}, metrics={}) for style in step.styles]
+                    count = "1 style" if len(new) == 1 else f"{len(new)} styles"
+                    told = [f"Now in the gallery: {count} of {name}.", *step.warnings[:3]]
+                    if len(step.warnings) > 3:
+                        told.append(f"{len(step.warnings) - 3} more cannot be used.")
+                    yield show([*others, *new], told, new[0])
+        except StylevidError as error:
+            yield {note: _lines([str(error)])}
+        except Exception:
+            log.exception("loading %r failed", text)
+            yield {note: _lines([APOLOGY])}
+        finally:
+            received.append(last.received_bytes)
+
+    def add_file(path: str, brought: list[Style]) -> dict:
+        """The style of an uploaded file, into this visitor's gallery."""
+        upload = Path(path)
+        if sum(style.origin == "file" for style in brought) >= GUEST_FILES:
+            full = f"You have brought {GUEST_FILES} files, and no more are taken. Reload the page."
+            return {note: _lines([full]), file: None}
+        try:
+            if upload.stat().st_size > GUEST_LIMITS.weights_bytes:
+                raise WeightsError(
+                    f"{upload.name} is larger than "
+                    f"{GUEST_LIMITS.weights_bytes >> 20} MB, the limit here."
+                )
+            new = hub.open_file(upload)
+            others = [style for style in brought if style.full_name != new.full_name]
+            return show([*others, new], [f"Now in the gallery: {new.title}."], new) | {file: None}
+        except StylevidError as error:
+            upload.unlink(missing_ok=True)
+            return {note: _lines([str(error)]), file: None}
+
+    changed = [guests, note, gallery, style]
+    private = {"api_visibility": "private", "concurrency_id": "hub", "concurrency_limit": 2}
+    gr.on([load.click, repo.submit], load_repo, [repo, guests], changed,
+          show_progress="hidden", **private)  # fmt: skip
+    file.upload(add_file, [file, guests], [*changed, file], show_progress="hidden", **private)
+
+
+def _choices(styles: list[Style]) -> list[tuple[str, str]]:
+    """What the dropdown shows, and the name that it stands for."""
+    origins = _origins(styles)
+    return [
+        (", ".join(filter(None, [style.title, style.artist, origin])), name)
+        for (name, style), origin in zip(name_styles(styles).items(), origins, strict=True)
+    ]
+
+
+def _pictures(styles: list[Style]) -> list[tuple[Image.Image, str]]:
+    """What the gallery shows: a picture, and the title with the origin below it."""
+    return [
+        (_picture(style), f"{_short(style.title)}\n{origin}".rstrip())
+        for style, origin in zip(styles, _origins(styles), strict=True)
+    ]
+
+
+def _origins(styles: list[Style]) -> list[str]:
+    """Where each style is from, in words; nothing while all are bundled."""
+    if all(style.origin == "bundled" for style in styles):
+        return [""] * len(styles)
+    return ["your file" if style.origin == "file" else style.origin for style in styles]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _picture(style: Style) -> Image.Image:
+    """The style's preview, decoded here so that nobody else's file reaches a visitor; if there is
+    none, the style's painting of the example."""
+    if style.preview.is_file():
+        return read_preview(style.preview)
+    return Image.fromarray(stylize_image(render_frame(2.0, 256, 256), Painter(style, "cpu")))
+
+
+def _lines(sentences: list[str]) -> str:
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
 
 
 def work(
@@ -321,18 +480,29 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="a public link through gradio.live")
     parser.add_argument("--weights", type=Path, help="a folder of styles (default: the bundled)")
+    parser.add_argument(
+        "--hub-repo", action="append", metavar="USER/NAME[@REVISION]",
+        help="offer the styles of this repo on the Hub, too (default: $STYLEVID_HUB_REPO)",
+    )  # fmt: skip
+    parser.add_argument("--no-hub-box", action="store_true", help="visitors bring no styles")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--max-seconds", type=float, default=120, help="longest video accepted")
     parser.add_argument("--max-side", type=int, default=1920, help="largest result, pixels")
     parser.add_argument("--max-upload", default="500mb", help="largest upload")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("httpx", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that temporary files go as well
-    settings = Settings(options.weights, options.device, options.max_seconds, options.max_side)
+    hub_logging.set_verbosity_error()  # what matters of it we say in one sentence
+    settings = Settings(
+        options.weights, options.device, options.max_seconds, options.max_side,
+        hub_box=not options.no_hub_box,
+    )  # fmt: skip
+    styles = hub.collect_styles(options.weights, hub.repo_names(options.hub_repo))
     with tempfile.TemporaryDirectory(prefix="stylevid-example-") as folder:
         example = render_example(Path(folder) / "example.mp4")
-        page = build_app(settings, example)
+        page = build_app(settings, example, styles)
         _, _, share_url = page.launch(
             server_name=options.host, server_port=options.port, share=options.share,
             max_file_size=options.max_upload, ssr_mode=False, theme=_theme(), css=CSS,

@@ -1,11 +1,14 @@
 """stylevid: turn any video into a moving painting."""
 
-from .errors import Cancelled, StyleError, StylevidError, VideoError, WeightsError
+from .errors import Cancelled, HubError, StyleError, StylevidError, VideoError, WeightsError
+from .hub import HubStyles, get_style, load_hub_styles
 from .pipeline import Options, Painter, Progress, Result, stylize_image, stylize_video
-from .styles import Style, get_style, list_styles
+from .styles import Style, list_styles
 
 __all__ = [
     "Cancelled",
+    "HubError",
+    "HubStyles",
     "Options",
     "Painter",
     "Progress",
@@ -17,6 +20,7 @@ __all__ = [
     "WeightsError",
     "get_style",
     "list_styles",
+    "load_hub_styles",
     "stylize_image",
     "stylize_video",
 ]

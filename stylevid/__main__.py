@@ -1,23 +1,30 @@
 """`python -m stylevid clip.mp4 --style starry-night -o out.mp4`: paint a video from the shell."""
 
 import argparse
+import logging
 import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
+from huggingface_hub.utils import logging as hub_logging
 from tqdm import tqdm
 
 from .errors import StylevidError
+from .hub import Download, collect_styles, get_style, repo_names
 from .pipeline import Options, Painter, Progress, Result, stylize_video
-from .styles import get_style, list_styles
+from .styles import name_styles
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 trouble outside, 2 wrong arguments."""
     parser = build_parser()
     options = parser.parse_args(arguments)
+    logging.basicConfig(format="stylevid: %(message)s")
+    hub_logging.set_verbosity_error()  # what matters of it we say in one sentence
     try:
         if options.list_styles:
-            _print_styles(options.weights)
+            _print_styles(options.weights, repo_names(options.hub_repo))
             return 0
         if options.video is None or options.style is None:
             parser.error("give a video and --style, or --list-styles")
@@ -35,7 +42,9 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser("stylevid", description="Turn a video into a moving painting.")
     parser.add_argument("video", type=Path, nargs="?", help="the video to paint")
-    parser.add_argument("--style", help="a style's name, or the path of a .safetensors file")
+    parser.add_argument(
+        "--style", help="a style's name, USER/NAME/style on the Hub, or a .safetensors file's path"
+    )
     parser.add_argument("-o", "--output", type=Path, help="the .mp4 to write")
     parser.add_argument("--no-temporal", action="store_true", help="paint each frame on its own")
     parser.add_argument("--size", type=int, help="longest side in pixels (default: the video's)")
@@ -43,15 +52,25 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep-colors", action="store_true", help="keep the video's own colors")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--weights", type=Path, help="a folder of styles (default: the bundled)")
+    parser.add_argument(
+        "--hub-repo", action="append", metavar="USER/NAME[@REVISION]",
+        help="take styles from this repo on the Hub, too (default: $STYLEVID_HUB_REPO)",
+    )  # fmt: skip
     parser.add_argument("--list-styles", action="store_true", help="name the styles and stop")
     return parser
 
 
 def _paint(options: argparse.Namespace) -> Result:
     name = str(options.style)
-    style = Path(name) if name.endswith(".safetensors") else get_style(name, options.weights)
+    if name.endswith(".safetensors"):
+        style, label = Path(name), Path(name).stem
+    else:
+        with _showing_downloads() as show_download:
+            repos = repo_names(options.hub_repo)
+            style = get_style(name, options.weights, repos, show_download)
+        label = style.slug
     video: Path = options.video
-    output = options.output or video.with_name(f"{video.stem}-{Path(name).stem}.mp4")
+    output = options.output or video.with_name(f"{video.stem}-{label}.mp4")
     settings = Options(
         temporal=not options.no_temporal,
         size=options.size,
@@ -80,9 +99,25 @@ def _describe(result: Result) -> str:
     return line
 
 
-def _print_styles(folder: Path | None) -> None:
-    for style in list_styles(folder):
-        print(f"{style.slug:24} {style.title}, {style.artist}, {style.year}")  # noqa: T201
+def _print_styles(folder: Path | None, repos: list[str]) -> None:
+    with _showing_downloads() as show_download:
+        styles = collect_styles(folder, repos, show_download)
+    for name, style in name_styles(styles).items():
+        about = f"{style.title}, {style.artist}, {style.year}"
+        print(f"{name:24} {about} ({style.origin})")  # noqa: T201
+
+
+@contextmanager
+def _showing_downloads() -> Generator[Callable[[Download], None]]:
+    """A callback that shows downloads as a bar, and only if something is downloaded."""
+    with tqdm(unit="B", unit_scale=True, leave=False, disable=None, delay=0.3) as bar:
+
+        def show(download: Download) -> None:
+            bar.set_description(download.doing, refresh=False)
+            bar.total = download.total_bytes
+            bar.update(download.done_bytes - bar.n)
+
+        yield show
 
 
 if __name__ == "__main__":

@@ -4,18 +4,23 @@ before anything is built, and nothing but safetensors is ever opened."""
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from .errors import WeightsError
 from .network import StyleNet, StyleNetConfig
-from .styles import Style
+from .styles import Style, parse_json
 
 FORMAT = "stylevid-1"
-MAX_BYTES = 64 << 20  # the widest network we can describe is far below
+MAX_BYTES = 64 << 20  # ours have 0.8 MB
+MAX_HEADER_BYTES = 256 << 10  # the deepest network that we can describe needs 30 KB
+MAX_VALUE = 1000.0  # the largest value in our styles is 1.4
+
+_DTYPES = ("F16", "BF16", "F32")
 
 
 def find_weights(style: Style | Path | str) -> Path:
@@ -30,22 +35,16 @@ def load_network(
 ) -> StyleNet:
     """The network of a style's record, or of a lone safetensors file, ready to paint.
 
+    The file is read once, so that what is checked is what is used.
+
     Raises:
         WeightsError: the file is missing, damaged, tampered with, or not one of ours.
     """
     path = find_weights(style)
-    _check_file(path, style.sha256 if isinstance(style, Style) else None)
-    tensors, metadata = _read(path)
-    if metadata.get("format") != FORMAT:
-        raise WeightsError(f"{path.name} is not a stylevid weights file (format {FORMAT}).")
-    try:
-        config = StyleNetConfig.from_dict(json.loads(metadata["network"]))
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as cause:
-        raise WeightsError(f"{path.name} describes no network of ours: {cause}.") from cause
-    network = StyleNet(config)
-    _check_tensors(path, tensors, network.state_dict())
-    network.load_state_dict(tensors)
-    network.requires_grad_(False).eval()
+    body = _read(path)
+    if isinstance(style, Style) and hashlib.sha256(body).hexdigest() != style.sha256:
+        raise WeightsError(f"{path.name} was changed: its sha256 is not the one in its record.")
+    network = _load(path.name, body).requires_grad_(False).eval()
     return network.to(device, dtype).to(memory_format=torch.channels_last)  # pyright: ignore
 
 
@@ -69,33 +68,86 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_file(path: Path, sha256: str | None) -> None:
+def _read(path: Path) -> bytes:
     if path.suffix != ".safetensors":
         raise WeightsError(f"{path.name} is not a .safetensors file; no other kind is opened.")
     if not path.is_file():
-        raise WeightsError(f"{path} does not exist. Give a style's name or a .safetensors file.")
-    size_bytes = path.stat().st_size
-    if size_bytes > MAX_BYTES:
-        raise WeightsError(f"{path.name} has {size_bytes} bytes; the limit is {MAX_BYTES}.")
-    if sha256 is not None and file_sha256(path) != sha256:
-        raise WeightsError(f"{path.name} was changed: its sha256 is not the one in its record.")
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+        raise WeightsError(
+            f"{path.name} does not exist. Give a style's name or a .safetensors file."
+        )
     try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (SafetensorError, OSError, ValueError, RuntimeError) as cause:
-        raise WeightsError(f"{path.name} is damaged or no safetensors file: {cause}.") from cause
+        with path.open("rb") as file:
+            body = file.read(MAX_BYTES + 1)
+    except OSError as cause:
+        raise WeightsError(f"{path} cannot be read: {cause.strerror}.") from cause
+    if len(body) > MAX_BYTES:
+        size_bytes = path.stat().st_size
+        raise WeightsError(f"{path.name} has {size_bytes} bytes; the limit is {MAX_BYTES}.")
+    return body
 
 
-def _check_tensors(path: Path, tensors: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
-    if set(tensors) != set(wanted):
-        odd = sorted(set(tensors) ^ set(wanted))[0]
-        raise WeightsError(f"{path.name} does not fit its network: {odd!r} is amiss.")
-    for name, tensor in tensors.items():
-        if tensor.shape != wanted[name].shape or not tensor.is_floating_point():
-            raise WeightsError(f"{path.name} does not fit its network: {name!r} has another form.")
-        if not torch.isfinite(tensor.float()).all():
-            raise WeightsError(f"{path.name} holds values that are not finite, in {name!r}.")
+def _load(name: str, body: bytes) -> StyleNet:
+    try:
+        header = _header(body)
+    except ValueError as cause:
+        raise _damaged(name, cause) from cause
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise WeightsError(f"{name} is not a stylevid weights file (format {FORMAT}).")
+    try:
+        network = _outline(StyleNetConfig.from_dict(parse_json(metadata["network"])))
+    except (KeyError, ValueError, TypeError, AttributeError) as cause:
+        reason = str(cause)[:100]
+        raise WeightsError(f"{name} describes no network of ours: {reason}.") from cause
+    _check_header(name, header, network.state_dict())
+    try:
+        tensors = load(body)  # which checks that the tensors fill the file without a gap
+    except (SafetensorError, ValueError, RuntimeError) as cause:
+        raise _damaged(name, cause) from cause
+    _check_values(name, tensors)
+    network.load_state_dict(tensors, assign=True)
+    return network
+
+
+def _header(body: bytes) -> dict[str, Any]:
+    """What the file says about its tensors, by name, and its metadata.
+
+    Source: the safetensors format: eight bytes of length, little-endian, then that much JSON.
+    """
+    size = int.from_bytes(body[:8], "little")
+    if size > MAX_HEADER_BYTES or len(body) < 8 + size:
+        raise ValueError(f"its header claims {size} bytes")
+    header = parse_json(body[8 : 8 + size].decode("utf-8"))
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    return header
+
+
+def _outline(config: StyleNetConfig) -> StyleNet:
+    """The network without any memory for its weights: a few bytes may describe a vast one."""
+    with torch.device("meta"):
+        return StyleNet(config)
+
+
+def _check_header(name: str, header: dict[str, Any], wanted: dict[str, Tensor]) -> None:
+    if set(header) != set(wanted):
+        odd = sorted(set(header) ^ set(wanted))[0]
+        raise WeightsError(f"{name} does not fit its network: {odd[:80]!r} is amiss.")
+    for key, entry in header.items():
+        form = (entry.get("dtype"), entry.get("shape")) if isinstance(entry, dict) else None
+        if form not in [(dtype, list(wanted[key].shape)) for dtype in _DTYPES]:
+            raise WeightsError(f"{name} does not fit its network: {key!r} has another form.")
+
+
+def _check_values(name: str, tensors: dict[str, Tensor]) -> None:
+    for key, tensor in tensors.items():
+        largest = float(tensor.float().abs().max())  # NaN, if there is one
+        if not largest < float("inf"):
+            raise WeightsError(f"{name} holds values that are not finite, in {key!r}.")
+        if largest > MAX_VALUE:
+            raise WeightsError(f"{name} holds the value {largest:.3g}, in {key!r}; a trained "
+                               f"network's are below {MAX_VALUE:.0f}.")  # fmt: skip
+
+
+def _damaged(name: str, cause: Exception) -> WeightsError:
+    return WeightsError(f"{name} is damaged or no safetensors file: {cause}.")

@@ -1,13 +1,32 @@
 """The page's own code, called as plain functions; the browser has its own file."""
 
 import copy
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
 import pytest
 
-from app import HELLO, Job, Settings, _options, _progress_html, build_app, work
+import app
+from app import (
+    HELLO,
+    Job,
+    Settings,
+    _choices,
+    _lines,
+    _options,
+    _pictures,
+    _progress_html,
+    build_app,
+    work,
+)
 from stylevid import Cancelled, Options, Progress, Result, StylevidError, VideoError, get_style
+from stylevid import hub as hub_module
 from stylevid.example import render_example
+from stylevid.hub import Download, HubName, HubStyles
+from stylevid.styles import Style, list_styles
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +104,130 @@ def test_the_operator_limits_the_size() -> None:
 def test_progress_says_frames_and_time_left(example: Path) -> None:
     text = _progress_html(Progress(7, 0.5, 3.5, 2.0, latest=None))
     assert "7 frames done" in text and "about 2 s left" in text
+
+
+@pytest.fixture
+def visit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """What the box shows a visitor, by the component's kind, after it was given a repo or a file;
+    the Hub holds one style in each repo."""
+    page = build_app(Settings())
+    handlers = {function.name: function.fn for function in page.fns.values()}
+
+    def follow(name: str, **_: object) -> Iterator[Download | HubStyles]:
+        yield Download(f"Asking <b> for {name}")
+        yield Download(f"Loading {name}", 50, 100, 50)
+        style = replace(list_styles()[0], origin=name, metrics={"large": 1})
+        yield HubStyles(HubName.parse(name), "0" * 40, [style], ["x: <i>is</i> broken."] * 5)
+
+    monkeypatch.setattr(hub_module, "follow_load", follow)
+
+    def run(handler: str, given: str, brought: list[Style]) -> list[dict[str, Any]]:
+        steps = handlers[handler](given, brought)
+        steps = [steps] if isinstance(steps, dict) else list(steps)
+        return [{type(part).__name__: value for part, value in step.items()} for step in steps]
+
+    return run
+
+
+def test_a_visitor_brings_a_repos_styles(visit: Callable[..., Any]) -> None:
+    *progress, last = visit("load_repo", "alice/styles", [])
+    assert "Asking &lt;b&gt; for alice/styles…" in progress[0]["HTML"]
+    assert "value='0.5000'" in progress[1]["HTML"]
+    assert [style.full_name for style in last["State"]] == ["alice/styles/great-wave"]
+    assert last["State"][0].metrics == {}  # a visitor's memory is small
+    assert "1 style of alice/styles" in last["HTML"]
+    assert "x: &lt;i&gt;is&lt;/i&gt; broken." in last["HTML"] and "2 more" in last["HTML"]
+    assert last["Dropdown"].value == "alice/styles/great-wave"
+    assert len(last["Gallery"].value) == len(list_styles()) + 1
+    again = visit("load_repo", "alice/styles", last["State"])[-1]
+    assert len(again["State"]) == 1
+
+
+def test_what_visitors_bring_is_bounded(
+    visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought: list[Style] = []
+    for number in range(app.GUEST_REPOS):
+        brought = visit("load_repo", f"alice/styles{number}", brought)[-1]["State"]
+    (refusal,) = visit("load_repo", "alice/more", brought)
+    assert "You have styles of 4 repos" in refusal["HTML"] and "State" not in refusal
+    assert "State" in visit("load_repo", "alice/styles0", brought)[-1]
+    monkeypatch.setattr(app, "GUESTS_BYTES", 100)
+    (refusal,) = visit("load_repo", "alice/styles", [])
+    assert "as much from the Hub as it may" in refusal["HTML"]
+
+
+def test_a_wrong_repo_is_one_sentence(visit: Callable[..., Any]) -> None:
+    (refusal,) = visit("load_repo", "<script>alert(1)</script>", [])
+    assert refusal["HTML"].startswith("<p>&#x27;&lt;script&gt;alert(1)&lt;/script&gt;&#x27; is no")
+
+
+def test_a_visitor_brings_files(
+    visit: Callable[..., Any], tiny_weights: Path, tmp_path: Path
+) -> None:
+    def upload(name: str, content: bytes | None = None) -> Path:
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(tiny_weights.read_bytes() if content is None else content)
+        return path
+
+    (shown,) = visit("add_file", str(upload("My Quilt")), [])
+    assert shown["State"][0].full_name == "file/my-quilt" and shown["File"] is None
+    assert shown["Dropdown"].value == "my-quilt"
+    (again,) = visit("add_file", str(upload("My Quilt")), shown["State"])
+    assert len(again["State"]) == 1
+    broken = upload("broken", b"no tensors")
+    (refusal,) = visit("add_file", str(broken), [])
+    assert "broken.safetensors is damaged" in refusal["HTML"] and not broken.exists()
+    large = upload("large", bytes(app.GUEST_LIMITS.weights_bytes + 1))
+    (refusal,) = visit("add_file", str(large), [])
+    assert "larger than 8 MB" in refusal["HTML"] and not large.exists()
+    many = [replace(shown["State"][0], slug=f"s{n}") for n in range(app.GUEST_FILES)]
+    more = upload("one more")
+    (refusal,) = visit("add_file", str(more), many)
+    assert "You have brought 4 files" in refusal["HTML"]
+    assert more.exists()  # it may be another visitor's, too
+
+
+def test_an_operator_may_leave_the_box_out() -> None:
+    def page(hub_box: bool) -> str:
+        return str(build_app(Settings(hub_box=hub_box)).get_config_file())
+
+    assert "Load styles" in page(True)
+    assert "Load styles" not in page(False) and "load_repo" not in page(False)
+
+
+def test_styles_are_told_apart_by_their_origin() -> None:
+    bundled = list_styles()
+    assert [caption for _, caption in _pictures(bundled)] == [style.title for style in bundled]
+    both = [
+        *bundled,
+        replace(bundled[0], origin="alice/styles"),
+        replace(bundled[0], origin="file"),
+    ]
+    captions = [caption for _, caption in _pictures(both)]
+    assert captions[0].endswith("\nbundled") and captions[-2].endswith("\nalice/styles")
+    assert captions[-1].endswith("\nyour file")
+    labels = dict((name, label) for label, name in _choices(both))
+    assert labels["alice/styles/great-wave"].endswith(", alice/styles")
+    assert labels["great-wave"].endswith(", bundled")
+
+
+def test_a_style_without_a_preview_is_shown_by_what_it_paints(tiny_weights: Path) -> None:
+    style = hub_module.open_file(tiny_weights)
+    (picture, caption), *_ = _pictures([style])
+    assert picture.size == (256, 256) and caption == "tiny\nyour file"
+
+
+def test_sentences_are_escaped() -> None:
+    assert _lines(["<b>", "a & b"]) == "<p>&lt;b&gt;</p><p>a &amp; b</p>"
+
+
+def test_programs_are_told_each_styles_name_and_origin() -> None:
+    styles = [*list_styles(), replace(list_styles()[0], origin="alice/styles")]
+    page = build_app(Settings(), styles=styles)
+    (names,) = (f.fn() for f in page.fns.values() if f.api_name == "list_styles")
+    assert [entry["name"] for entry in names] == [
+        "great-wave", "roman-mosaic", "starry-night", "alice/styles/great-wave",
+    ]  # fmt: skip
+    assert names[0]["origin"] == "bundled" and names[-1]["slug"] == "great-wave"
+    assert isinstance(page, gr.Blocks)

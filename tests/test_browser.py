@@ -1,5 +1,6 @@
-"""The page in a real browser: a real clip, real weights, no internet."""
+"""The page in a real browser: a real clip, real weights, no internet, a Hub on loopback."""
 
+import json
 import os
 import re
 import shutil
@@ -9,10 +10,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
 import pytest
+
+from tests.hub_server import HubServer
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
@@ -29,14 +33,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def page_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page, served as a visitor's machine serves it."""
+@contextmanager
+def serve(log: Path, environment: dict[str, str], *options: str) -> Iterator[str]:
+    """The address of the page, served as a visitor's machine serves it."""
     port = free_port()
-    logs = tmp_path_factory.mktemp("page") / "app.log"
-    with logs.open("w") as log:
-        command = [sys.executable, "app.py", "--port", str(port), "--max-seconds", "30"]
-        server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+    with log.open("w") as file:
+        command = [sys.executable, "app.py", "--port", str(port), "--max-seconds", "30", *options]
+        server = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | environment, stdout=file, stderr=subprocess.STDOUT
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(240):
@@ -44,14 +49,32 @@ def page_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 urllib.request.urlopen(url, timeout=2).close()
                 break
             except OSError:
-                assert server.poll() is None, logs.read_text()
+                assert server.poll() is None, log.read_text()
                 time.sleep(0.5)
         else:
-            pytest.fail(f"the page did not start: {logs.read_text()}")
+            pytest.fail(f"the page did not start: {log.read_text()}")
         yield url
     finally:
         server.terminate()
         server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[HubServer]:
+    with HubServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the pages keep what they have from the Hub."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def page_url(tmp_path_factory: pytest.TempPathFactory, hub: HubServer, home: Path) -> Iterator[str]:
+    with serve(tmp_path_factory.mktemp("page") / "app.log", hub.environment(home)) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -212,4 +235,122 @@ def test_a_phone_sees_everything_in_one_column(browser, page_url: str) -> None:
     wide = page.evaluate("() => document.documentElement.scrollWidth")
     picture(page, "4-phone")
     assert wide <= 400
+    page.close()
+
+
+def style_files(slug: str, title: str, base: str = "great-wave") -> dict[str, bytes]:
+    """A bundled style under another name."""
+    kinds = ("json", "safetensors", "jpg")
+    files = {f"{slug}.{kind}": (ROOT / "weights" / f"{base}.{kind}").read_bytes() for kind in kinds}
+    record = {**json.loads(files[f"{slug}.json"]), "slug": slug, "title": title}
+    return files | {f"{slug}.json": json.dumps(record).encode()}
+
+
+def bring(page, repo: str) -> None:
+    """Load a repo through the box, which is opened first if need be."""
+    if not page.locator("#repo").is_visible():
+        page.get_by_role("button", name="Styles from the Hub").click()
+    page.locator("#repo").locator("input, textarea").first.fill(repo)
+    page.get_by_role("button", name="Load styles").click()
+
+
+def chosen(page) -> str:
+    return page.locator("#style input").input_value()
+
+
+def test_what_is_wrong_with_a_repo_is_said_in_the_box(page, hub: HubServer) -> None:
+    for repo, match in [
+        ("nobody/nothing", "There is no nobody/nothing on"),
+        ("<b>x</b>", "'<b>x</b>' is no name of a repo"),
+    ]:
+        bring(page, repo)
+        page.locator("#hub-note").get_by_text(match).wait_for(timeout=30_000)
+    hub.put("mallory/empty", {"model.pt": b"\x80"})
+    bring(page, "mallory/empty")
+    page.locator("#hub-note").get_by_text("mallory/empty holds no style").wait_for(timeout=30_000)
+    picture(page, "5-hub-refusal")
+    assert page.locator("#styles img").count() == 3
+
+
+def test_html_from_a_hub_or_a_file_is_shown_as_text(page, hub: HubServer, tmp_path: Path) -> None:
+    title = "<img src=x onerror=\"document.title='run'\"><b>Wave</b>"
+    broken = {"x<b>.safetensors": b"", "bad.safetensors": b"", "bad.json": b"{}"}
+    hub.put("mallory/styles", style_files("evil", title) | broken)
+    bring(page, "mallory/styles")
+    note = page.locator("#hub-note")
+    note.get_by_text("Now in the gallery: 1 style of mallory/styles").wait_for(timeout=30_000)
+    assert "bad.json lacks 'title'" in note.inner_text() and "'x<b>'" in note.inner_text()
+    assert title in chosen(page) and "mallory/styles" in chosen(page)
+    name = "<img src=x onerror=document.title=1>.safetensors"
+    (tmp_path / name).write_bytes((ROOT / "weights" / "starry-night.safetensors").read_bytes())
+    page.locator("#style-file input[type=file]").set_input_files(str(tmp_path / name))
+    page.wait_for_function("() => document.querySelectorAll('#styles img').length === 5")
+    note.get_by_text("Now in the gallery: ").wait_for(timeout=30_000)
+    page.locator("#style input").click()  # unfolds the list
+    picture(page, "6-hub-html")
+    assert page.title() == "stylevid"
+    assert page.locator("#styles b, #hub-note b, #style b, img[src=x]").count() == 0
+    (tmp_path / "letter.safetensors").write_text("Dear reader, these are no weights.")
+    page.locator("#style-file input[type=file]").set_input_files(
+        str(tmp_path / "letter.safetensors")
+    )
+    note.get_by_text("letter.safetensors is damaged or no safetensors file").wait_for()
+    assert page.locator("#styles img").count() == 5
+
+
+def test_a_published_style_is_brought_painted_with_and_kept(
+    browser, page, hub: HubServer, home: Path, clip: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    for path, body in style_files("night-wave", "Night Wave", "starry-night").items():
+        (weights / path).write_bytes(body)
+    subprocess.run(
+        [sys.executable, "-m", "train.push_to_hub", "--repo", "alice/styles", "--weights",
+         str(weights), "--yes"],
+        cwd=ROOT, env=os.environ | hub.environment(tmp_path / "pusher", "hf_write"), check=True,
+        timeout=120,
+    )  # fmt: skip
+    assert page.get_by_text("Night Wave").count() == 0
+    bring(page, "alice/styles")
+    page.locator("#hub-note").get_by_text("1 style of alice/styles").wait_for(timeout=30_000)
+    assert "Night Wave" in chosen(page)
+    assert "alice/styles" in page.locator("#styles .caption-label").last.inner_text()
+    upload(page, clip)
+    paint(page)
+    picture(page, "7-hub-painted")
+    assert_painted(download(page, tmp_path / "online.mp4"), clip)
+    assert not page.foreign, "the page fetched from elsewhere"
+    page.reload()  # another visit: what the first one brought is gone
+    page.get_by_role("button", name="Paint it").wait_for(timeout=60_000)
+    assert page.locator("#styles img").count() == 3
+
+    hub.close()
+    environment = hub.environment(home)
+    with serve(tmp_path / "app.log", environment, "--hub-repo", "alice/styles") as url:
+        page = browser.new_page(accept_downloads=True)
+        page.goto(url)
+        page.get_by_role("button", name="Paint it").wait_for(timeout=60_000)
+        page.wait_for_function("() => document.querySelectorAll('#styles img').length === 4")
+        assert "Night Wave" in chosen(page) and "alice/styles" in chosen(page)
+        upload(page, clip)
+        paint(page)
+        picture(page, "8-hub-offline")
+        assert_painted(download(page, tmp_path / "offline.mp4"), clip)
+        bring(page, "alice/styles")
+        page.locator("#hub-note").get_by_text("are in the gallery already").wait_for()
+        bring(page, "alice/others")
+        page.locator("#hub-note").get_by_text("cannot be reached").wait_for(timeout=30_000)
+        page.close()
+    assert "These are the copies of alice/styles from before" in (tmp_path / "app.log").read_text()
+
+
+def test_a_phone_sees_the_box(browser, page_url: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(page_url)
+    page.get_by_role("button", name="Paint it").wait_for(timeout=60_000)
+    bring(page, "no name")
+    page.locator("#hub-note").get_by_text("is no name of a repo").wait_for(timeout=30_000)
+    picture(page, "9-hub-phone")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 400
     page.close()

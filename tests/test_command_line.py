@@ -65,7 +65,26 @@ def test_styles_are_listed(styles: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert run("--list-styles", "--weights", styles) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["acorn", "wave"]
-    assert lines[1].endswith("The wave, Nobody, 2026")
+    assert lines[1].endswith("The wave, Nobody, 2026 (styles)")
+
+
+def test_a_hub_that_cannot_be_reached_leaves_the_other_styles(
+    styles: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("STYLEVID_HUB_REPO", "no name")
+    assert run("--list-styles", "--weights", styles) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert "'no name' is no name of a repo" in caplog.text
+    assert run("--list-styles", "--weights", styles, "--hub-repo", "x,y", "--hub-repo", "z") == 0
+    assert len(caplog.messages) == 1 + 3
+
+
+def test_a_style_on_the_hub_is_named_in_full(
+    clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(clip, "--style", "al--ice/styles/wave") == 1
+    assert_one_line(capsys.readouterr().err, "'al--ice/styles' is no name of a repo")
 
 
 def test_unknown_style_is_one_line(

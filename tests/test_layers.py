@@ -17,6 +17,7 @@ LAYERS = {
     "weights": 2,
     "metrics": 2,
     "stabilize": 2,
+    "hub": 3,
     "pipeline": 3,
     "__init__": 4,
     "__main__": 4,

@@ -4,9 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from stylevid.errors import StyleError
-from stylevid.styles import BUNDLED, get_style, list_styles, read_style
+from stylevid.styles import (
+    BUNDLED,
+    THUMBNAIL,
+    find_style,
+    get_style,
+    list_styles,
+    name_styles,
+    read_preview,
+    read_style,
+)
 
 
 def write_record(folder: Path, name: str, record: object, **changes: object) -> Path:
@@ -114,7 +124,7 @@ def test_json_that_is_no_object_is_refused(tmp_path: Path, content: object) -> N
 
 def test_too_large_record_is_refused(tmp_path: Path, record: dict[str, object]) -> None:
     path = write_record(tmp_path, "wave", record, note="x" * (1 << 20))
-    assert_refused(path, "larger than 1 MB")
+    assert_refused(path, "larger than 64 KB")
 
 
 def test_missing_record_is_refused(tmp_path: Path) -> None:
@@ -141,3 +151,74 @@ def test_one_damaged_record_is_named_when_listing(
     (tmp_path / "wave.json").write_text("{")
     with pytest.raises(StyleError, match=r"wave\.json"):
         list_styles(tmp_path)
+
+
+def test_a_style_knows_where_it_is_from(tmp_path: Path, record: dict[str, object]) -> None:
+    path = write_record(tmp_path, "wave", record)
+    assert read_style(path).full_name == f"{tmp_path.name}/wave"
+    assert read_style(path, "alice/styles").full_name == "alice/styles/wave"
+    assert {style.origin for style in list_styles()} == {"bundled"}
+
+
+def test_every_style_has_a_name_even_if_slugs_meet(
+    tmp_path: Path, record: dict[str, object]
+) -> None:
+    wave, acorn = (write_record(tmp_path, slug, record) for slug in ("wave", "acorn"))
+    styles = [read_style(wave, "a/b"), read_style(acorn, "a/b"), read_style(wave, "bundled")]
+    names = name_styles(styles)
+    assert list(names) == ["wave", "acorn", "bundled/wave"]
+    assert [find_style(name, styles) for name in names] == styles
+    assert find_style("a/b/wave", styles) is styles[0]
+    with pytest.raises(StyleError, match=r"no style 'x'\. Known styles: wave, acorn, bundled/wave"):
+        find_style("x", styles)
+
+
+def test_a_slug_has_at_most_64_letters(tmp_path: Path, record: dict[str, object]) -> None:
+    assert read_style(write_record(tmp_path, "w" * 64, record)).slug == "w" * 64
+    assert_refused(write_record(tmp_path, "w" * 65, record), "slug")
+
+
+@pytest.mark.parametrize("title", ["a\nb", "a\tb", "\x1b[31mred", "a\u202eb", "\u2066", "a\x85b"])
+def test_text_that_cannot_be_shown_is_refused(
+    tmp_path: Path, record: dict[str, object], title: str
+) -> None:
+    assert_refused(write_record(tmp_path, "wave", record, title=title), "cannot be shown")
+
+
+@pytest.mark.parametrize(
+    "title", ["Ночь", "神奈川沖浪裏", "ليلة", "a\u00a0b", "👩\u200d🎨", "<b>&amp;"]
+)
+def test_text_of_any_script_is_kept(tmp_path: Path, record: dict[str, object], title: str) -> None:
+    assert read_style(write_record(tmp_path, "wave", record, title=title)).title == title
+
+
+@pytest.mark.parametrize("sha256", ["0" * 63, "G" * 64, "A" * 64, "0" * 65, "x"])
+def test_sha256_in_another_form_is_refused(
+    tmp_path: Path, record: dict[str, object], sha256: str
+) -> None:
+    assert_refused(write_record(tmp_path, "wave", record, sha256=sha256), "64 hexadecimal digits")
+
+
+@pytest.mark.parametrize("text", ['{"title": "a", "title": "b"}', '{"metrics": {"a": Infinity}}'])
+def test_json_that_readers_take_differently_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "wave.json"
+    path.write_text(text)
+    assert_refused(path, "not a readable style record: (a key comes twice|Infinity)")
+
+
+def test_preview_is_read_small(tmp_path: Path) -> None:
+    path = tmp_path / "wave.jpg"
+    for size, wanted in [((1200, 800), (512, 341)), ((64, 48), (64, 48))]:
+        Image.new("L", size, 90).save(path)
+        assert read_preview(path).size == wanted and read_preview(path).mode == "RGB"
+    assert max(read_preview(style.preview).size[0] for style in list_styles()) <= THUMBNAIL
+
+
+def test_preview_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wave.jpg"
+    for kind in ("PNG", "GIF", "WEBP"):
+        Image.new("RGB", (9, 9)).save(path, kind)
+        with pytest.raises(StyleError, match=r"wave\.jpg is no readable JPEG"):
+            read_preview(path)
+    with pytest.raises(StyleError, match="no readable JPEG"):
+        read_preview(tmp_path / "missing.jpg")

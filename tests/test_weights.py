@@ -1,6 +1,7 @@
 """A weights file loads as it was saved, or is refused in one sentence."""
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -128,12 +129,24 @@ def test_other_content_is_refused(tmp_path: Path, content: bytes) -> None:
     assert_refused(path, "damaged or no safetensors file")
 
 
-def test_tensor_claiming_terabytes_is_refused(tmp_path: Path) -> None:
+def test_tensors_that_the_file_does_not_hold_are_refused(
+    tmp_path: Path, tiny_weights: Path
+) -> None:
+    content = tiny_weights.read_bytes()
+    size = int.from_bytes(content[:8], "little")
     path = tmp_path / "wave.safetensors"
-    tensor = {"dtype": "F32", "shape": [2**38], "data_offsets": [0, 2**40]}
-    header = json.dumps({"enter.1.weight": tensor}).encode()
-    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    path.write_bytes(content[: 8 + size])
     assert_refused(path, "damaged or no safetensors file")
+
+
+def test_few_bytes_that_describe_the_widest_network_cost_nothing(
+    tmp_path: Path, tiny_network: StyleNet
+) -> None:
+    tensors, wide = half_tensors(tiny_network), '{"width": 512, "blocks": 32}'
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert_refused(write(tmp_path, tensors, wide), "is amiss")
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after - before < 50_000  # KB; the network itself would take 600 MB
 
 
 @pytest.mark.parametrize("name", ["wave.pt", "wave.pth", "wave.bin", "wave"])
@@ -189,6 +202,28 @@ def test_values_that_are_not_finite_are_refused(
     tensors = half_tensors(tiny_network)
     tensors["up.1.weight"][0, 0, 0, 0] = value
     assert_refused(write(tmp_path, tensors), r"not finite, in 'up\.1\.weight'")
+
+
+def test_values_that_no_network_has_are_refused(tmp_path: Path, tiny_network: StyleNet) -> None:
+    tensors = {name: tensor.float() for name, tensor in tiny_network.state_dict().items()}
+    tensors["up.1.weight"] = tensors["up.1.weight"].clone()
+    tensors["up.1.weight"][0, 0, 0, 0] = -1e9
+    assert_refused(write(tmp_path, tensors), r"holds the value 1e\+09, in 'up\.1\.weight'")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_common_floats_are_read(tmp_path: Path, tiny_network: StyleNet, dtype: torch.dtype) -> None:
+    tensors = {name: tensor.to(dtype) for name, tensor in tiny_network.state_dict().items()}
+    loaded = load_network(write(tmp_path, tensors)).state_dict()
+    assert all(torch.equal(loaded[name], tensor.float()) for name, tensor in tensors.items())
+
+
+def test_a_loaded_network_is_its_own(tmp_path: Path, tiny_network: StyleNet) -> None:
+    path = write(tmp_path, {k: v.float() for k, v in tiny_network.state_dict().items()})
+    first, second = load_network(path), load_network(path)
+    first.up[1].weight.add_(1)  # pyright: ignore
+    path.write_bytes(b"gone")
+    assert torch.equal(second.up[1].weight, tiny_network.up[1].weight)  # pyright: ignore
 
 
 def test_file_without_metadata_is_refused(tmp_path: Path, tiny_network: StyleNet) -> None:

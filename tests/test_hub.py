@@ -1,0 +1,432 @@
+"""Styles from the Hub: loaded once, found again without it, and never half of one commit."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from huggingface_hub import HfApi, constants
+from huggingface_hub.utils import logging as hub_logging
+from PIL import Image
+
+from stylevid import hub as hub_module
+from stylevid.errors import HubError, StyleError, WeightsError
+from stylevid.hub import (
+    Download,
+    HubName,
+    HubStyles,
+    Limits,
+    collect_styles,
+    follow_load,
+    get_style,
+    load_hub_styles,
+    open_file,
+    repo_names,
+)
+from stylevid.styles import find_style, name_styles, read_preview
+from stylevid.weights import file_sha256, load_network
+from tests.hub_server import HubServer
+
+ROOT = Path(__file__).resolve().parents[1]
+Load = Callable[..., HubStyles]
+Files = Callable[..., dict[str, bytes]]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    """As in the programs: the client says nothing of its own."""
+    hub_logging.set_verbosity_error()
+
+
+@pytest.fixture(scope="module")
+def files(
+    tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path, record: dict[str, object]
+) -> Files:
+    """The three files of a style, by their names in a repo."""
+    picture = tmp_path_factory.mktemp("preview") / "picture.jpg"
+    Image.new("RGB", (64, 48), "teal").save(picture)
+
+    def make(slug: str, **changes: object) -> dict[str, bytes]:
+        text = json.dumps({**record, "sha256": file_sha256(tiny_weights), **changes})
+        return {
+            f"{slug}.json": text.encode(),
+            f"{slug}.safetensors": tiny_weights.read_bytes(),
+            f"{slug}.jpg": picture.read_bytes(),
+        }
+
+    return make
+
+
+@pytest.fixture
+def server(files: Files) -> Iterator[HubServer]:
+    """A Hub with two styles in alice/styles."""
+    with HubServer() as server:
+        server.put("alice/styles", files("wave", title="A Wave") | files("acorn"))
+        yield server
+
+
+@pytest.fixture
+def load(server: HubServer, tmp_path: Path) -> Load:
+    def run(name: str = "alice/styles", token: str | bool = False, **options: object) -> HubStyles:
+        api = HfApi(server.url, token=token)
+        return load_hub_styles(name, api=api, cache=tmp_path / "cache", **options)  # pyright: ignore
+
+    return run
+
+
+@pytest.fixture
+def usual(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HubServer:
+    """The server as the usual Hub of this process, with a cache of its own."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    made: Callable[..., HfApi] = HfApi
+    monkeypatch.setattr(hub_module, "HfApi", lambda **given: made(server.url, **given))
+    return server
+
+
+def slugs(loaded: HubStyles) -> list[str]:
+    return [style.slug for style in loaded.styles]
+
+
+@pytest.mark.parametrize(
+    ("text", "repo", "revision"),
+    [
+        ("alice/styles", "alice/styles", "main"),
+        (" alice/styles \n", "alice/styles", "main"),
+        ("Alice-1/my_styles.v2@v1.0", "Alice-1/my_styles.v2", "v1.0"),
+        ("alice/styles@refs/pr/3", "alice/styles", "refs/pr/3"),
+        (f"alice/styles@{'a1' * 20}", "alice/styles", "a1" * 20),
+        ("https://huggingface.co/alice/styles/", "alice/styles", "main"),
+    ],
+)
+def test_a_repos_name_is_understood(text: str, repo: str, revision: str) -> None:
+    assert HubName.parse(text) == HubName(repo, revision)
+    assert str(HubName.parse(text)) == (repo if revision == "main" else f"{repo}@{revision}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "@", "alice", "alice/", "/styles", "a/b/c", "a b/c", "alice/styles@", "a/..", "../..",
+        "alice/styles@../../x", "alice/styles@/etc/passwd", "alice/styles@a..b", "alice/sty--les",
+        "alice/styles.git", "alice/sty\nles", "alice/styles@v1?x=1", "alice/x#y", "alice/x\0y",
+        "a" * 500, "http://example.org/alice/styles", "alice/styles@.hidden", "alice/<b>x</b>",
+    ],
+)  # fmt: skip
+def test_what_is_no_repos_name_is_refused(text: str) -> None:
+    with pytest.raises(HubError, match="is no name of a repo") as caught:
+        HubName.parse(text)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 250
+
+
+def test_a_repos_styles_are_loaded_and_checked(load: Load, tmp_path: Path) -> None:
+    loaded = load()
+    assert slugs(loaded) == ["acorn", "wave"] and not loaded.warnings
+    wave = find_style("wave", loaded.styles)
+    assert (wave.title, wave.origin, wave.full_name) == (
+        "A Wave", "alice/styles", "alice/styles/wave",
+    )  # fmt: skip
+    assert load_network(wave).config.width == 4
+    assert read_preview(wave.preview).size == (64, 48)
+    assert wave.weights.is_relative_to(tmp_path / "cache")
+
+
+def test_progress_goes_from_nothing_to_all(load: Load) -> None:
+    steps: list[Download] = []
+    loaded = load(progress=steps.append)
+    done = [step.done_bytes for step in steps]
+    size = sum(path.stat().st_size for path in loaded.styles[0].weights.parent.iterdir())
+    assert done == sorted(done) and done[0] == 0 and steps[0].fraction == 0
+    assert steps[-1].done_bytes == steps[-1].total_bytes == size
+    assert steps[-1].fraction == 1
+    assert 0 < steps[-1].received_bytes < size  # both styles have the same weights
+    load(progress=steps.append)
+    assert steps[-1].done_bytes == size and steps[-1].received_bytes == 0
+
+
+def test_the_second_load_asks_for_the_list_only(server: HubServer, load: Load) -> None:
+    load()
+    before = len(server.requests)
+    load()
+    assert [request.method for request in server.requests[before:]] == ["GET", "GET"]
+
+
+def test_without_the_hub_the_copy_is_used_and_named(server: HubServer, load: Load) -> None:
+    commit = load().commit
+    server.close()
+    loaded = load()
+    assert slugs(loaded) == ["acorn", "wave"] and loaded.commit == commit
+    assert "cannot be reached" in loaded.warnings[0] and commit[:7] in loaded.warnings[0]
+    assert slugs(load(only=["wave"])) == ["wave"]
+    assert slugs(load(f"alice/styles@{commit}")) == ["acorn", "wave"]
+    with pytest.raises(HubError, match="cannot be reached"):
+        load("alice/styles@v2")
+
+
+@pytest.mark.parametrize("how", [500, 429])
+def test_a_hub_in_trouble_is_like_none(server: HubServer, load: Load, how: int) -> None:
+    load()
+    server.fail("GET", "/api/models/", how)
+    assert str(how) in load().warnings[0]
+
+
+def test_another_process_finds_the_copy(server: HubServer, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stylevid", "--list-styles", "--hub-repo", "alice/styles"]
+    environment = os.environ | server.environment(tmp_path)
+
+    def listed() -> tuple[list[str], str]:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return [line.split()[0] for line in done.stdout.splitlines()], done.stderr
+
+    names, said = listed()
+    assert names[:2] == ["acorn", "wave"] and "starry-night" in names and said == ""
+    server.close()
+    names, said = listed()
+    assert names[:2] == ["acorn", "wave"] and "starry-night" in names
+    assert said.startswith("stylevid: 127.0.0.1") and said.count("\n") == 1
+
+
+def test_what_changed_on_the_hub_is_picked_up(server: HubServer, load: Load, files: Files) -> None:
+    first = load()
+    server.put("alice/styles", files("wave", title="Another Wave") | files("third"))
+    second = load()
+    assert second.commit != first.commit and slugs(second) == ["acorn", "third", "wave"]
+    assert find_style("wave", second.styles).title == "Another Wave"
+    assert find_style("wave", first.styles).title == "A Wave"
+    assert load(f"alice/styles@{first.commit}").commit == first.commit
+
+
+def test_a_branch_is_a_source_of_its_own(server: HubServer, load: Load, files: Files) -> None:
+    server.put("alice/styles", files("branched"), branch="v2")
+    loaded = load("alice/styles@v2")
+    assert loaded.styles[0].full_name == "alice/styles@v2/branched"
+    server.close()
+    assert slugs(load("alice/styles@v2")) == ["branched"]
+
+
+def test_a_load_is_of_one_commit_whatever_happens(
+    server: HubServer, load: Load, files: Files
+) -> None:
+    def change(step: Download) -> None:
+        if step.total_bytes:
+            text = json.loads(files("wave", title="Changed meanwhile")["wave.json"])
+            server.put("alice/styles", {"wave.json": json.dumps(text).encode()})
+
+    assert find_style("wave", load(progress=change).styles).title == "A Wave"
+    assert find_style("wave", load().styles).title == "Changed meanwhile"
+
+
+def test_a_newer_commit_that_breaks_off_leaves_the_older_copy(
+    server: HubServer, load: Load, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # between the client's attempts
+    first = load()
+    server.put("alice/styles", files("wave", title="Newer"))
+    server.fail("GET", "/resolve/", "drop", times=20)
+    loaded = load()
+    assert loaded.commit == first.commit and "cannot be reached" in loaded.warnings[0]
+    server.close()
+    assert find_style("wave", load().styles).title == "A Wave"
+
+
+def test_a_short_break_is_bridged(
+    server: HubServer, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    server.fail("GET", "/cdn/", "half", times=2)
+    server.fail("GET", "/resolve/", "drop")
+    assert slugs(load()) == ["acorn", "wave"]
+
+
+def test_a_damaged_copy_is_loaded_again(load: Load) -> None:
+    style = load().styles[0]
+    style.weights.resolve().write_bytes(b"damaged")
+    with pytest.raises(WeightsError):
+        load_network(style)
+    assert slugs(load()) == ["acorn", "wave"]
+    load_network(style)
+
+
+def test_a_broken_style_is_left_out_with_a_sentence(
+    server: HubServer, load: Load, files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.put("alice/styles", files("wave", sha256="0" * 64) | {"odd.safetensors": b"x"})
+    server.put("alice/styles", {"Not a Slug.safetensors": b"x", "config.json": b"{}"})
+    loaded = load()
+    assert slugs(loaded) == ["acorn"]
+    assert [*loaded.warnings] == [
+        "alice/styles: 'Not a Slug' is no name of a style, which is lower-case words joined by "
+        "dashes.",
+        "alice/styles: odd has no record (odd.json).",
+        "alice/styles: wave.safetensors was changed: its sha256 is not the one in its record.",
+    ]
+    said = [entry.message for entry in caplog.records if entry.name == "stylevid.hub"]
+    assert said == [*loaded.warnings]
+
+
+def test_a_style_needs_no_preview(server: HubServer, load: Load, files: Files) -> None:
+    plain = {path: body for path, body in files("plain").items() if not path.endswith(".jpg")}
+    server.put("alice/plain", plain)
+    assert not load("alice/plain").styles[0].preview.is_file()
+
+
+def test_only_the_wanted_style_is_downloaded(server: HubServer, load: Load) -> None:
+    assert slugs(load(only=["wave"])) == ["wave"]
+    assert server.count("HEAD", "acorn") == 0
+    with pytest.raises(HubError, match=r"alice/styles holds no candy\."):
+        load(only=["candy"])
+
+
+def test_a_repo_over_the_limits_is_refused_before_any_download(
+    server: HubServer, load: Load
+) -> None:
+    with pytest.raises(HubError, match="holds 2 styles; the limit is 1"):
+        load(limits=Limits(styles=1))
+    with pytest.raises(HubError, match=r"have 9\.0 KB; the limit is 1\.0 KB"):
+        load(limits=Limits(size_bytes=1000))
+    with pytest.raises(HubError, match=r"wave\.safetensors has 3\.\d KB; the limit is 0\.1 KB"):
+        load(limits=Limits(weights_bytes=100))
+    assert server.count("HEAD", "resolve") == 0
+
+
+def test_private_styles_need_a_token(server: HubServer, load: Load, files: Files) -> None:
+    server.put("alice/secret", files("wave"), private=True)
+    with pytest.raises(HubError, match=r"There is no alice/secret on 127\.0\.0\.1.* private"):
+        load("alice/secret")
+    assert slugs(load("alice/secret", token="hf_read")) == ["wave"]
+
+
+def test_a_visitor_sees_what_is_public_and_no_more(
+    usual: HubServer, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_read")
+    usual.put("alice/secret", files("wave"), private=True)
+    assert slugs(load_hub_styles("alice/secret")) == ["wave"]
+    with pytest.raises(HubError, match="or it is private"):
+        list(follow_load("alice/secret", public=True))
+    usual.fail("GET", "/api/models/", 500)  # the copy in the cache is not for visitors, either
+    with pytest.raises(HubError, match="500"):
+        list(follow_load("alice/secret", public=True))
+    assert isinstance(list(follow_load("alice/styles", public=True))[-1], HubStyles)
+
+
+@pytest.mark.skipif(constants.HF_HUB_DISABLE_XET, reason="HF_HUB_DISABLE_XET is set")
+def test_what_is_stored_in_xet_is_loaded(files: Files, tmp_path: Path) -> None:
+    folder = tmp_path / "sent"
+    folder.mkdir()
+    for path, body in files("wave").items():
+        (folder / path).write_bytes(body)
+    steps: list[Download] = []
+    with HubServer() as server:
+        api = HfApi(server.url, token="hf_write")
+        api.create_repo("alice/xet")
+        api.upload_folder(repo_id="alice/xet", folder_path=folder)
+        loaded = load_hub_styles("alice/xet", steps.append, api=api, cache=tmp_path / "cache")
+        assert len(server.xet_hashes) == 2 and server.count("GET", "/cdn/") == 0
+    assert slugs(loaded) == ["wave"]
+    assert steps[-1].received_bytes == steps[-1].done_bytes == steps[-1].total_bytes
+
+
+def test_a_caller_who_leaves_ends_the_load(
+    server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    original = hub_module._Load
+    monkeypatch.setattr(hub_module, "_Load", lambda *a: made.append(original(*a)) or made[-1])
+    steps = follow_load("alice/styles", api=HfApi(server.url), cache=tmp_path)
+    next(steps)
+    steps.close()  # pyright: ignore
+    assert made[0].stop.is_set()  # pyright: ignore
+
+
+def test_silence_ends_in_a_sentence(
+    server: HubServer, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "SILENCE_S", 0.5)
+    server.fail("GET", "/tree/", "hang")
+    with pytest.raises(HubError, match=r"has been silent for 0 s\. Try again later\."):
+        load()
+
+
+def test_a_name_finds_its_style(usual: HubServer, files: Files) -> None:
+    usual.put("bob/night", files("starry-night", title="Bob's Night"))
+    assert get_style("alice/styles/wave").title == "A Wave"
+    assert get_style("starry-night").origin == "bundled"
+    assert get_style("starry-night", repos=["bob/night"]).title == "Bob's Night"
+    assert get_style("bundled/starry-night", repos=["bob/night"]).origin == "bundled"
+    assert get_style("bob/night@main/starry-night").title == "Bob's Night"
+    for name in ("candy", "bundled/candy", "../wave", "/etc/passwd", "alice/styles/candy"):
+        with pytest.raises((StyleError, HubError)) as caught:
+            get_style(name)
+        assert "\n" not in str(caught.value)
+
+
+def test_the_hubs_styles_come_first_and_hide_nobody(usual: HubServer, files: Files) -> None:
+    usual.put("bob/night", files("starry-night"))
+    names = {
+        name: style.full_name
+        for name, style in name_styles(collect_styles(None, ["bob/night", "alice/styles"])).items()
+    }
+    assert list(names.items())[:3] == [
+        ("starry-night", "bob/night/starry-night"),
+        ("acorn", "alice/styles/acorn"),
+        ("wave", "alice/styles/wave"),
+    ]
+    assert names["bundled/starry-night"] == "bundled/starry-night"
+    assert names["great-wave"] == "bundled/great-wave"
+
+
+def test_bundled_styles_stay_when_the_hub_does_not(
+    usual: HubServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    usual.close()
+    found = collect_styles(None, ["alice/styles", "no name"])
+    assert {style.origin for style in found} == {"bundled"}
+    said = [entry.message for entry in caplog.records if entry.name == "stylevid.hub"]
+    assert len(said) == 2 and "cannot be reached" in said[0]
+
+
+def test_repos_come_from_the_command_line_or_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STYLEVID_HUB_REPO", "a/b, c/d@v2,")
+    assert repo_names(None) == ["a/b", "c/d@v2"]
+    assert repo_names(["x/y,z/w", " u/v "]) == ["x/y", "z/w", "u/v"]
+    monkeypatch.delenv("STYLEVID_HUB_REPO")
+    assert repo_names(None) == []
+
+
+def test_a_lone_file_is_a_style(tmp_path: Path, tiny_weights: Path) -> None:
+    path = tmp_path / "Grandma's Quilt (2).safetensors"
+    path.write_bytes(tiny_weights.read_bytes())
+    style = open_file(path)
+    assert (style.slug, style.title) == ("grandma-s-quilt-2", "Grandma's Quilt (2)")
+    assert style.full_name == "file/grandma-s-quilt-2" and style.weights == path
+    assert load_network(style).config.width == 4
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(WeightsError, match="was changed"):
+        load_network(style)
+    path.rename(tmp_path / "Ж.safetensors")
+    with pytest.raises(WeightsError, match="does not exist"):
+        load_network(style)
+    (tmp_path / "Ж.safetensors").write_bytes(tiny_weights.read_bytes())
+    assert open_file(tmp_path / "Ж.safetensors").slug == "style"
+    with pytest.raises(WeightsError, match="no other kind"):
+        open_file(tmp_path / "x.pt")
+
+
+def test_a_hub_that_is_none_is_told_apart(
+    server: HubServer, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sha in (None, "main", "../../x", "A" * 40):
+        answer = SimpleNamespace(sha=sha)
+        with monkeypatch.context() as patch:
+            patch.setattr(HfApi, "repo_info", lambda *_, answer=answer, **__: answer)
+            with pytest.raises(HubError, match="does not answer as a Hub does"):
+                load()
