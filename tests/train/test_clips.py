@@ -5,17 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from stylevid.warp import inside, occlusion_mask, pixel_grid, warp
-from train.clips import (
-    Layer,
-    Motion,
-    Pairs,
-    Scene,
-    draw_layers,
-    generate_pairs,
-    owner_boundaries,
-    paint,
-    render,
-)
+from train.clips import Pairs, generate_pairs
+from train.scenes import Layer, Motion, Scene, draw_layers, owner_boundaries, paint, render
 
 SIZE = 48
 WIDE = (60, 96)  # of a whole scene
