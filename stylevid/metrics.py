@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from .flow import estimate_flow
+from .flow import Method, estimate_flow
 from .frames import fit, resize
 from .warp import motion_boundary_mask, occlusion_mask, warp
 
@@ -68,11 +68,13 @@ class FlickerMeter:
         interval: frames between the two of a pair: 1 for short-term, 10 for long-term.
         every: measure one pair in so many.
         longest: frames are scaled to this longest side first; None keeps their size.
+        judge: estimator of the flow; one that nothing measured was steadied with.
     """
 
     interval: int = 1
     every: int = 1
     longest: int | None = 384
+    judge: Method = "farneback"
     _seen: int = 0
     _waiting: dict[int, tuple[Tensor, dict[str, Tensor]]] = field(default_factory=dict)
     _floor: list[float] = field(default_factory=list)
@@ -112,8 +114,8 @@ class FlickerMeter:
         self, past: tuple[Tensor, dict[str, Tensor]], image: Tensor, versions: dict[str, Tensor]
     ) -> None:
         prev_image, prev_versions = past
-        flow_cur_to_prev = estimate_flow(image, prev_image, "farneback")
-        visible = trusted(flow_cur_to_prev, estimate_flow(prev_image, image, "farneback"))
+        flow_cur_to_prev = estimate_flow(image, prev_image, self.judge)
+        visible = trusted(flow_cur_to_prev, estimate_flow(prev_image, image, self.judge))
         self._floor.append(warping_error(image, prev_image, flow_cur_to_prev, visible))
         for name, version in versions.items():
             error = warping_error(version, prev_versions[name], flow_cur_to_prev, visible)

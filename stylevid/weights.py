@@ -57,9 +57,20 @@ def save_network(network: StyleNet, path: Path) -> str:
     metadata = {"format": FORMAT, "network": json.dumps(network.config.as_dict())}
     partial = path.with_name(path.name + ".partial")
     save_file(tensors, partial, metadata)
+    _sort_header(partial)
     partial.chmod(0o644)  # safetensors makes it private
     partial.replace(path)
     return file_sha256(path)
+
+
+def _sort_header(path: Path) -> None:
+    """Put the header's keys in order, which safetensors leaves to chance: the same network is the
+    same file, byte for byte."""
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True, separators=(",", ":"))
+    padded = header.encode().ljust(-(-len(header) // 8) * 8)  # data starts at a multiple of 8
+    path.write_bytes(len(padded).to_bytes(8, "little") + padded + content[8 + size :])
 
 
 def file_sha256(path: Path) -> str:

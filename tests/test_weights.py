@@ -278,3 +278,8 @@ def test_deeply_nested_network_is_refused(tmp_path: Path, tiny_network: StyleNet
 def test_another_networks_tensors_are_refused(tmp_path: Path) -> None:
     other = StyleNet(StyleNetConfig(width=6, blocks=1))
     assert_refused(write(tmp_path, half_tensors(other)), "another form")
+
+
+def test_the_same_network_is_the_same_file(tiny_network: StyleNet, tmp_path: Path) -> None:
+    hashes = {save_network(tiny_network, tmp_path / f"{i}.safetensors") for i in range(8)}
+    assert len(hashes) == 1

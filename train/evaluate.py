@@ -183,8 +183,9 @@ def sharpness(clip: ClipScore) -> float:
 
 def as_metrics(score: StyleScore, options: argparse.Namespace) -> dict[str, Any]:
     """The scores as a style's record holds them."""
+    judge = "DIS" if options.no_switch else "Farneback"
     metrics: dict[str, Any] = {
-        "how": f"E_warp (Lai et al. 2018), flow by Farneback on the input, first {options.frames} "
+        "how": f"E_warp (Lai et al. 2018), flow by {judge} on the input, first {options.frames} "
         f"frames, longest side {options.size} px; sharpness is gradient energy, on / off",
         "clips": {clip.clip: _clip_metrics(clip) for clip in score.clips},
     }

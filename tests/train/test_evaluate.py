@@ -10,7 +10,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from stylevid import metrics
 from stylevid.errors import DataError
+from stylevid.flow import estimate_flow
 from stylevid.network import StyleNet
 from stylevid.pipeline import Painter
 from train.clips import Pairs
@@ -79,7 +81,24 @@ def test_several_styles_measured_at_once_are_as_each_alone(
     assert both["two on"] == score(noisy_clip, other, 12, 48)
     assert both["one"].short.errors != both["two on"].short.errors
     alone = score_clip(noisy_clip, {"one": painter}, 12, 48, switch=False)["one"]
-    assert alone.short.errors == {"off": both["one"].short.errors["off"]}
+    assert alone.short.errors.keys() == {"off"}
+    assert alone.short.sharpness == {"off": both["one"].short.sharpness["off"]}
+
+
+def test_dis_judges_where_nothing_was_steadied_with_it(
+    noisy_clip: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def watch(a: Tensor, b: Tensor, method: str) -> Tensor:
+        asked.append(method)
+        return estimate_flow(a, b, method)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(metrics, "estimate_flow", watch)
+    for switch, judge in ((True, "farneback"), (False, "dis")):
+        asked.clear()
+        score_clip(noisy_clip, {"one": painter}, 3, 48, switch)
+        assert set(asked) == {judge}
 
 
 def test_a_painter_copies_the_network_it_is_given(tiny_network: StyleNet) -> None:
