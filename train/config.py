@@ -38,8 +38,8 @@ class TrainConfig:
     temporal_learning_rate: float = 1e-3
     # The temporal terms hold on to the content by themselves: less is asked for, so that the style
     # does not pay for them.
-    temporal_content_weight: float = 0.15
-    output_temporal_weight: float = 28.0  # ours; ReCoNet's 2e5 belongs to unscaled losses
+    temporal_content_weight: float = 0.05
+    output_temporal_weight: float = 30.0  # ours; ReCoNet's 2e5 belongs to unscaled losses
     feature_temporal_weight: float = 0.0
     speed: float = 3.0  # standard deviation of a generated layer's motion, pixels a frame
     noise: float = 0.02  # of the second frame's input only (Wang et al. 2020)
