@@ -22,7 +22,8 @@ from stylevid import hub
 from stylevid.errors import Cancelled, HubError, StylevidError, WeightsError
 from stylevid.example import render_example
 from stylevid.frames import Frame
-from stylevid.pipeline import Options, Painter, Progress, Result, stylize_image, stylize_video
+from stylevid.painter import Painter
+from stylevid.pipeline import Options, Progress, Result, stylize_image, stylize_video
 from stylevid.scene import render_frame
 from stylevid.styles import Style, find_style, list_styles, name_styles, read_preview
 from stylevid.video import probe, read_frames

@@ -2,7 +2,8 @@
 
 from .errors import Cancelled, HubError, StyleError, StylevidError, VideoError, WeightsError
 from .hub import HubStyles, get_style, load_hub_styles
-from .pipeline import Options, Painter, Progress, Result, stylize_image, stylize_video
+from .painter import Painter
+from .pipeline import Options, Progress, Result, stylize_image, stylize_video
 from .styles import Style, list_styles
 
 __all__ = [

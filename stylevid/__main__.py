@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from .errors import StylevidError
 from .hub import Download, collect_styles, get_style, repo_names
-from .pipeline import Options, Painter, Progress, Result, stylize_video
+from .painter import Painter
+from .pipeline import Options, Progress, Result, stylize_video
 from .styles import name_styles
 
 
@@ -51,6 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--strength", type=float, default=1.0, help="0 (video) to 1 (painting)")
     parser.add_argument("--keep-colors", action="store_true", help="keep the video's own colors")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+    parser.add_argument("--engine", help="such as openvino-bfloat16 or torch-float32 (default: the "
+                        "fastest, measured once)")  # fmt: skip
     parser.add_argument("--weights", type=Path, help="a folder of styles (default: the bundled)")
     parser.add_argument(
         "--hub-repo", action="append", metavar="USER/NAME[@REVISION]",
@@ -77,7 +80,7 @@ def _paint(options: argparse.Namespace) -> Result:
         strength=options.strength,
         keep_colors=options.keep_colors,
     )
-    painter = Painter(style, options.device)
+    painter = Painter(style, options.device, options.engine)
     with tqdm(total=1.0, bar_format="{percentage:3.0f}%|{bar}| {postfix}", disable=None) as bar:
 
         def show(progress: Progress) -> None:

@@ -81,13 +81,23 @@ class FlickerMeter:
     _errors: dict[str, list[float]] = field(default_factory=dict)
     _sharpness: dict[str, list[float]] = field(default_factory=dict)
 
+    @property
+    def wants_next(self) -> bool:
+        """Whether the next frame is part of a pair that is measured; if not, `skip` will do."""
+        starts_pair = self._seen % self.every == 0
+        return starts_pair or self._seen - self.interval in self._waiting
+
+    def skip(self) -> None:
+        """Let the next frame go by."""
+        self._seen += 1
+
     def update(self, image: Tensor, versions: Mapping[str, Tensor]) -> None:
         """Take the next input image 1,3,H,W and its stylized versions, each 1,3,H,W."""
+        if not self.wants_next:
+            return self.skip()
         number = self._seen
         self._seen += 1
         starts_pair = number % self.every == 0
-        if not starts_pair and number - self.interval not in self._waiting:
-            return
         size = self._size(image)
         image = resize(image, size)
         small = {name: resize(version.float(), size) for name, version in versions.items()}

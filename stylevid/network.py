@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .frames import pad, unpad
 
 # Reflection padding at a quarter of the size needs two pixels there.
-_MULTIPLE, _MINIMUM = 4, 8
+MULTIPLE, MINIMUM = 4, 8
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,13 @@ class StyleNetConfig:
             raise ValueError(f"width is an even number from 2 to 512; got {self.width}")
         if not 1 <= self.blocks <= 32:
             raise ValueError(f"blocks is a number from 1 to 32; got {self.blocks}")
+
+    @property
+    def reach(self) -> int:
+        """Pixels of the picture around a pixel that its painting depends on, at most, apart from
+        the statistics of the norms."""
+        # 3x3 convolutions: enter and leave at a half; down, blocks, up and its bilinear samples.
+        return 2 * (1 + 1 + 1 + 1) + 4 * (2 * self.blocks + 2)
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -113,7 +120,7 @@ class StyleNet(nn.Module):
                 the network's weights.
         """
         height, width = image.shape[-2:]
-        padded = pad(image, _MULTIPLE, _MINIMUM)
+        padded = pad(image, MULTIPLE, MINIMUM)
         return unpad(self.decode(self.encode(padded)), height, width)
 
 

@@ -9,21 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from copy import deepcopy
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import tee
 from pathlib import Path
 
 import torch
 
-from .errors import Cancelled, StylevidError, VideoError
+from .errors import Cancelled, VideoError
 from .frames import Frame, fit, keep_colors, to_frame, to_image
 from .metrics import Flicker, FlickerMeter
-from .network import StyleNet
+from .painter import Painter
 from .stabilize import TemporalStabilizer
-from .styles import Style
 from .video import TimedFrame, VideoWriter, probe, read_frames
-from .weights import load_network
 
 QUEUE_FRAMES = 4
 MEASURED_PAIRS = 40  # of frames, spread over the clip: enough for two digits
@@ -56,6 +54,11 @@ class Options:
             raise ValueError(f"strength is a number from 0 to 1; got {self.strength}")
         if self.size is not None and not 16 <= self.size <= 8192:
             raise ValueError(f"size is from 16 to 8192 pixels; got {self.size}")
+
+    @property
+    def changes_painting(self) -> bool:
+        """Whether anything is done to the network's painting of a single frame."""
+        return self.strength < 1 or self.keep_colors
 
 
 @dataclass(frozen=True)
@@ -104,58 +107,14 @@ class Result:
     flicker: Flicker | None
 
 
-class Painter:
-    """A style's network on a device, in the fastest precision there."""
-
-    def __init__(self, style: Style | Path | str | StyleNet, device: str | None = None) -> None:
-        """
-        Args:
-            style: a style, the path of a weights file, or a network, which is copied.
-            device: "cpu", "cuda" or "cuda:N"; None takes the GPU when there is one.
-        Raises:
-            WeightsError: the weights cannot be used.
-            StylevidError: the device is not there.
-        """
-        self.device = _find_device(device)
-        self.dtype = _fast_dtype(self.device)
-        if isinstance(style, StyleNet):
-            network = deepcopy(style).eval().requires_grad_(False).to(self.device, self.dtype)
-            self.network = network.to(memory_format=torch.channels_last)  # pyright: ignore
-        else:
-            self.network = load_network(style, self.device, self.dtype)
-
-    @torch.inference_mode()
-    def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        """The painting, N,3,H,W float32 in [0, 1], of an image N,3,H,W in [0, 1]."""
-        image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
-        return self.network(image).float()
-
-
-def _find_device(name: str | None) -> torch.device:
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).cpu()
-    # torch says "no such device" in a different way for every kind of device
-    except (RuntimeError, AssertionError, NotImplementedError) as cause:
-        raise StylevidError(f"There is no device {name!r} here. Use --device cpu.") from cause
-    return device
-
-
-def _fast_dtype(device: torch.device) -> torch.dtype:
-    """float16 on a GPU; bfloat16 on a CPU that computes in it, else float32."""
-    if device.type == "cuda":
-        return torch.float16
-    able = torch.cpu.get_capabilities()
-    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
-
-
 @torch.inference_mode()
 def stylize_image(frame: Frame, painter: Painter, options: Options | None = None) -> Frame:
     """The painting of one picture, uint8 H,W,3 RGB in and out."""
     options = options or Options()
-    image = to_image(frame, painter.device)
-    return to_frame(_finish(image, painter(image), options))
+    (painted,) = painter.paint([frame])
+    if not options.changes_painting:
+        return painted
+    return to_frame(_finish(to_image(frame), to_image(painted), options))
 
 
 def stylize_video(
@@ -220,14 +179,20 @@ def _paint(
     source: Iterable[TimedFrame], painter: Painter, options: Options, meter: FlickerMeter | None
 ) -> Iterator[tuple[TimedFrame, Frame]]:
     stabilizer = TemporalStabilizer() if options.temporal else None
-    for timed in source:
-        image = to_image(timed.frame, painter.device)
-        stylized = painter(image)
+    source, ahead = tee(source)
+    for timed, alone in zip(source, painter.paint(t.frame for t in ahead), strict=True):
+        measured = meter is not None and meter.wants_next
+        if meter is not None and not measured:
+            meter.skip()
+        if not (stabilizer or measured or options.changes_painting):
+            yield timed, alone
+            continue
+        image, stylized = to_image(timed.frame), to_image(alone)
         steadied = stabilizer.step(image, stylized) if stabilizer else stylized
         painted = _finish(image, steadied, options)
-        if meter is not None:
-            alone = {"off": _finish(image, stylized, options)}
-            meter.update(image, alone | {"on": painted} if stabilizer else alone)
+        if meter is not None and measured:
+            versions = {"off": _finish(image, stylized, options)}
+            meter.update(image, versions | {"on": painted} if stabilizer else versions)
         yield timed, to_frame(painted)
 
 

@@ -1,7 +1,7 @@
 """What several test files share: clips made by code, a tiny network, the real clips' folder."""
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from stylevid.network import StyleNet, StyleNetConfig
-from stylevid.pipeline import Painter
+from stylevid.painter import Painter
 from stylevid.weights import save_network
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -77,6 +77,14 @@ def run_ffmpeg() -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def encode() -> Encode:
     return _encode
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The choice of engine is measured for these tests, and not kept in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STYLEVID_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -158,3 +158,12 @@ def test_control_c_leaves_nothing(
     assert run(clip, "--style", tiny_weights, "-o", tmp_path / "out.mp4") == 130
     assert_one_line(capsys.readouterr().err, "stopped; nothing was written")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_engine_can_be_chosen(
+    tmp_path: Path, clip: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = (clip, "--style", tiny_weights, "-o", tmp_path / "out.mp4")
+    assert run(*arguments, "--engine", "torch-float32") == 0
+    assert run(*arguments, "--engine", "steam") == 1
+    assert_one_line(capsys.readouterr().err, "no engine 'steam'")

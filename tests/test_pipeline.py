@@ -12,9 +12,9 @@ import torch
 
 from stylevid import pipeline
 from stylevid.errors import Cancelled, StylevidError, VideoError
+from stylevid.painter import Painter
 from stylevid.pipeline import (
     Options,
-    Painter,
     Progress,
     Result,
     stylize_image,

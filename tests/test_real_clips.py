@@ -8,7 +8,8 @@ import av
 import pytest
 
 from stylevid.errors import VideoError
-from stylevid.pipeline import Options, Painter, stylize_video
+from stylevid.painter import Painter
+from stylevid.pipeline import Options, stylize_video
 from stylevid.video import probe
 
 VIDEOS = Path(__file__).parents[1].parent / "shared" / "data" / "videos"

@@ -17,7 +17,7 @@ import torch
 
 from stylevid.errors import StyleError, StylevidError
 from stylevid.frames import fit, resize, size_of, to_image
-from stylevid.pipeline import Painter
+from stylevid.painter import Painter
 
 from .checkpoint import load_network_from
 from .config import TrainConfig

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stylevid.errors import StyleError, StylevidError
 from stylevid.frames import fit, resize, size_of, to_image
-from stylevid.pipeline import Painter
+from stylevid.painter import Painter
 
 from .checkpoint import load_network_from
 from .ground_truth import ground_truth_pairs

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stylevid.frames import fit, to_image
 from stylevid.metrics import Flicker, FlickerMeter
-from stylevid.pipeline import Painter
+from stylevid.painter import Painter
 from stylevid.stabilize import TemporalStabilizer
 from stylevid.video import probe, read_frames
 from stylevid.warp import warp

@@ -14,7 +14,7 @@ from stylevid import metrics
 from stylevid.errors import DataError
 from stylevid.flow import estimate_flow
 from stylevid.network import StyleNet
-from stylevid.pipeline import Painter
+from stylevid.painter import Painter
 from train.clips import Pairs
 from train.evaluate import main, ratios, read_metrics
 from train.flow_files import write_flo

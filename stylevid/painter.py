@@ -1,0 +1,78 @@
+"""A style that is ready to paint: its network in the fastest engine of the device."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .engine import Engine, Pending
+from .errors import StylevidError
+from .frames import Frame
+from .network import StyleNet
+from .plans import make_engine
+from .styles import Style
+from .weights import load_network
+
+
+class Painter:
+    """A style's network on a device, in the fastest engine there."""
+
+    def __init__(
+        self,
+        style: Style | Path | str | StyleNet,
+        device: str | None = None,
+        engine: str | None = None,
+    ) -> None:
+        """
+        Args:
+            style: a style, the path of a weights file, or a network, which is copied.
+            device: "cpu", "cuda" or "cuda:N"; None takes the GPU when there is one.
+            engine: such as "openvino-bfloat16", "torch-float32" or "torch-float16-compiled"; None
+                takes the fastest, which is measured once on every machine.
+        Raises:
+            WeightsError: the weights cannot be used.
+            StylevidError: the device or the engine is not there.
+        """
+        self.device = _find_device(device)
+        network = deepcopy(style) if isinstance(style, StyleNet) else load_network(style)
+        self.engine: Engine = make_engine(network, self.device, engine)
+
+    @torch.inference_mode()
+    def __call__(self, image: Tensor) -> Tensor:
+        """The painting, N,3,H,W float32 in [0, 1], of an image N,3,H,W in [0, 1]."""
+        return self.engine(image)
+
+    def paint(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The paintings of frames, uint8 H,W,3 RGB, in order.
+
+        While a result is used, the next frames are being painted; no more of them are taken than
+        two batches.
+
+        Raises:
+            StylevidError: there is not enough memory for frames of this size.
+        """
+        source = iter(frames)
+        waiting: deque[Pending] = deque()
+        while True:
+            group = list(islice(source, self.engine.batch))
+            if group:
+                waiting.append(self.engine.submit(group))
+            if len(waiting) > 1 or (waiting and not group):
+                yield from waiting.popleft()()
+            elif not group:
+                return
+
+
+def _find_device(name: str | None) -> torch.device:
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    # torch says "no such device" in a different way for every kind of device
+    except (RuntimeError, AssertionError, NotImplementedError) as cause:
+        raise StylevidError(f"There is no device {name!r} here. Use --device cpu.") from cause
+    return device

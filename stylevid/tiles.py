@@ -1,0 +1,84 @@
+"""Painting a picture in parts, for devices whose memory the whole does not fit: no seam can be
+seen, because every part is painted with the same statistics and more of its surroundings than the
+network looks at."""
+
+import math
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from .frames import fit, pad, resize, size_of, unpad
+from .network import StyleNet
+
+MIN_TILE = 128
+
+
+class FixedNorm(nn.Module):
+    """Instance norm with a mean and a variance from elsewhere: a scale and a shift per channel."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, norm: nn.InstanceNorm2d, mean: Tensor, variance: Tensor) -> None:
+        """
+        Args:
+            mean, variance: 1,C,1,1, of the features that the norm was given.
+        """
+        super().__init__()
+        scale = norm.weight.float().view_as(mean) * (variance + norm.eps).rsqrt()
+        shift = norm.bias.float().view_as(mean) - mean * scale
+        self.register_buffer("scale", scale.to(norm.weight.dtype))
+        self.register_buffer("shift", shift.to(norm.weight.dtype))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features * self.scale + self.shift
+
+
+def paint_in_tiles(network: StyleNet, image: Tensor, tile: int) -> Tensor:
+    """The painting of an image 1,3,H,W in [0, 1], computed in squares of `tile` pixels.
+
+    The statistics of the instance norms are those of the picture scaled to as many pixels as a
+    tile is computed from, so the painting differs a little from the one of the whole at once.
+    """
+    height, width = size_of(image)
+    halo = network.config.reach
+    scale = min(1.0, (tile + 2 * halo) / math.sqrt(height * width))
+    small = resize(image.float(), fit(height, width, round(scale * max(height, width))))
+    fixed = fix_statistics(network, small.to(image.dtype))
+    whole = pad(image, 4, 8)
+    painted = torch.empty_like(whole)
+    for top in range(0, whole.shape[-2], tile):
+        for left in range(0, whole.shape[-1], tile):
+            above, before = min(halo, top), min(halo, left)
+            part = whole[..., top - above : top + tile + halo, left - before : left + tile + halo]
+            inner = fixed(part)[..., above : above + tile, before : before + tile]
+            painted[..., top : top + inner.shape[-2], left : left + inner.shape[-1]] = inner
+    return unpad(painted, height, width)
+
+
+@torch.inference_mode()
+def fix_statistics(network: StyleNet, image: Tensor) -> StyleNet:
+    """A copy of the network that normalizes with the statistics it has on `image`, 1,3,H,W."""
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def watch(name: str) -> torch.utils.hooks.RemovableHandle:
+        def note(_: nn.Module, inputs: tuple[Tensor]) -> None:
+            features = inputs[0].float()
+            variance, mean = torch.var_mean(features, (2, 3), correction=0, keepdim=True)
+            seen[name] = (mean, variance)
+
+        return norms[name].register_forward_pre_hook(note)
+
+    norms = {n: m for n, m in network.named_modules() if isinstance(m, nn.InstanceNorm2d)}
+    handles = [watch(name) for name in norms]
+    try:
+        network(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    fixed = deepcopy(network)
+    for name, norm in norms.items():
+        parent, _, child = name.rpartition(".")
+        setattr(fixed.get_submodule(parent), child, FixedNorm(norm, *seen[name]))
+    return fixed

@@ -1,0 +1,73 @@
+"""Parts of a picture, painted one by one: no seam, no matter where the cuts are."""
+
+import pytest
+import torch
+
+from stylevid.frames import fit, resize
+from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.tiles import FixedNorm, fix_statistics, paint_in_tiles
+
+
+@pytest.fixture(scope="module")
+def network() -> StyleNet:
+    torch.manual_seed(0)
+    return StyleNet(StyleNetConfig(width=8, blocks=2)).eval().requires_grad_(False)
+
+
+def random_image(height: int, width: int) -> torch.Tensor:
+    coarse = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    return resize(coarse, (height, width))
+
+
+def test_fixed_norm_is_instance_norm_with_its_own_statistics() -> None:
+    features = torch.randn(1, 3, 5, 7, generator=torch.Generator().manual_seed(0)) * 4 + 2
+    norm = torch.nn.InstanceNorm2d(3, affine=True)
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([1.0, -2.0, 0.5]))
+        norm.bias.copy_(torch.tensor([0.0, 3.0, -1.0]))
+    variance, mean = torch.var_mean(features, (2, 3), correction=0, keepdim=True)
+    fixed = FixedNorm(norm, mean, variance)
+    assert torch.allclose(fixed(features), norm(features), atol=1e-5)
+    assert torch.allclose(
+        fixed(2 * features) - fixed(features), fixed(features) - fixed(0 * features), atol=1e-4
+    )
+
+
+def test_a_picture_with_its_own_statistics_is_painted_as_ever(network: StyleNet) -> None:
+    image = random_image(36, 52)
+    fixed = fix_statistics(network, image)
+    assert torch.allclose(fixed(image), network(image), atol=1e-5)
+    darker = image * 0.3
+    assert (fixed(darker) - network(darker)).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(("height", "width"), [(128, 128), (130, 257), (61, 300), (300, 61)])
+def test_tiles_are_the_whole_picture_cut(network: StyleNet, height: int, width: int) -> None:
+    image = random_image(height, width)
+    tile = 64
+    side = tile + 2 * network.config.reach
+    scale = min(1.0, side / (height * width) ** 0.5)
+    small = resize(image, fit(height, width, round(scale * max(height, width))))
+    whole = fix_statistics(network, small)(image)
+    tiled = paint_in_tiles(network, image, tile)
+    assert tiled.shape == image.shape
+    assert torch.allclose(tiled, whole, atol=1e-5)
+
+
+def test_the_reach_is_as_far_as_a_pixel_is_seen(network: StyleNet) -> None:
+    image = random_image(160, 160)
+    fixed = fix_statistics(network, image)
+    changed = image.clone()
+    changed[..., 80, 80] = 1 - changed[..., 80, 80].round()
+    seen = (fixed(changed) - fixed(image)).abs().amax((0, 1)) > 0
+    rows = seen.any(1).nonzero().flatten()
+    assert 80 - rows.min() <= network.config.reach and rows.max() - 80 <= network.config.reach
+    assert rows.max() - rows.min() > network.config.reach  # it does look that far
+
+
+def test_the_network_itself_is_left_alone(network: StyleNet) -> None:
+    image = random_image(32, 32)
+    before = network(image)
+    paint_in_tiles(network, image, 128)
+    assert torch.equal(network(image), before)
+    assert not any(isinstance(module, FixedNorm) for module in network.modules())
