@@ -147,10 +147,11 @@ def stylize_video(
     started = time.monotonic()
     meter = FlickerMeter(every=max(1, info.frames // MEASURED_PAIRS)) if options.measure else None
     frames = 0
+    quick = not options.changes_painting  # the video's own colors are not to be seen
     with (
         VideoWriter(target, info, (height, width)) as writer,
         _Background(writer.write) as encoder,
-        closing(_ahead(read_frames(info, (height, width)))) as source_frames,
+        closing(_ahead(read_frames(info, (height, width), quick=quick))) as source_frames,
     ):
         for timed, painted in _paint(source_frames, painter, options, meter):
             encoder.put(TimedFrame(painted, timed.time_s, timed.duration_s))

@@ -504,3 +504,12 @@ def test_file_that_breaks_after_the_probe_is_reported(tmp_path: Path, clip: Path
     path.write_bytes(b"no longer a video")
     with pytest.raises(VideoError, match="cannot be read as a video"):
         next(read_frames(info))
+
+
+def test_quick_conversion_is_within_a_few_levels(clip: Path) -> None:
+    info = probe(clip)
+    exact = [timed.frame.astype(int) for timed in read_frames(info)]
+    quick = [timed.frame.astype(int) for timed in read_frames(info, quick=True)]
+    assert len(quick) == len(exact)
+    difference = np.abs(np.stack(quick) - np.stack(exact))
+    assert 0 < difference.mean() < 4
