@@ -267,9 +267,9 @@ def test_few_frames_wait_between_reader_and_writer(
     read = written = most = 0
     write = VideoWriter.write
 
-    def counted_frames(*arguments):
+    def counted_frames(*arguments, **options):
         nonlocal read, most
-        for timed in read_frames(*arguments):
+        for timed in read_frames(*arguments, **options):
             read += 1
             most = max(most, read - written)
             yield timed
@@ -319,8 +319,8 @@ def test_error_in_the_writer_comes_through(
 def test_error_in_the_reader_comes_through(
     tmp_path: Path, long_clip: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing_frames(*arguments):
-        for number, timed in enumerate(read_frames(*arguments)):
+    def failing_frames(*arguments, **options):
+        for number, timed in enumerate(read_frames(*arguments, **options)):
             if number == 20:
                 raise VideoError("The disk was pulled out.")
             yield timed

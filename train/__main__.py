@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from stylevid.errors import StyleError, StylevidError
+from stylevid.errors import StylevidError
 from stylevid.network import StyleNet
 
 from .checkpoint import load_network_from
@@ -22,6 +22,7 @@ from .images import list_photos, read_painting
 from .loop import fit, make_trainer
 from .report import Reporter
 from .sceneflow import SceneFlow
+from .shrink import shrink
 from .vgg import load_vgg
 
 
@@ -50,7 +51,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     parser.add_argument("--vgg", type=Path, help="VGG-16 as safetensors; else torchvision's")
     parser.add_argument("--warm-start", type=Path, help="a style's weights, a checkpoint or a "
-                        "run's folder to start from")  # fmt: skip
+                        "run's folder to start from; a wider network is made narrower")  # fmt: skip
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=2, help="threads that load batches")
     parser.add_argument(
@@ -104,13 +105,10 @@ def train(options: argparse.Namespace, processes: Processes, device: str) -> Non
 def _start(warm_start: Path | None, config: TrainConfig) -> StyleNet:
     if warm_start is None:
         return StyleNet(config.network)
-    network = load_network_from(warm_start).requires_grad_(True).train()
+    network = load_network_from(warm_start)
     if network.config != config.network:
-        raise StyleError(
-            f"{warm_start} holds a network of {network.config}, but {config.network} is to be "
-            "trained. Give the same --width and --blocks."
-        )
-    return network
+        network = shrink(network, config.network)
+    return network.requires_grad_(True).train()
 
 
 def write_run(path: Path, options: argparse.Namespace, photos: int, processes: int) -> None:
