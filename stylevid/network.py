@@ -27,7 +27,7 @@ class StyleNetConfig:
         blocks: number of residual blocks.
     """
 
-    width: int = 64
+    width: int = 48  # as good as 64 at equal training, and 1.4 times as fast: docs/network.md
     blocks: int = 5
 
     def __post_init__(self) -> None:

@@ -126,10 +126,10 @@ def test_gradient_reaches_every_parameter() -> None:
     assert first is not None and first.abs().sum() > 0
 
 
-def test_default_network_has_0_41_million_parameters() -> None:
+def test_default_network_has_0_24_million_parameters() -> None:
     count = sum(parameter.numel() for parameter in StyleNet().parameters())
-    assert StyleNet().config == StyleNetConfig(width=64, blocks=5)
-    assert 405_000 < count < 420_000
+    assert StyleNet().config == StyleNetConfig(width=48, blocks=5)
+    assert count == 235_020
 
 
 def test_config_survives_its_dictionary() -> None:

@@ -19,7 +19,7 @@ class TrainConfig:
     `losses.py`."""
 
     # Network
-    width: int = 64
+    width: int = 48
     blocks: int = 5
 
     # Perceptual stage

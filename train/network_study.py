@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,9 @@ from tqdm import tqdm
 
 from stylevid.errors import StylevidError
 from stylevid.frames import fit, resize, size_of, to_frame, to_image
+from stylevid.metrics import FlickerMeter
 from stylevid.network import StyleNet
+from stylevid.video import probe, read_frames
 
 from .config import TrainConfig
 from .data import TrainingData
@@ -79,7 +82,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--style-weight", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--hold-out", type=int, default=40, help="photographs not trained on")
     parser.add_argument("--photos", type=int, default=24, help="held-out photographs")
+    parser.add_argument("--clips", type=Path, nargs="*", default=[], help="to measure E_warp on")
     parser.add_argument("--runs", type=Path, default=Path("runs/study"))
     return parser.parse_args(arguments)
 
@@ -104,8 +109,14 @@ def study(options: argparse.Namespace) -> None:
 
 def train_shape(shape: Shape, options: argparse.Namespace) -> VariantNet:
     """The perceptual stage, on what every other shape sees as well."""
-    config = TrainConfig(steps=options.steps, temporal_steps=0, crop=options.crop,
-                         seed=options.seed, style_weight=options.style_weight)  # fmt: skip
+    config = TrainConfig(
+        steps=options.steps,
+        temporal_steps=0,
+        crop=options.crop,
+        style_weight=options.style_weight,
+        seed=options.seed,
+        hold_out=options.hold_out,
+    )
     torch.manual_seed(config.seed)
     network = VariantNet(shape)
     painting = read_painting(options.style, config.style_size)
@@ -136,7 +147,25 @@ def score(network: nn.Module, options: argparse.Namespace, sheet: Path) -> dict[
     Image.fromarray(np.concatenate(tiles, axis=1)).save(sheet, quality=92)
     style, content = np.mean(losses, axis=0)
     parameters = sum(p.numel() for p in network.parameters())
-    return {"style": float(style), "content": float(content), "parameters": parameters}
+    scores = {"style": float(style), "content": float(content), "parameters": parameters}
+    if options.clips:
+        scores["excess_warping_error"] = float(
+            np.mean([unsteadiness(network, clip) for clip in options.clips])
+        )
+    return scores
+
+
+def unsteadiness(network: nn.Module, clip: Path) -> float:
+    """E_warp of the painted clip minus that of the clip, first 16 frames, 512 pixels, flow by
+    DIS."""
+    info = probe(clip)
+    height, width = fit(info.height, info.width, 512)
+    meter = FlickerMeter(longest=None, judge="dis")
+    for timed in islice(read_frames(info, (height // 8 * 8, width // 8 * 8)), 16):
+        image = to_image(timed.frame)
+        meter.update(image, {"painted": network(image)})
+    flicker = meter.result()
+    return flicker.errors["painted"] - flicker.floor
 
 
 if __name__ == "__main__":
