@@ -4,12 +4,13 @@
 import argparse
 import logging
 import queue
+import secrets
 import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -52,6 +53,7 @@ footer { opacity: .8; }
 """
 # The button is at the foot of the page, what it does at the head.
 SHOW_OUTCOME = "() => document.querySelector('#outcome').scrollIntoView({behavior: 'smooth'})"
+GPU_SECONDS = 120  # asked of ZeroGPU for one video
 APOLOGY = "Something went wrong on our side. Please try again, or try another video."
 FIRST_NOTE = "<p>They come into the gallery above, for you alone, until you close this page.</p>"
 HELLO = "<p>The painted video will appear here. No video at hand? Press <b>Try the example</b>.</p>"
@@ -75,12 +77,24 @@ GUESTS_BYTES = 4 << 30  # all visitors together, from the Hub, while the page ru
 
 
 class Job:
-    """One visitor's switch: set to stop the work that runs for them."""
+    """One visitor's switch: set to stop the work that runs for them.
+
+    It is a file, because on ZeroGPU the work has a process of its own.
+    """
 
     def __init__(self) -> None:
-        self.stop = threading.Event()
+        self._flag = Path(tempfile.gettempdir()) / f"stylevid-stop-{secrets.token_hex(8)}"
 
-    # gradio copies a State's first value for each visitor, and a lock cannot be copied.
+    def start(self) -> None:
+        self._flag.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        self._flag.touch()
+
+    def is_stopped(self) -> bool:
+        return self._flag.exists()
+
+    # gradio copies a State's first value for each visitor.
     def __deepcopy__(self, _: dict[int, object]) -> "Job":
         return Job()
 
@@ -94,6 +108,7 @@ def build_app(
     """
     styles = list_styles(settings.weights) if styles is None else styles
     first = styles[0].slug if styles else None
+    work_lent_gpu = lend_gpu()
     with gr.Blocks(title="stylevid", analytics_enabled=False, delete_cache=(600, 7200)) as page:
         job = gr.State(Job())
         guests = gr.State([])  # the styles that this visitor brought
@@ -145,7 +160,7 @@ def build_app(
             keep_colors: bool, size: str, job: Job, guests: list[Style],
         ) -> Iterator[dict]:  # fmt: skip
             """The page's handler: every yield is what the page shows next."""
-            job.stop.clear()
+            job.start()
             if not video:
                 raise gr.Error("No video yet. Drop one on the left, or press “Try the example”.")
             if name is None:
@@ -163,7 +178,10 @@ def build_app(
                 chosen = find_style(name, [*styles, *guests])
                 with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
                     target = Path(folder) / f"{Path(video).stem[:60]}-{chosen.slug}.mp4"
-                    for step in work(Path(video), target, chosen, options, settings.device, job):
+                    steps = work_lent_gpu(
+                        Path(video), target, chosen, options, settings.device, job=job
+                    )
+                    for step in steps:
                         if isinstance(step, Progress):
                             yield {status: _progress_html(step),
                                    newest: gr.Image(step.latest, visible=True)}  # fmt: skip
@@ -199,8 +217,10 @@ def build_app(
                 chosen = find_style(slug, styles)
                 with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
                     target = Path(folder) / f"{Path(video).stem[:60]}-{chosen.slug}.mp4"
-                    painter = Painter(chosen, settings.device)
-                    yield str(stylize_video(video, target, painter, options).path)
+                    *_, result = work_lent_gpu(
+                        Path(video), target, chosen, options, settings.device, job=Job()
+                    )
+                    yield str(result.path)
             except (StylevidError, ValueError) as error:
                 raise gr.Error(escape(str(error), quote=False)) from error
 
@@ -237,7 +257,7 @@ def build_app(
             concurrency_limit=1, concurrency_id="paint", show_progress="hidden",
             **private,
         )  # fmt: skip
-        stop.click(lambda job: job.stop.set(), job, None, queue=False, **private)
+        stop.click(lambda job: job.stop(), job, None, queue=False, **private)
         example_button.click(lambda: str(example), None, video, **private)
         gallery.select(choose, guests, style, show_progress="hidden", **private)
         style.change(mark, [style, guests], gallery, show_progress="hidden", **private)
@@ -400,7 +420,7 @@ def work(
     def paint() -> None:
         try:
             painter = Painter(style, device)
-            news.put(stylize_video(video, target, painter, options, tell, job.stop.is_set))
+            news.put(stylize_video(video, target, painter, options, tell, job.is_stopped))
         except BaseException as error:  # handed to the page's own thread
             news.put(error)
 
@@ -415,8 +435,28 @@ def work(
             if isinstance(item, Result):
                 return
     finally:  # also when the visitor has gone
-        job.stop.set()
+        job.stop()
         thread.join()
+        job.start()  # which leaves no file behind
+
+
+def lend_gpu() -> Callable[..., Iterator[Progress | Result]]:
+    """`work`; on Hugging Face's ZeroGPU in a process that has a GPU for so long.
+
+    ZeroGPU wants to know before the page is launched what will need a GPU.
+    """
+    steps = work
+    if zero_gpu := sys.modules.get("spaces"):  # imported by the Space's entry, before torch
+        steps = zero_gpu.GPU(duration=GPU_SECONDS)(work)
+
+    def run(*arguments: object, job: Job) -> Iterator[Progress | Result]:
+        try:
+            yield from steps(*arguments, job)
+        except GeneratorExit:
+            job.stop()  # another process does not notice that the visitor has gone
+            raise
+
+    return run
 
 
 def _options(

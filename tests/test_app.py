@@ -1,6 +1,10 @@
 """The page's own code, called as plain functions; the browser has its own file."""
 
 import copy
+import multiprocessing
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +24,7 @@ from app import (
     _pictures,
     _progress_html,
     build_app,
+    lend_gpu,
     work,
 )
 from stylevid import Cancelled, Options, Progress, Result, StylevidError, VideoError, get_style
@@ -56,8 +61,10 @@ def test_programs_see_two_clean_endpoints() -> None:
 def test_each_visitor_has_a_stop_of_their_own() -> None:
     first = Job()
     second = copy.deepcopy(first)
-    first.stop.set()
-    assert not second.stop.is_set()
+    first.stop()
+    assert first.is_stopped() and not second.is_stopped()
+    first.start()
+    assert not first.is_stopped()
 
 
 def test_work_tells_its_progress_and_then_its_result(example: Path, tmp_path: Path) -> None:
@@ -70,7 +77,7 @@ def test_work_tells_its_progress_and_then_its_result(example: Path, tmp_path: Pa
 
 def test_work_ends_when_the_visitor_stops_it(example: Path, tmp_path: Path) -> None:
     job = Job()
-    job.stop.set()
+    job.stop()
     with pytest.raises(Cancelled):
         list(work(example, tmp_path / "x.mp4", get_style("starry-night"), Options(), "cpu", job))
     assert list(tmp_path.iterdir()) == []
@@ -81,7 +88,69 @@ def test_work_ends_when_the_visitor_has_gone(example: Path, tmp_path: Path) -> N
     steps = work(example, tmp_path / "x.mp4", get_style("starry-night"), Options(), "cpu", job)
     next(steps)
     steps.close()
-    assert job.stop.is_set()
+    assert not job.is_stopped(), "the flag is taken away with the work"
+    assert not [thread for thread in threading.enumerate() if thread.name == "painter"]
+
+
+class ZeroGpu:
+    """What `spaces` does on ZeroGPU, as far as a caller sees it: the generator runs in a process
+    of its own, and what goes in and out of it is pickled."""
+
+    def __init__(self) -> None:
+        self.processes: list[multiprocessing.Process] = []
+
+    def GPU(self, duration: int):  # noqa: N802
+        assert 0 < duration <= 600
+
+        def decorate(function):
+            def run(*arguments):
+                context = multiprocessing.get_context("spawn")
+                answers = context.Queue()
+                process = context.Process(target=_answer, args=(answers, function, arguments))
+                self.processes.append(process)
+                process.start()
+                while (item := answers.get(timeout=60)) is not None:
+                    if isinstance(item, BaseException):
+                        raise item
+                    yield item
+
+            return run
+
+        return decorate
+
+
+def _answer(answers, function, arguments) -> None:
+    try:
+        for item in function(*arguments):
+            answers.put(item)
+        answers.put(None)
+    except BaseException as error:
+        answers.put(error)
+        time.sleep(0.5)
+        answers.cancel_join_thread()  # nobody may be listening any more
+
+
+def test_on_zero_gpu_the_work_has_a_process_of_its_own(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zero_gpu = ZeroGpu()
+    monkeypatch.setitem(sys.modules, "spaces", zero_gpu)
+    arguments = (example, tmp_path / "x.mp4", get_style("starry-night"), Options(), "cpu")
+    work_lent_gpu = lend_gpu()
+    *steps, result = work_lent_gpu(*arguments, job=Job())
+    assert isinstance(result, Result) and result.frames == 12 and result.path.is_file()
+    assert steps and all(isinstance(step, Progress) for step in steps)
+    result.path.unlink()
+    gone = work_lent_gpu(*arguments, job=Job())
+    next(gone)
+    gone.close()
+    zero_gpu.processes[-1].join(30)
+    assert zero_gpu.processes[-1].exitcode == 0, "the work went on without a visitor"
+    assert list(tmp_path.iterdir()) == []
+    stopped = Job()
+    stopped.stop()
+    with pytest.raises(Cancelled):
+        list(work_lent_gpu(*arguments, job=stopped))
 
 
 def test_trouble_in_the_painting_thread_reaches_the_page(tmp_path: Path) -> None:
