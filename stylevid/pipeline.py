@@ -112,9 +112,7 @@ def stylize_image(frame: Frame, painter: Painter, options: Options | None = None
     """The painting of one picture, uint8 H,W,3 RGB in and out."""
     options = options or Options()
     (painted,) = painter.paint([frame])
-    if not options.changes_painting:
-        return painted
-    return to_frame(_finish(to_image(frame), to_image(painted), options))
+    return _finish(frame, painted, options)
 
 
 def stylize_video(
@@ -185,16 +183,14 @@ def _paint(
         measured = meter is not None and meter.wants_next
         if meter is not None and not measured:
             meter.skip()
-        if not (stabilizer or measured or options.changes_painting):
-            yield timed, alone
-            continue
-        image, stylized = to_image(timed.frame), to_image(alone)
-        steadied = stabilizer.step(image, stylized) if stabilizer else stylized
-        painted = _finish(image, steadied, options)
+        steadied = stabilizer.step_frame(timed.frame, alone) if stabilizer else alone
+        painted = _finish(timed.frame, steadied, options)
         if meter is not None and measured:
-            versions = {"off": _finish(image, stylized, options)}
-            meter.update(image, versions | {"on": painted} if stabilizer else versions)
-        yield timed, to_frame(painted)
+            versions = {"off": to_image(_finish(timed.frame, alone, options))}
+            if stabilizer:
+                versions["on"] = to_image(painted)
+            meter.update(to_image(timed.frame), versions)
+        yield timed, painted
 
 
 def _target_size(height: int, width: int, options: Options) -> tuple[int, int]:
@@ -210,13 +206,14 @@ def _check_length(path: Path, seconds: float, limit: float | None) -> None:
         )
 
 
-def _finish(image: torch.Tensor, stylized: torch.Tensor, options: Options) -> torch.Tensor:
+def _finish(frame: Frame, painted: Frame, options: Options) -> Frame:
     """Strength and colors, the same for pictures and videos."""
+    if not options.changes_painting:
+        return painted
+    image, stylized = to_image(frame), to_image(painted)
     if options.keep_colors:
         stylized = keep_colors(stylized, image)
-    if options.strength < 1:
-        stylized = image + options.strength * (stylized - image)
-    return stylized
+    return to_frame(image + options.strength * (stylized - image))
 
 
 def _progress(

@@ -2,18 +2,23 @@
 what it was painted on.
 
 Flow-guided blending as in Ruder et al. 2016 and Lai et al. 2018, with the fine texture that each
-warp softens restored to the level of the current frame.
+warp softens restored to the level of the current frame. All of it runs in OpenCV on the CPU, on
+frames H,W,3 in float32 from 0 to 255: a tenth of the time that torch takes for the same.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
+import cv2
+import numpy as np
+import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .flow import estimate_flow
-from .frames import fit, luma, resize, size_of
-from .warp import occlusion_mask, resize_flow, warp
+from .flow import FlowEstimator
+from .frames import Frame, fit, to_frame
+
+Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -23,100 +28,142 @@ class StabilizerConfig:
     Attributes:
         blend: share of the warped last output where it is fully trusted.
         flow_size: longest side, pixels, at which flow and trust are computed.
-        tolerance: difference of the input frames, in [0, 1], at which trust falls to 1/e.
+        tolerance: difference of the input frames, 0 to 255, at which trust falls to 1/e.
         cut_below: mean trust under which the frame is taken for a new scene.
         max_gain: limit of the texture restored after a warp.
     """
 
     blend: float = 0.85
-    flow_size: int = 512
-    tolerance: float = 20 / 255
+    flow_size: int = 384
+    tolerance: float = 20.0
     cut_below: float = 0.25
-    max_gain: float = 1.3
+    max_gain: float = 1.5
 
 
 class TemporalStabilizer:
-    """The only state between frames: the last input, and the last output."""
+    """The only state between frames: the last input in gray, and the last output."""
 
     def __init__(self, config: StabilizerConfig | None = None) -> None:
         self.config = config or StabilizerConfig()
-        self._prev_small: Tensor | None = None
-        self._prev_output: Tensor | None = None
+        self._estimator = FlowEstimator()
+        self._prev_gray: Array | None = None
+        self._prev_output: Array | None = None
 
     def reset(self) -> None:
         """Forget the past: the next frame starts a new scene."""
-        self._prev_small = self._prev_output = None
+        self._prev_gray = self._prev_output = None
+
+    def step_frame(self, frame: Frame, stylized: Frame) -> Frame:
+        """The steadied painting, uint8 H,W,3, of a frame and its painting of the same size."""
+        output = self._advance(frame, stylized.astype(np.float32))
+        return cast(Frame, cv2.convertScaleAbs(output))  # rounds, and stops at 255
 
     def step(self, image: Tensor, stylized: Tensor) -> Tensor:
-        """The steadied painting, 1,3,H,W float32 in [0, 1].
+        """The steadied painting, 1,3,H,W float32 in [0, 1], on the painting's device.
 
         Args:
             image: the input frame, 1,3,H,W in [0, 1].
             stylized: the network's painting of it, of the same size.
         """
         stylized = stylized.float()
-        small = _small(image, self.config.flow_size)
+        painting = stylized[0].permute(1, 2, 0).cpu().numpy()
+        output = self._advance(to_frame(image), np.ascontiguousarray(painting) * np.float32(255))
+        if np.array_equal(output, painting * np.float32(255)):
+            return stylized
+        steadied = torch.from_numpy(output).to(stylized.device) / 255
+        return steadied.clamp(0, 1).permute(2, 0, 1).unsqueeze(0)
+
+    def _advance(self, frame: Frame, stylized: Array) -> Array:
+        gray = _small_gray(frame, self.config.flow_size)
         output = stylized
-        if self._prev_small is not None and self._prev_output is not None:
+        if self._prev_gray is not None and self._prev_output is not None:
             if self._prev_output.shape != stylized.shape:
                 raise ValueError("the frame size changed without reset()")
-            output = self._blend(small, self._prev_small, stylized, self._prev_output)
-        self._prev_small, self._prev_output = small, output
+            output = self._blend(gray, self._prev_gray, stylized, self._prev_output)
+        self._prev_gray, self._prev_output = gray, output
         return output
 
-    def _blend(
-        self, small: Tensor, prev_small: Tensor, stylized: Tensor, prev_output: Tensor
-    ) -> Tensor:
-        flow_cur_to_prev = estimate_flow(small, prev_small)
-        flow_prev_to_cur = estimate_flow(prev_small, small)
-        trust = self._trust(small, prev_small, flow_cur_to_prev, flow_prev_to_cur)
-        if trust.mean().item() < self.config.cut_below:
-            return stylized
-        size = size_of(stylized)
-        warped, _ = warp(prev_output, resize_flow(flow_cur_to_prev, size), mode="bicubic")
-        weight = self.config.blend * F.interpolate(trust, size, mode="bilinear")
-        blended = stylized + weight * (warped - stylized)
-        return restore_texture(blended, stylized, self.config.max_gain).clamp(0, 1)
+    def _blend(self, gray: Array, prev_gray: Array, stylized: Array, prev_output: Array) -> Array:
+        flow_cur_to_prev, trust = self._follow(gray, prev_gray)
+        if trust.mean() < self.config.cut_below:
+            # A flash changes all brightness and nothing else: then the scene goes on.
+            flow_cur_to_prev, trust = self._follow(gray, _match_exposure(prev_gray, gray))
+            if trust.mean() < self.config.cut_below:
+                return stylized
+        height, width, _ = stylized.shape
+        small_height, small_width = gray.shape
+        flow = cast(Array, cv2.resize(flow_cur_to_prev, (width, height)))
+        flow *= np.array([width / small_width, height / small_height], np.float32)
+        warped = _warp(prev_output, flow, cv2.INTER_CUBIC)
+        weight = cast(Array, cv2.resize(trust, (width, height)) * np.float32(self.config.blend))
+        blended = cast(Array, cv2.blendLinear(warped, stylized, weight, 1 - weight))
+        restored = restore_texture(blended, stylized, self.config.max_gain)
+        return np.clip(restored, 0, 255, out=restored)
 
-    def _trust(
-        self, small: Tensor, prev_small: Tensor, flow_cur_to_prev: Tensor, flow_prev_to_cur: Tensor
-    ) -> Tensor:
-        """1,1,h,w in [0, 1]: 1 where the pixel was visible and looked the same."""
-        visible = 1 - occlusion_mask(flow_cur_to_prev, flow_prev_to_cur)
-        warped, _ = warp(prev_small, flow_cur_to_prev)
-        difference = _box(luma(small - warped).abs(), 3) / self.config.tolerance
-        # A pixel beside an occlusion is as doubtful as the occlusion itself.
-        near = -F.max_pool2d(-visible, 3, stride=1, padding=1)
-        return _box(near * torch.exp(-difference.square()), 3)
+    def _follow(self, gray: Array, prev_gray: Array) -> tuple[Array, Array]:
+        """The flow from the current frame to the last, and how far to trust it: h,w in [0, 1],
+        1 where the pixel was inside the picture and looked the same.
+
+        What was hidden looks different, and is not trusted; a second flow, backwards, did not
+        make this better on real clips.
+        """
+        flow_cur_to_prev = self._estimator(gray, prev_gray)
+        difference = cv2.blur(cv2.absdiff(gray, _warp(prev_gray, flow_cur_to_prev)), (3, 3))
+        trust = cv2.exp(-np.square(difference / np.float32(self.config.tolerance)))
+        trust *= _inside(flow_cur_to_prev)
+        return flow_cur_to_prev, cast(Array, cv2.blur(trust, (3, 3)))
 
 
-def restore_texture(blended: Tensor, stylized: Tensor, max_gain: float) -> Tensor:
-    """`blended` with its fine texture raised to the local energy of `stylized`, N,3,H,W.
+def restore_texture(blended: Array, stylized: Array, max_gain: float) -> Array:
+    """`blended` with its fine texture raised to the local energy of `stylized`, H,W,3.
 
     Each warp resamples and so softens; the gain is sqrt(energy of current / energy of blended) of
-    the high-pass in a window of 9 x 9 pixels, between 1 and `max_gain`.
+    the luminance's high-pass in a window of 9 x 9 pixels, between 1 and `max_gain`.
     """
-    low = _box(blended, 5)
-    high = blended - low
-    wanted = _energy(stylized - _box(stylized, 5))
-    present = _energy(high)
-    gain = ((wanted + 1e-6) / (present + 1e-6)).sqrt().clamp(1.0, max_gain)
-    return low + gain * high
+    ratio = cv2.divide(_energy(stylized) + np.float32(0.1), _energy(blended) + np.float32(0.1))
+    gain = np.clip(cv2.sqrt(ratio), 1.0, np.float32(max_gain))
+    # low + gain * (blended - low)
+    return cast(Array, cv2.blendLinear(blended, cv2.blur(blended, (5, 5)), gain, 1 - gain))
 
 
-def _energy(high: Tensor) -> Tensor:
-    return _box(high.square().mean(1, keepdim=True), 9)
+def _energy(image: Array) -> Array:
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    high = cv2.subtract(gray, cv2.blur(gray, (5, 5)))
+    return cast(Array, cv2.blur(cv2.multiply(high, high), (9, 9)))
 
 
-def _small(image: Tensor, longest: int) -> Tensor:
-    height, width = size_of(image)
-    size = fit(height, width, longest) if max(height, width) > longest else (height, width)
-    return resize(image.float(), size)
+def _small_gray(frame: Frame, longest: int) -> Array:
+    height, width, _ = frame.shape
+    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    if max(height, width) > longest:
+        small_height, small_width = fit(height, width, longest)
+        gray = cv2.resize(gray, (small_width, small_height), interpolation=cv2.INTER_AREA)
+    return gray.astype(np.float32)
 
 
-def _box(image: Tensor, size: int) -> Tensor:
-    """The mean over `size` x `size` pixels, in two passes; edge pixels are repeated outwards."""
-    half = size // 2
-    padded = F.pad(image, (half, half, half, half), mode="replicate")
-    across = F.avg_pool2d(padded, (1, size), stride=1)
-    return F.avg_pool2d(across, (size, 1), stride=1)
+def _match_exposure(gray: Array, wanted: Array) -> Array:
+    """`gray` with the mean and the spread of `wanted`."""
+    spread = (float(wanted.std()) + 1) / (float(gray.std()) + 1)
+    matched = (gray - gray.mean()) * np.float32(spread) + wanted.mean()
+    return np.clip(matched, 0, 255).astype(np.float32)
+
+
+def _warp(image: Array, flow: Array, interpolation: int = cv2.INTER_LINEAR) -> Array:
+    """`warp.warp` for arrays H,W or H,W,3; edge pixels are repeated outwards."""
+    across, down = cv2.split(_places(flow))
+    warped = cv2.remap(image, across, down, interpolation, borderMode=cv2.BORDER_REPLICATE)
+    return cast(Array, warped)
+
+
+def _places(flow: Array) -> Array:
+    """Where each pixel comes from: its own place and the flow, H,W,2."""
+    height, width, _ = flow.shape
+    across, down = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    return cast(Array, cv2.add(flow, np.dstack(np.meshgrid(across, down))))
+
+
+def _inside(flow: Array) -> Array:
+    """1 where the flow ends within the picture, H,W."""
+    height, width, _ = flow.shape
+    last = (width - 1.0, height - 1.0)
+    return cast(Array, cv2.inRange(_places(flow), (0.0, 0.0), last) / np.float32(255))
