@@ -28,6 +28,23 @@ LAYERS = {
     "__main__": 8,
     "scene": 1,
     "example": 2,
+    "bench.race": 9,
+    "bench.machine": 9,
+    "bench.arithmetic": 9,
+    "bench.classic": 9,
+    "bench.clips": 9,
+    "bench.memory": 9,
+    "bench.peer_worker": 9,
+    "bench.peer": 10,
+    "bench.openvino_models": 10,
+    "bench.videos": 10,
+    "bench.difference": 10,
+    "bench.kernels": 11,
+    "bench.networks": 12,
+    "bench.report": 13,
+    "bench.plot": 13,
+    "bench.__init__": 14,
+    "bench.__main__": 14,
 }
 
 
@@ -67,7 +84,8 @@ def upward(module: str, names: set[str]) -> set[str]:
     for name in names:
         top, *rest = name.split(".")
         if top == "stylevid":
-            targets.add(rest[0] if rest and rest[0] in LAYERS else "__init__")
+            paths = (".".join(rest[:2]), *rest[:1])
+            targets.add(next((path for path in paths if path in LAYERS), "__init__"))
     return {target for target in targets if LAYERS[target] >= LAYERS[module]}
 
 
@@ -120,6 +138,9 @@ def test_an_upward_or_sideways_import_is_found() -> None:
     assert upward("video", names) == {"weights", "flow"}
     assert upward("pipeline", names) == set()
     assert upward("pipeline", {"stylevid.stylize_image"}) == {"__init__"}
+    assert upward("bench.race", {"stylevid.bench.kernels.limits", "stylevid.frames"}) == {
+        "bench.kernels"
+    }
 
 
 def test_a_forbidden_import_is_found() -> None:

@@ -1,0 +1,52 @@
+"""How far our engines' paintings are apart."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..engine import Engine, TorchEngine
+from ..frames import Frame
+from ..network import StyleNet
+from ..plans import candidates
+from .race import reason
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far an engine's paintings are from those of float32 torch on the CPU, in levels of 255.
+
+    Attributes:
+        engine: its name.
+        mean, largest: over all values of all frames; None when it is not available.
+        why: it is not available.
+    """
+
+    engine: str
+    mean: float | None = None
+    largest: int | None = None
+    why: str | None = None
+
+
+def differences(
+    network: StyleNet, frames: Sequence[Frame], device: torch.device
+) -> list[Difference]:
+    """Compare the engines' paintings of frames of one size."""
+    cpu = torch.device("cpu")
+    reference = _paint_all(TorchEngine(deepcopy(network), cpu, torch.float32), frames)
+    found: list[Difference] = []
+    for plan in {plan.name: plan for plan in candidates(device)}.values():
+        try:
+            painted = _paint_all(plan.build(deepcopy(network), device), frames)
+        except Exception as error:  # as in `race`
+            found.append(Difference(plan.name, why=reason(error)))
+            continue
+        apart = np.abs(painted - reference)
+        found.append(Difference(plan.name, float(apart.mean()), int(apart.max())))
+    return found
+
+
+def _paint_all(engine: Engine, frames: Sequence[Frame]) -> np.ndarray:
+    return np.stack([engine.submit([frame])()[0] for frame in frames]).astype(np.int16)
