@@ -43,15 +43,15 @@ def estimate_flow(image_a: Tensor, image_b: Tensor, method: Method = "dis") -> T
 
 class FlowEstimator:
     """Flow between gray frames for the stabilizer: DIS (Kroeger et al. 2016) at half resolution
-    with two steps of variational refinement. A third of the time of its preset medium, for half a
-    percent more error left after stabilizing."""
+    with three steps of variational refinement: a quarter of the time of its preset medium, and the
+    stabilized clips are nearly as steady."""
 
     def __init__(self) -> None:
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._dis.setFinestScale(1)
         self._dis.setGradientDescentIterations(12)
-        self._dis.setPatchStride(3)
-        self._dis.setVariationalRefinementIterations(2)
+        self._dis.setPatchStride(4)
+        self._dis.setVariationalRefinementIterations(3)
 
     def __call__(self, gray_a: Array, gray_b: Array) -> Array:
         """`flow_a_to_b`, H,W,2 float32 (dx, dy) in pixels, of pictures H,W, 0 to 255."""

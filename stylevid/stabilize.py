@@ -7,6 +7,7 @@ frames H,W,3 in float32 from 0 to 255: a tenth of the time that torch takes for 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 import cv2
@@ -92,10 +93,10 @@ class TemporalStabilizer:
                 return stylized
         height, width, _ = stylized.shape
         small_height, small_width = gray.shape
+        flow_cur_to_prev *= np.array([width / small_width, height / small_height], np.float32)
         flow = cast(Array, cv2.resize(flow_cur_to_prev, (width, height)))
-        flow *= np.array([width / small_width, height / small_height], np.float32)
         warped = _warp(prev_output, flow, cv2.INTER_CUBIC)
-        weight = cast(Array, cv2.resize(trust, (width, height)) * np.float32(self.config.blend))
+        weight = cast(Array, cv2.resize(trust * np.float32(self.config.blend), (width, height)))
         blended = cast(Array, cv2.blendLinear(warped, stylized, weight, 1 - weight))
         restored = restore_texture(blended, stylized, self.config.max_gain)
         return np.clip(restored, 0, 255, out=restored)
@@ -118,18 +119,23 @@ def restore_texture(blended: Array, stylized: Array, max_gain: float) -> Array:
     """`blended` with its fine texture raised to the local energy of `stylized`, H,W,3.
 
     Each warp resamples and so softens; the gain is sqrt(energy of current / energy of blended) of
-    the luminance's high-pass in a window of 9 x 9 pixels, between 1 and `max_gain`.
+    the luminance's high-pass in a window of some 10 x 10 pixels, between 1 and `max_gain`.
     """
+    height, width, _ = blended.shape
     ratio = cv2.divide(_energy(stylized) + np.float32(0.1), _energy(blended) + np.float32(0.1))
-    gain = np.clip(cv2.sqrt(ratio), 1.0, np.float32(max_gain))
+    gain = cv2.resize(np.clip(cv2.sqrt(ratio), 1.0, np.float32(max_gain)), (width, height))
     # low + gain * (blended - low)
     return cast(Array, cv2.blendLinear(blended, cv2.blur(blended, (5, 5)), gain, 1 - gain))
 
 
 def _energy(image: Array) -> Array:
+    """The local energy of the high-pass, at half the size."""
+    height, width, _ = image.shape
+    half = (max(1, width // 2), max(1, height // 2))
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     high = cv2.subtract(gray, cv2.blur(gray, (5, 5)))
-    return cast(Array, cv2.blur(cv2.multiply(high, high), (9, 9)))
+    squares = cv2.resize(cv2.multiply(high, high), half, interpolation=cv2.INTER_AREA)
+    return cast(Array, cv2.blur(squares, (5, 5)))
 
 
 def _small_gray(frame: Frame, longest: int) -> Array:
@@ -157,9 +163,14 @@ def _warp(image: Array, flow: Array, interpolation: int = cv2.INTER_LINEAR) -> A
 
 def _places(flow: Array) -> Array:
     """Where each pixel comes from: its own place and the flow, H,W,2."""
-    height, width, _ = flow.shape
+    return cast(Array, cv2.add(flow, _grid(*flow.shape[:2])))
+
+
+@lru_cache(maxsize=4)
+def _grid(height: int, width: int) -> Array:
+    """Each pixel's own place (x, y), H,W,2."""
     across, down = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-    return cast(Array, cv2.add(flow, np.dstack(np.meshgrid(across, down))))
+    return np.dstack(np.meshgrid(across, down))
 
 
 def _inside(flow: Array) -> Array:
