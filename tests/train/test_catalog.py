@@ -1,0 +1,128 @@
+"""The catalog: every style of one file is trained, measured, exported, and shown on a sheet."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from stylevid.errors import StyleError
+from stylevid.styles import list_styles
+from train.catalog import CATALOG, main, read_catalog
+
+SMALL = """
+base = "{base}"
+[settings]
+width = 4
+blocks = 1
+steps = 2
+temporal_steps = 1
+batch = 1
+temporal_batch = 1
+crop = 16
+style_size = 24
+hold_out = 1
+[styles.wave]
+painting = "painting.png"
+title = "The Wave"
+artist = "Nobody"
+year = "2026"
+medium = "code"
+source = "made by the tests"
+[styles.acorn]
+painting = "painting.png"
+title = "The Acorn"
+artist = "Nobody"
+year = "2026"
+medium = "code"
+source = "made by the tests"
+settings = {{ style_weight = 2.0{extra} }}
+"""
+
+
+def write(path: Path, base: str = "wave", extra: str = "") -> Path:
+    path.write_text(SMALL.format(base=base, extra=extra))
+    return path
+
+
+def test_the_base_comes_first_and_settings_are_joined(tmp_path: Path) -> None:
+    entries = read_catalog(write(tmp_path / "c.toml", base="acorn"))
+    assert [(entry.slug, entry.start) for entry in entries] == [("acorn", None), ("wave", "acorn")]
+    assert entries[0].settings["style_weight"] == 2.0 and entries[0].settings["crop"] == 16
+    assert "style_weight" not in entries[1].settings
+    assert entries[0].total_steps == 3
+    assert entries[1].about["title"] == "The Wave"
+
+
+def test_the_bundled_catalog_can_be_trained(shared_data: Path) -> None:
+    entries = read_catalog(CATALOG)
+    paintings = {path.name for path in (shared_data / "paintings").iterdir()}
+    assert {entry.painting for entry in entries} <= paintings
+    assert all(entry.total_steps > 100 for entry in entries)
+    assert {style.slug for style in list_styles()} <= {entry.slug for entry in entries}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text.replace('base = "wave"', 'base = "duck"'), "starts from 'duck'"),
+        (lambda text: text.replace('title = "The Acorn"\n', ""), "not a catalog"),
+        (lambda text: text.replace("blocks = 1", "blocks = "), "not a catalog"),
+        (lambda text: text.replace("width = 4", "breadth = 4"), "unknown setting 'breadth'"),
+        (lambda _: "", "not a catalog"),
+    ],
+)
+def test_a_catalog_that_is_none_is_refused(tmp_path: Path, change, words: str) -> None:
+    path = write(tmp_path / "c.toml")
+    path.write_text(change(path.read_text()))
+    with pytest.raises(StyleError, match=words):
+        read_catalog(path)
+    with pytest.raises(StyleError, match="not a catalog"):
+        read_catalog(tmp_path / "none.toml")
+
+
+def test_all_styles_are_made_once(
+    tmp_path: Path, material: Path, clip: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(Path(__file__).parents[2])
+    arguments = f"""--catalog {write(tmp_path / "c.toml")} --paintings {material}
+        --content {material / "photos"} --vgg {material / "vgg.safetensors"} --clips {clip}
+        --preview {material / "painting.png"} --runs {tmp_path / "runs"}
+        --weights {tmp_path / "weights"} --sheet {tmp_path / "sheet.jpg"} --jobs 2""".split()
+    assert main(arguments) == 0, capsys.readouterr().err
+    assert [style.slug for style in list_styles(tmp_path / "weights")] == ["acorn", "wave"]
+    record = json.loads((tmp_path / "weights" / "acorn.json").read_text())
+    assert record["metrics"]["clips"] and record["training"]["steps_done"] == 3
+    assert "wave/perceptual.safetensors" in record["training"]["command"]
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.width > sheet.height
+
+    checkpoints = [
+        tmp_path / "runs" / slug / "checkpoint.safetensors" for slug in ("acorn", "wave")
+    ]
+    before = [path.stat().st_mtime_ns for path in checkpoints]
+    checkpoints[0].unlink()
+    assert main(arguments) == 0
+    after = [path.stat().st_mtime_ns for path in checkpoints]
+    assert after[1] == before[1], "what is finished is not trained again"
+    assert after[0] != before[0], "what is missing is"
+
+
+def test_trouble_is_one_sentence(
+    tmp_path: Path, material: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(Path(__file__).parents[2])
+    common = f"""--catalog {write(tmp_path / "c.toml")} --paintings {tmp_path}
+        --content {material / "photos"} --vgg {material / "vgg.safetensors"}
+        --preview {material / "painting.png"} --runs {tmp_path / "runs"}
+        --weights {tmp_path / "weights"} --sheet {tmp_path / "sheet.jpg"}""".split()
+    assert main([*common, "--styles", "duck"]) == 1
+    assert "no style 'duck'" in capsys.readouterr().err
+    assert main([*common, "--styles", "wave"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("python -m train failed: ") and "painting.png" in said
+    assert said.count("\n") == 1

@@ -1,0 +1,178 @@
+"""`python -m train.catalog`: train, measure and export every style that `catalog.toml` lists, and
+paint a sheet of them all. It goes on where it was stopped."""
+
+import argparse
+import json
+import subprocess
+import sys
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from stylevid.errors import StyleError, StylevidError, WeightsError
+from stylevid.styles import list_styles
+
+from .checkpoint import load_checkpoint
+from .config import TrainConfig
+from .model_card import contact_sheet
+
+CATALOG = Path(__file__).with_name("catalog.toml")
+LICENCE = "Weights: MIT. Painting: public domain by age (the author died more than 70 years ago)."
+
+_ABOUT = ("title", "artist", "year", "medium", "source")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One style of the catalog.
+
+    Attributes:
+        painting: the picture's file name.
+        about: what the record says of it.
+        settings: options of `python -m train` by their field names.
+        start: the style whose perceptual stage it starts from; None starts from nothing.
+    """
+
+    slug: str
+    painting: str
+    about: dict[str, str]
+    settings: dict[str, Any]
+    start: str | None
+
+    @property
+    def total_steps(self) -> int:
+        return TrainConfig(**self.settings).total_steps
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        make(read_catalog(options.catalog), options)
+    except StylevidError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m train.catalog", description=__doc__)
+    parser.add_argument("--catalog", type=Path, default=CATALOG)
+    parser.add_argument("--paintings", type=Path, required=True, help="a folder of their pictures")
+    parser.add_argument("--content", type=Path, required=True, help="a folder of photographs")
+    parser.add_argument("--vgg", type=Path, help="VGG-16 as safetensors; else torchvision's")
+    parser.add_argument("--clips", type=Path, nargs="+", default=[], help="to measure flicker on")
+    parser.add_argument("--preview", type=Path, required=True, help="the picture that all paint")
+    parser.add_argument("--styles", nargs="+", help="only these (default: all)")
+    parser.add_argument("--runs", type=Path, default=Path("runs/catalog"))
+    parser.add_argument("--weights", type=Path, default=Path("weights"))
+    parser.add_argument("--sheet", type=Path, default=Path("docs/catalog.jpg"))
+    parser.add_argument("--jobs", type=int, default=1, help="styles that are trained at once")
+    return parser.parse_args(arguments)
+
+
+def read_catalog(path: Path) -> list[Entry]:
+    """The styles of a catalog, the one that the others start from first.
+
+    Raises:
+        StyleError: the file is no catalog, or a setting is unknown.
+    """
+    try:
+        catalog = tomllib.loads(path.read_text("utf-8"))
+        base, shared = catalog["base"], catalog["settings"]
+        entries = [
+            Entry(
+                slug=slug,
+                painting=style["painting"],
+                about={key: style[key] for key in _ABOUT} | {"licence": LICENCE},
+                settings=shared | style.get("settings", {}),
+                start=None if slug == base else base,
+            )
+            for slug, style in catalog["styles"].items()
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
+        raise StyleError(f"{path} is not a catalog of styles: {cause!r}.") from cause
+    if base not in catalog["styles"]:
+        raise StyleError(f"{path} starts from {base!r}, which it does not list.")
+    known = {field.name for field in fields(TrainConfig)}
+    for entry in entries:
+        if unknown := sorted(set(entry.settings) - known):
+            raise StyleError(f"{path}: {entry.slug} has the unknown setting {unknown[0]!r}.")
+    return sorted(entries, key=lambda entry: entry.start is not None)
+
+
+def make(entries: list[Entry], options: argparse.Namespace) -> None:
+    """Bring weights/ and the sheet up to date with the catalog.
+
+    Raises:
+        StyleError: there is no such style, or a command failed: its own words are passed on.
+    """
+    wanted = options.styles or [entry.slug for entry in entries]
+    if missing := sorted(set(wanted) - {entry.slug for entry in entries}):
+        raise StyleError(f"The catalog has no style {missing[0]!r}.")
+    first = {entry.start for entry in entries if entry.slug in wanted} - {None}
+    for entry in entries:
+        if entry.slug in first:
+            train(entry, options)
+    with ThreadPoolExecutor(max(1, options.jobs)) as pool:
+        list(pool.map(lambda e: finish(e, options), [e for e in entries if e.slug in wanted]))
+    previews = [Image.open(style.preview) for style in list_styles(options.weights)]
+    options.sheet.write_bytes(contact_sheet(previews))
+
+
+def finish(entry: Entry, options: argparse.Namespace) -> None:
+    """Train, measure and export a style, as far as it has not been done."""
+    train(entry, options)
+    run = options.runs / entry.slug
+    metrics = run / "metrics.json"
+    trained = (run / "checkpoint.safetensors").stat().st_mtime
+    if options.clips and not (metrics.exists() and metrics.stat().st_mtime > trained):
+        _command("train.evaluate", "--weights", run, "--clips", *options.clips, "--json", metrics,
+                 "--style", options.paintings / entry.painting, "--photos", options.content,
+                 *_vgg(options))  # fmt: skip
+    about = run / "about.json"
+    about.write_text(json.dumps(entry.about, ensure_ascii=False), "utf-8")
+    measured = ["--metrics", metrics] if metrics.exists() else []
+    _command("train.export", "--run", run, "--slug", entry.slug, "--painting", about,
+             "--preview", options.preview, "--weights", options.weights, *measured)  # fmt: skip
+
+
+def train(entry: Entry, options: argparse.Namespace) -> None:
+    """Train a style to its end, or continue it; nothing is done to one that is finished."""
+    run = options.runs / entry.slug
+    if steps_done(run) == entry.total_steps:
+        return
+    settings = [f"--{k.replace('_', '-')}={v}" for k, v in entry.settings.items()]
+    start: list[object] = []
+    if entry.start:
+        start = ["--warm-start", options.runs / entry.start / "perceptual.safetensors"]
+    picture = options.paintings / entry.painting
+    _command("train", "--style", picture, "--content", options.content, "--name", entry.slug,
+             "--runs", options.runs, *_vgg(options), *start, *settings)  # fmt: skip
+
+
+def steps_done(run: Path) -> int:
+    """Of a run's checkpoint; 0 when there is none."""
+    try:
+        return load_checkpoint(run / "checkpoint.safetensors").step
+    except WeightsError:
+        return 0
+
+
+def _vgg(options: argparse.Namespace) -> list[object]:
+    return ["--vgg", options.vgg] if options.vgg else []
+
+
+def _command(module: str, *arguments: object) -> None:
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    finished = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    if finished.returncode:
+        last = finished.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise StyleError(f"python -m {module} failed: {last[0]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
