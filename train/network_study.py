@@ -8,7 +8,7 @@ import argparse
 import json
 import logging
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm import tqdm
 
+from stylevid.bench.classic import ClassicNet
 from stylevid.errors import StylevidError
 from stylevid.frames import fit, resize, size_of, to_frame, to_image
 from stylevid.metrics import FlickerMeter
@@ -60,6 +61,9 @@ SHAPES: dict[str, Shape] = {
 }
 
 
+CLASSIC = "classic"  # Johnson et al. 2016, to be compared with
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -77,7 +81,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--style", type=Path, required=True, help="the painting, a picture file")
     parser.add_argument("--content", type=Path, required=True, help="a folder of photographs")
     parser.add_argument("--vgg", type=Path, help="VGG-16 as safetensors; else torchvision's")
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=[*SHAPES])
+    parser.add_argument("--shapes", nargs="+", choices=[*SHAPES, CLASSIC], default=[*SHAPES])
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--style-weight", type=float, default=2.0)
@@ -96,10 +100,9 @@ def study(options: argparse.Namespace) -> None:
         stem = f"{name.replace('/', '-').replace(' ', '-')}-seed{options.seed}"
         path = options.runs / f"{stem}.safetensors"
         if not path.exists():
-            trained = train_shape(SHAPES[name], options).state_dict()
-            contiguous = {key: tensor.contiguous() for key, tensor in trained.items()}
-            save_file(contiguous, path, {"shape": json.dumps(asdict(SHAPES[name]))})
-        network = VariantNet(SHAPES[name])
+            trained = train_shape(name, options).state_dict()
+            save_file({key: tensor.contiguous() for key, tensor in trained.items()}, path)
+        network = make_network(name)
         network.load_state_dict(load_file(path))
         scores = score(network.eval(), options, options.runs / f"{stem}.jpg")
         about = {"shape": name, "seed": options.seed, "steps": options.steps, **scores}
@@ -107,7 +110,11 @@ def study(options: argparse.Namespace) -> None:
         log.info("%s: %s", name, scores)
 
 
-def train_shape(shape: Shape, options: argparse.Namespace) -> VariantNet:
+def make_network(name: str) -> nn.Module:
+    return ClassicNet() if name == CLASSIC else VariantNet(SHAPES[name])
+
+
+def train_shape(name: str, options: argparse.Namespace) -> nn.Module:
     """The perceptual stage, on what every other shape sees as well."""
     config = TrainConfig(
         steps=options.steps,
@@ -118,9 +125,9 @@ def train_shape(shape: Shape, options: argparse.Namespace) -> VariantNet:
         hold_out=options.hold_out,
     )
     torch.manual_seed(config.seed)
-    network = VariantNet(shape)
+    network = make_network(name)
     painting = read_painting(options.style, config.style_size)
-    # A variant has all of StyleNet's methods that the objective calls.
+    # They have all of StyleNet's methods that the perceptual objective calls.
     trainer = make_trainer(config, cast(StyleNet, network), load_vgg(options.vgg, "cpu"),
                            painting, "cpu")  # fmt: skip
     data = TrainingData(config, list_photos(options.content, config.hold_out), workers=1)
@@ -140,7 +147,7 @@ def score(network: nn.Module, options: argparse.Namespace, sheet: Path) -> dict[
         image = to_image(read_picture(path))
         height, width = fit(*size_of(image), 512)
         image = resize(image, (height // 8 * 8, width // 8 * 8))
-        stylized = network(image)
+        stylized = network(image).clamp(0, 1)
         losses.append(judge(stylized, image))
         if number % max(1, options.photos // 3) == 0:
             tiles.append(np.asarray(Image.fromarray(to_frame(stylized)).resize((512, 384))))
