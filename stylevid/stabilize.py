@@ -7,7 +7,6 @@ frames H,W,3 in float32 from 0 to 255: a tenth of the time that torch takes for 
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import cast
 
 import cv2
@@ -30,15 +29,19 @@ class StabilizerConfig:
         blend: share of the warped last output where it is fully trusted.
         flow_size: longest side, pixels, at which flow and trust are computed.
         tolerance: difference of the input frames, 0 to 255, at which trust falls to 1/e.
-        cut_below: mean trust under which the frame is taken for a new scene.
+        cut_below: likeness to the warped last frame under which the scene is a new one. Of 399 cuts
+            between real clips none is above 0.36; within their scenes none is below 0.46, frames
+            four apart included, nor are 103 of 105 sudden changes of exposure.
+        flash_below: mean trust under which the exposure is taken to have changed.
         max_gain: limit of the texture restored after a warp.
     """
 
-    blend: float = 0.85
-    flow_size: int = 384
+    blend: float = 0.9
+    flow_size: int = 256
     tolerance: float = 20.0
-    cut_below: float = 0.25
-    max_gain: float = 1.5
+    cut_below: float = 0.4
+    flash_below: float = 0.5
+    max_gain: float = 1.3
 
 
 class TemporalStabilizer:
@@ -85,12 +88,15 @@ class TemporalStabilizer:
         return output
 
     def _blend(self, gray: Array, prev_gray: Array, stylized: Array, prev_output: Array) -> Array:
-        flow_cur_to_prev, trust = self._follow(gray, prev_gray)
-        if trust.mean() < self.config.cut_below:
-            # A flash changes all brightness and nothing else: then the scene goes on.
-            flow_cur_to_prev, trust = self._follow(gray, _match_exposure(prev_gray, gray))
-            if trust.mean() < self.config.cut_below:
-                return stylized
+        flow_cur_to_prev = self._estimator(gray, prev_gray)
+        warped_gray = _warp(prev_gray, flow_cur_to_prev)
+        if _likeness(gray, warped_gray) < self.config.cut_below:
+            return stylized
+        trust = self._trust(gray, warped_gray, flow_cur_to_prev)
+        if trust.mean() < self.config.flash_below:
+            matched = _match_exposure(prev_gray, gray)
+            flow_cur_to_prev = self._estimator(gray, matched)
+            trust = self._trust(gray, _warp(matched, flow_cur_to_prev), flow_cur_to_prev)
         height, width, _ = stylized.shape
         small_height, small_width = gray.shape
         flow_cur_to_prev *= np.array([width / small_width, height / small_height], np.float32)
@@ -101,18 +107,17 @@ class TemporalStabilizer:
         restored = restore_texture(blended, stylized, self.config.max_gain)
         return np.clip(restored, 0, 255, out=restored)
 
-    def _follow(self, gray: Array, prev_gray: Array) -> tuple[Array, Array]:
-        """The flow from the current frame to the last, and how far to trust it: h,w in [0, 1],
-        1 where the pixel was inside the picture and looked the same.
+    def _trust(self, gray: Array, warped_gray: Array, flow_cur_to_prev: Array) -> Array:
+        """How far to trust the flow: h,w in [0, 1], 1 where the pixel was inside the picture and
+        looked the same.
 
         What was hidden looks different, and is not trusted; a second flow, backwards, did not
         make this better on real clips.
         """
-        flow_cur_to_prev = self._estimator(gray, prev_gray)
-        difference = cv2.blur(cv2.absdiff(gray, _warp(prev_gray, flow_cur_to_prev)), (3, 3))
+        difference = cv2.blur(cv2.absdiff(gray, warped_gray), (3, 3))
         trust = cv2.exp(-np.square(difference / np.float32(self.config.tolerance)))
         trust *= _inside(flow_cur_to_prev)
-        return flow_cur_to_prev, cast(Array, cv2.blur(trust, (3, 3)))
+        return cast(Array, cv2.blur(trust, (3, 3)))
 
 
 def restore_texture(blended: Array, stylized: Array, max_gain: float) -> Array:
@@ -147,6 +152,19 @@ def _small_gray(frame: Frame, longest: int) -> Array:
     return gray.astype(np.float32)
 
 
+def _likeness(gray: Array, other: Array) -> float:
+    """The correlation of two frames' details, -1 to 1, whatever their exposure.
+
+    Flow can match the brightness of any two pictures, so that a difference does not tell a cut;
+    their details it cannot.
+    """
+    details = [cv2.subtract(x, cv2.blur(x, (17, 17))) for x in (gray, other)]
+    noise = 4.0  # squared, as much as nothing: a blank frame is like another
+    powers = [cv2.mean(np.square(x))[0] + noise for x in details]
+    together = cv2.mean(cv2.multiply(*details))[0] + noise
+    return together / (powers[0] * powers[1]) ** 0.5
+
+
 def _match_exposure(gray: Array, wanted: Array) -> Array:
     """`gray` with the mean and the spread of `wanted`."""
     spread = (float(wanted.std()) + 1) / (float(gray.std()) + 1)
@@ -156,25 +174,17 @@ def _match_exposure(gray: Array, wanted: Array) -> Array:
 
 def _warp(image: Array, flow: Array, interpolation: int = cv2.INTER_LINEAR) -> Array:
     """`warp.warp` for arrays H,W or H,W,3; edge pixels are repeated outwards."""
-    across, down = cv2.split(_places(flow))
-    warped = cv2.remap(image, across, down, interpolation, borderMode=cv2.BORDER_REPLICATE)
-    return cast(Array, warped)
-
-
-def _places(flow: Array) -> Array:
-    """Where each pixel comes from: its own place and the flow, H,W,2."""
-    return cast(Array, cv2.add(flow, _grid(*flow.shape[:2])))
-
-
-@lru_cache(maxsize=4)
-def _grid(height: int, width: int) -> Array:
-    """Each pixel's own place (x, y), H,W,2."""
-    across, down = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-    return np.dstack(np.meshgrid(across, down))
+    how = interpolation | cv2.WARP_RELATIVE_MAP
+    return _remap(image, flow, how, cv2.BORDER_REPLICATE)
 
 
 def _inside(flow: Array) -> Array:
-    """1 where the flow ends within the picture, H,W."""
-    height, width, _ = flow.shape
-    last = (width - 1.0, height - 1.0)
-    return cast(Array, cv2.inRange(_places(flow), (0.0, 0.0), last) / np.float32(255))
+    """1 where the flow ends within the picture, H,W; falls to 0 over the first pixel beyond."""
+    ones = np.ones(flow.shape[:2], np.float32)
+    how = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
+    return _remap(ones, flow, how, cv2.BORDER_CONSTANT)
+
+
+def _remap(image: Array, flow: Array, how: int, border: int) -> Array:
+    none = cast(Array, None)  # the second map, which OpenCV's type hints demand
+    return cast(Array, cv2.remap(image, flow, none, how, borderMode=border))
