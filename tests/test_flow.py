@@ -1,10 +1,11 @@
 """A textured picture moved by whole pixels has a known flow."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from stylevid.flow import Method, estimate_flow
+from stylevid.flow import FlowEstimator, Method, estimate_flow
 from stylevid.warp import warp
 
 METHODS: list[Method] = ["dis", "farneback"]
@@ -70,3 +71,25 @@ def test_pictures_are_left_alone(method: Method) -> None:
 def test_sizes_that_differ_are_refused() -> None:
     with pytest.raises(ValueError, match="differ in size"):
         estimate_flow(texture(32, 32), texture(32, 40))
+
+
+def gray(image: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(image[0].mean(0).numpy() * 255)
+
+
+@pytest.mark.parametrize("shift", [(3, 0), (0, 2), (-2, 3), (4, -1)])
+def test_the_stabilizers_estimator_finds_a_shift_to_a_tenth_of_a_pixel(
+    shift: tuple[int, int],
+) -> None:
+    flow = FlowEstimator()(*map(gray, shifted_pair(*shift)))
+    assert flow.shape == (64, 96, 2) and flow.dtype == np.float32
+    inner = flow[12:-12, 12:-12].reshape(-1, 2)
+    assert np.median(inner, axis=0).tolist() == pytest.approx(shift, abs=0.05)
+    assert np.median(np.abs(inner - shift)) < 0.1
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_stabilizers_estimator_takes_any_size(size: tuple[int, int]) -> None:
+    flow = FlowEstimator()(gray(texture(*size)), gray(texture(*size, seed=1)))
+    assert flow.shape == (*size, 2)
+    assert np.isfinite(flow).all()

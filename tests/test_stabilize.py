@@ -20,6 +20,15 @@ def texture(height: int = 48, width: int = 64, seed: int = 0) -> Tensor:
     return smooth.clamp(0, 1)
 
 
+def detailed(seed: int) -> Tensor:
+    """A muted picture of 180x320 with details of every size, as real ones have."""
+    picture = torch.full((1, 3, 180, 320), 0.3)
+    for scale, share in ((4, 0.2), (2, 0.12), (1, 0.08)):
+        part = texture(180 // scale, 320 // scale, seed + 50 * scale)
+        picture += share * torch.nn.functional.interpolate(part, (180, 320), mode="bicubic")
+    return picture
+
+
 def noisy(image: Tensor, seed: int, sigma: float = 0.05) -> Tensor:
     grain = torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
     return (image + sigma * grain).clamp(0, 1)
@@ -66,6 +75,26 @@ def test_hard_cut_gives_exactly_the_unstabilized_frame() -> None:
     stabilizer.step(texture(seed=0), texture(seed=1))
     stylized = texture(seed=3)
     assert torch.equal(stabilizer.step(1 - texture(seed=0).round(), stylized), stylized)
+
+
+@pytest.mark.parametrize("seed", range(2, 8))
+def test_a_cut_between_scenes_of_the_same_brightness_is_seen(seed: int) -> None:
+    """Flow finds something as bright everywhere: their difference alone would tell no cut."""
+    stabilizer = TemporalStabilizer()
+    stabilizer.step(detailed(0), texture(180, 320, 1))
+    stylized = texture(180, 320, 3)
+    output = stabilizer.step(detailed(seed), stylized)
+    assert torch.equal(output, stylized)
+
+
+@pytest.mark.parametrize("to_black", [True, False])
+def test_black_and_a_scene_are_two_scenes(to_black: bool) -> None:
+    stabilizer = TemporalStabilizer()
+    frames = [texture(96, 128), torch.zeros(1, 3, 96, 128)]
+    before, after = frames if to_black else reversed(frames)
+    stabilizer.step(before, texture(96, 128, 1))
+    stylized = texture(96, 128, 2)
+    assert torch.equal(stabilizer.step(after, stylized), stylized)
 
 
 def test_after_a_cut_the_new_scene_is_steadied() -> None:
@@ -178,6 +207,29 @@ def test_a_flash_is_no_cut(light: float) -> None:
     assert before < 0.5 * now
 
 
+def test_a_blank_scene_with_noise_is_no_row_of_cuts() -> None:
+    """Nor is its noise followed: paint would swim on a wall (ten times the flicker)."""
+    stabilizer = TemporalStabilizer()
+    gray = torch.full((1, 3, 180, 320), 0.3)
+    off = [pulsing(texture(180, 320, 1), seed) for seed in range(12)]
+    on = [stabilizer.step(noisy(gray, i, 0.004), stylized) for i, stylized in enumerate(off)]
+    assert flicker(on[5:]) < 0.2 * flicker(off[5:])
+
+
+def test_an_exposure_ramp_on_a_moving_clip_is_followed() -> None:
+    wide, painted, stabilizer = texture(96, 220), texture(96, 220, 1), TemporalStabilizer()
+    off, on = [], []
+    for i in range(12):
+        window = (..., slice(3 * i, 3 * i + 160))
+        off.append(pulsing(painted[window], i))
+        on.append(stabilizer.step((0.4 + 0.05 * i) * wide[window], off[-1]))
+    before, after = (
+        sum(flicker([a[..., 3:], b[..., :-3]]) for a, b in pairwise(frames[4:]))
+        for frames in (off, on)
+    )
+    assert after < 0.3 * before
+
+
 def test_what_was_hidden_gets_fresh_paint() -> None:
     """A bright square crosses a gray wall: behind it no trail of its paint is left."""
     stabilizer = TemporalStabilizer()
@@ -201,7 +253,7 @@ def test_the_past_is_one_frame() -> None:
     assert len(set(sizes)) == 1 and sizes[0] == 48 * 64 * 4 * 4
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 40), (1, 30)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (16, 16), (5, 40), (1, 30), (33, 401)])
 def test_tiny_frames_are_taken(size: tuple[int, int]) -> None:
     stabilizer = TemporalStabilizer()
     for seed in range(3):
