@@ -1,4 +1,4 @@
-"""How a network runs on a device: uint8 frames in, uint8 frames out, converted on the device.
+"""How a network runs on a device: YUV frames in, YUV frames out, converted on the device.
 
 Here is what all engines have in common, and torch, which runs everywhere and is the reference;
 `openvino_engine.py` is faster on CPUs. `plans.py` chooses.
@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from .errors import StylevidError
-from .frames import Frame
+from .frames import size_of
 from .network import StyleNet
 from .tiles import MIN_TILE, paint_in_tiles
+from .yuv import Yuv, image_to_planes, planes_to_image
 
 log = logging.getLogger(__name__)
 
-Pending = Callable[[], list[Frame]]
+Pending = Callable[[], list[Yuv]]
 """Waits for frames that are being painted, and returns them in order."""
 
 
@@ -31,16 +32,18 @@ class Engine(ABC):
         name: what runs, such as "openvino-bfloat16".
         device: where floating-point images come from and go to.
         batch: frames that are best painted together.
+        ahead: batches that are best submitted before the first one's result is taken.
     """
 
     name: str
     device: torch.device
     batch: int = 1
+    ahead: int = 1
 
     @abstractmethod
-    def submit(self, frames: Sequence[Frame]) -> Pending:
-        """Start painting frames of one size, uint8 H,W,3 RGB, without waiting where the device
-        allows it; they must not change until the result has been taken.
+    def submit(self, frames: Sequence[Yuv]) -> Pending:
+        """Start painting frames of one size and matrix without waiting where the device allows it;
+        they must not change until the result has been taken.
 
         Raises:
             StylevidError: there is not enough memory for frames of this size, said here or by
@@ -53,16 +56,17 @@ class Engine(ABC):
 
 
 class FrameNet(nn.Module):
-    """The network between uint8 frames N,H,W,3: scaled, painted and rounded on the device."""
+    """The network between YUV frames, uint8 N,3*H/2,W."""
 
     def __init__(self, network: StyleNet) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, matrix: str) -> Tensor:
         weight = next(self.network.parameters())
-        image = frames.permute(0, 3, 1, 2).to(weight.dtype).div(255)  # N,3,H,W, channels last
-        return _rounded(self.network(image))
+        image = planes_to_image(pixels, matrix)
+        image = image.to(weight.dtype, memory_format=torch.channels_last)
+        return image_to_planes(self.network(image), matrix)
 
 
 class TorchEngine(Engine):
@@ -91,23 +95,24 @@ class TorchEngine(Engine):
         self._fast = torch.compile(self._plain, dynamic=False, mode=mode) if compiled else None
 
     @torch.inference_mode()
-    def submit(self, frames: Sequence[Frame]) -> Pending:
-        height, width = check_same_size(frames)
-        on_gpu = self.device.type == "cuda"
-        stacked = torch.empty((len(frames), height, width, 3), dtype=torch.uint8, pin_memory=on_gpu)
-        np.stack(frames, out=stacked.numpy())
-        painted = self._paint(stacked.to(self.device, non_blocking=True))
+    def submit(self, frames: Sequence[Yuv]) -> Pending:
+        check_same_size(frames)
+        on_gpu, matrix = self.device.type == "cuda", frames[0].matrix
+        shape = (len(frames), *frames[0].pixels.shape)
+        stacked = torch.empty(shape, dtype=torch.uint8, pin_memory=on_gpu)
+        np.stack([frame.pixels for frame in frames], out=stacked.numpy())
+        painted = self._paint(stacked.to(self.device, non_blocking=True), matrix)
         if not on_gpu:
-            return lambda: list(painted.numpy())
+            return lambda: [Yuv(pixels, matrix) for pixels in painted.numpy()]
         # Pinned memory is kept for reuse by torch, so these are two buffers in turn.
         home = torch.empty_like(painted, device="cpu", pin_memory=True)
         home.copy_(painted, non_blocking=True)
         done = torch.cuda.Event()
         done.record()
 
-        def wait() -> list[Frame]:
+        def wait() -> list[Yuv]:
             done.synchronize()
-            return [frame.copy() for frame in home.numpy()]
+            return [Yuv(pixels.copy(), matrix) for pixels in home.numpy()]
 
         return wait
 
@@ -116,10 +121,10 @@ class TorchEngine(Engine):
         image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
         return self.network(image).float()
 
-    def _paint(self, frames: Tensor) -> Tensor:
-        """N,H,W,3 uint8, from the same, in as many pieces as memory asks for."""
+    def _paint(self, frames: Tensor, matrix: str) -> Tensor:
+        """N,3*H/2,W uint8, from the same, in as many pieces as memory asks for."""
         try:
-            return self._run(frames)
+            return self._run(frames, matrix)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -130,30 +135,30 @@ class TorchEngine(Engine):
             self.batch = max(1, len(frames) // 2)
             log.warning("memory for %d frames at once is short; going on with %d",
                         len(frames), self.batch)  # fmt: skip
-            return torch.cat([self._paint(part) for part in frames.split(self.batch)])
-        return self._paint_tiles(frames)
+            return torch.cat([self._paint(part, matrix) for part in frames.split(self.batch)])
+        return self._paint_tiles(frames, matrix)
 
-    def _run(self, frames: Tensor) -> Tensor:
+    def _run(self, frames: Tensor, matrix: str) -> Tensor:
         if self._fast is not None:
             try:
                 # A CUDA graph overwrites its output when it runs again.
-                return cast(Tensor, self._fast(frames)).clone()
+                return cast(Tensor, self._fast(frames, matrix)).clone()
             except Exception as error:  # whatever the compiler stumbles over
                 if isinstance(error, RuntimeError) and is_out_of_memory(error):
                     raise
                 log.warning("torch.compile does not work here (%s); going on without it",
                             str(error).splitlines()[0])  # fmt: skip
                 self._fast = None
-        return self._plain(frames)
+        return self._plain(frames, matrix)
 
-    def _paint_tiles(self, frames: Tensor) -> Tensor:
-        height, width = frames.shape[1:3]
+    def _paint_tiles(self, frames: Tensor, matrix: str) -> Tensor:
+        image = planes_to_image(frames, matrix).to(self.dtype)
+        height, width = size_of(image)
         tile = 1024
         while tile >= MIN_TILE:
             log.warning("memory for %dx%d is short; painting in tiles of %d", width, height, tile)
             try:
-                image = frames.permute(0, 3, 1, 2).to(self.dtype).div(255)
-                return _rounded(paint_in_tiles(self.network, image, tile))
+                return image_to_planes(paint_in_tiles(self.network, image, tile), matrix)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -176,19 +181,10 @@ def out_of_memory(height: int, width: int, device: torch.device) -> StylevidErro
     )
 
 
-def _rounded(image: Tensor) -> Tensor:
-    """uint8 N,H,W,3, of an image N,3,H,W: clamped and rounded, as `frames.to_frame` does it."""
-    return image.float().clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
-
-
-def check_same_size(frames: Sequence[Frame]) -> tuple[int, int]:
-    """(height, width) of the frames.
-
-    Raises:
-        ValueError: there is none, one is not uint8 H,W,3, or their sizes differ.
+def check_same_size(frames: Sequence[Yuv]) -> None:
     """
-    sizes = {frame.shape for frame in frames if frame.dtype == np.uint8 and frame.ndim == 3}
-    if len(sizes) != 1 or next(iter(sizes))[2] != 3:
-        raise ValueError(f"frames are uint8 H,W,3 of one size; got {[f.shape for f in frames]}")
-    height, width, _ = sizes.pop()
-    return height, width
+    Raises:
+        ValueError: there is no frame, or their sizes or matrices differ.
+    """
+    if len({(frame.size, frame.matrix) for frame in frames}) != 1:
+        raise ValueError(f"frames are of one size; got {[frame.size for frame in frames]}")

@@ -1,7 +1,7 @@
 """Raw frames with their timestamps as a Matroska stream, the form in which ffmpeg takes them on a
 pipe when the frame rate varies.
 
-Only what a live stream of one uncompressed RGB track needs (RFC 9559, sections 5 and 20).
+Only what a live stream of one uncompressed YUV 4:2:0 track needs (RFC 9559, sections 5 and 20).
 """
 
 from fractions import Fraction
@@ -11,13 +11,13 @@ _NANOSECOND = 1  # TimestampScale: ticks of one nanosecond
 
 
 def stream_header(height: int, width: int) -> bytes:
-    """The bytes before the first frame of a `height` x `width` RGB stream."""
+    """The bytes before the first frame of a `height` x `width` YUV stream (I420)."""
     ebml = _element(
         0x1A45DFA3, _string(0x4282, "matroska") + _number(0x4287, 4) + _number(0x4285, 2)
     )
     info = _element(0x1549A966, _number(0x2AD7B1, _NANOSECOND) + _string(0x4D80, "stylevid")
                     + _string(0x5741, "stylevid"))  # fmt: skip
-    video = _number(0xB0, width) + _number(0xBA, height) + _element(0x2EB524, b"RGB\x18")
+    video = _number(0xB0, width) + _number(0xBA, height) + _element(0x2EB524, b"I420")
     track = (
         _number(0xD7, 1)  # track number
         + _number(0x73C5, 1)  # track id

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
-import cv2
 import numpy as np
 import openvino as ov
 import torch
@@ -17,12 +16,13 @@ from openvino import opset13 as op
 from torch import Tensor, nn
 
 from .engine import Engine, Pending, check_same_size, is_out_of_memory, out_of_memory
-from .frames import Frame, pad, size_of, unpad
 from .network import MINIMUM, MULTIPLE, ConvNorm, ResidualBlock, StyleNet
+from .yuv import ZERO, Yuv, from_rgb_matrix, to_rgb_matrix
 
 Precision = Literal["bfloat16", "float32"]
 _TYPES = {"bfloat16": ov.Type.bf16, "float32": ov.Type.f32}
 _KEPT_SIZES = 4  # compiled for; a video has one
+_STREAMS = 4  # frames that are painted side by side, at most; each takes memory
 
 
 class OpenVinoEngine(Engine):
@@ -33,50 +33,62 @@ class OpenVinoEngine(Engine):
     def __init__(self, network: StyleNet, precision: Precision = "bfloat16") -> None:
         """
         Args:
-            network: not kept.
             precision: of the convolutions; CPUs without bfloat16 compute in float32 anyway.
         """
         self.name = f"openvino-{precision}"
-        self._precision = precision
-        self._frames_model = build_model(network, frames=True)
-        self._image_model = build_model(network, frames=False)
-        self._compiled: dict[tuple[bool, int, int, int], _Compiled] = {}
+        self._network, self._precision = network, precision
+        self.ahead = min(_STREAMS, torch.get_num_threads())
+        self._compiled: dict[tuple[str | None, int, int, int], _Compiled] = {}
 
-    def submit(self, frames: Sequence[Frame]) -> Pending:
-        height, width = check_same_size(frames)
-        padded = [_pad(frame) for frame in frames]
-        inputs = np.stack(padded) if len(padded) > 1 else padded[0][None]  # no copy of a single one
-        job = self._start(True, np.ascontiguousarray(inputs))
-        return lambda: [frame[:height, :width] for frame in job.take()]
+    def submit(self, frames: Sequence[Yuv]) -> Pending:
+        check_same_size(frames)
+        jobs = [self._start_frame(frame) for frame in frames]
+        matrix = frames[0].matrix
+        return lambda: [Yuv(job.take(), matrix) for job in jobs]
 
     def __call__(self, image: Tensor) -> Tensor:
-        padded = pad(image.detach().float().cpu(), MULTIPLE, MINIMUM)
-        painted = self._start(False, padded.contiguous().numpy()).take()
-        return unpad(torch.from_numpy(painted), *size_of(image))
+        count, _, height, width = image.shape
+        inputs = image.detach().float().cpu().contiguous().numpy()
+        painted = np.empty_like(inputs)
+        self._start(None, (count, height, width), [inputs], [painted], painted).take()
+        return torch.from_numpy(painted)
 
-    def _start(self, frames: bool, inputs: np.ndarray) -> "_Job":
-        """Start the graph on inputs N,H,W,3 uint8 or N,3,H,W float32."""
-        height, width = inputs.shape[1:3] if frames else inputs.shape[2:]
+    def _start_frame(self, frame: Yuv) -> "_Job":
+        height, width = frame.size
+        whole = Yuv(np.require(frame.pixels, requirements=["C", "W"]))  # as OpenVINO wants them
+        painted = Yuv(np.empty_like(whole.pixels))
+        inputs, outputs = ([y.luma[None, None], y.chroma[None]] for y in (whole, painted))
+        return self._start(frame.matrix, (1, height, width), inputs, outputs, painted.pixels)
+
+    def _start(
+        self, matrix: str | None, shape: tuple[int, int, int], inputs: list[np.ndarray],
+        outputs: list[np.ndarray], result: np.ndarray,
+    ) -> "_Job":  # fmt: skip
+        """Start the graph for `shape` (N, H, W); `result` is what `outputs` are parts of."""
         try:
-            compiled = self._compile(frames, len(inputs), height, width)
+            compiled = self._compile(matrix, *shape)
             request = compiled.request()
-            request.set_input_tensor(ov.Tensor(inputs, shared_memory=True))
+            for number, part in enumerate(inputs):
+                request.set_input_tensor(number, ov.Tensor(part, shared_memory=True))
+            for number, part in enumerate(outputs):
+                request.set_output_tensor(number, ov.Tensor(part, shared_memory=True))
             request.start_async()
         except RuntimeError as error:
-            raise _told(error, height, width) from error
-        return _Job(compiled, request, inputs)
+            raise _told(error, shape) from error
+        return _Job(compiled, request, shape, inputs, result)
 
-    def _compile(self, frames: bool, count: int, height: int, width: int) -> "_Compiled":
-        key = (frames, count, height, width)
+    def _compile(self, matrix: str | None, count: int, height: int, width: int) -> "_Compiled":
+        key = (matrix, count, height, width)
         if key not in self._compiled:
             while len(self._compiled) >= _KEPT_SIZES:
                 self._compiled.pop(next(iter(self._compiled)))
-            model = (self._frames_model if frames else self._image_model).clone()
-            model.reshape([count, height, width, 3] if frames else [count, 3, height, width])
+            model = build_model(self._network, (count, height, width), matrix)
             settings = {
-                "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_PRECISION_HINT": _TYPES[self._precision],
                 "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+                # Frames side by side do not wait for one another's threads; an image is in a hurry.
+                "NUM_STREAMS": self.ahead if matrix else 1,
+                "ENABLE_CPU_PINNING": False,  # decoder, stabilizer and encoder want the cores, too
             }
             self._compiled[key] = _Compiled(ov.Core().compile_model(model, "CPU", settings))
         return self._compiled[key]
@@ -95,70 +107,132 @@ class _Compiled:
 
 @dataclass
 class _Job:
-    """A request at work, and its inputs, which OpenVINO reads where they lie."""
+    """A request at work on a shape (N, H, W); OpenVINO reads the inputs where they lie, and writes
+    into the result."""
 
     compiled: _Compiled
     request: ov.InferRequest
-    inputs: np.ndarray
+    shape: tuple[int, int, int]
+    inputs: list[np.ndarray]
+    result: np.ndarray
 
     def take(self) -> np.ndarray:
         """Wait for the result, which may be asked for once."""
         try:
             self.request.wait()
         except RuntimeError as error:
-            height, width = sorted(self.inputs.shape)[-2:]
-            raise _told(error, height, width) from error
-        result = np.array(self.request.get_output_tensor().data)
+            raise _told(error, self.shape) from error
         self.compiled.idle.append(self.request)
-        return result
+        return self.result
 
 
-def _told(error: RuntimeError, height: int, width: int) -> Exception:
+def _told(error: RuntimeError, shape: tuple[int, int, int]) -> Exception:
     if is_out_of_memory(error):
-        return out_of_memory(height, width, OpenVinoEngine.device)
+        return out_of_memory(*shape[1:], OpenVinoEngine.device)
     return error
 
 
-def _pad(frame: Frame) -> Frame:
-    """`frames.pad` for a frame."""
-    height, width, _ = frame.shape
-    down = max(-(-height // MULTIPLE) * MULTIPLE, MINIMUM) - height
-    right = max(-(-width // MULTIPLE) * MULTIPLE, MINIMUM) - width
-    if down == 0 and right == 0:
-        return frame
-    return cast(Frame, cv2.copyMakeBorder(frame, 0, down, 0, right, cv2.BORDER_REPLICATE))
-
-
-def build_model(network: StyleNet, frames: bool) -> ov.Model:
-    """The network's graph, of any size.
+def build_model(
+    network: StyleNet, shape: tuple[int, int, int], matrix: str | None = None
+) -> ov.Model:
+    """The network's graph for a shape (N, H, W).
 
     Args:
-        frames: from and to uint8 N,H,W,3; else float32 N,3,H,W in [0, 1].
+        matrix: takes and gives YUV pictures of this matrix, as uint8 N,1,H,W and N,2,H/2,W/2; None
+            takes and gives images, float32 N,3,H,W in [0, 1].
     """
-    if frames:
-        inputs = op.parameter([-1, -1, -1, 3], ov.Type.u8)
-        scaled = op.multiply(op.convert(inputs, ov.Type.f32), np.float32(1 / 255))
-        painted = _network(network, op.transpose(scaled, [0, 3, 1, 2]))
-        levels = op.floor(op.add(op.multiply(painted, np.float32(255)), np.float32(0.5)))
-        result = op.convert(op.transpose(levels, [0, 2, 3, 1]), ov.Type.u8)
-    else:
-        inputs = op.parameter([-1, 3, -1, -1], ov.Type.f32)
-        result = _network(network, inputs)
+    count, height, width = shape
+    if matrix is None:
+        image = op.parameter([count, 3, height, width], ov.Type.f32)
+        centered = _pad(op.subtract(image, np.float32(0.5)), height, width)
+        grains = op.space_to_depth(centered, "depth_first", 2)
+        painted = _network(network, grains, cast(nn.Conv2d, network.enter[1]))
+        result = _crop(op.depth_to_space(painted, "depth_first", 2), height, width)
+        return _model([result], [image])
+    luma = op.parameter([count, 1, height, width], ov.Type.u8)
+    chroma = op.parameter([count, 2, height // 2, width // 2], ov.Type.u8)
+    gray = np.float32(128)
+    light = _pad(op.subtract(op.convert(luma, ov.Type.f32), gray), height, width)
+    color = _pad(op.subtract(op.convert(chroma, ov.Type.f32), gray), height // 2, width // 2, 2)
+    grains = op.concat([op.space_to_depth(light, "depth_first", 2), color], 1)
+    painted = _network(network, grains, _from_yuv(cast(nn.Conv2d, network.enter[1]), matrix))
+    light, color = _to_yuv(painted, matrix)
+    light = _crop(op.depth_to_space(light, "depth_first", 2), height, width)
+    color = _crop(color, height // 2, width // 2)
+    return _model([_levels(light), _levels(color)], [luma, chroma])
+
+
+def _model(results: list[ov.Node], inputs: list[ov.Node]) -> ov.Model:
     # OpenVINO's type hints name another class.
-    return ov.Model([result], [inputs], "stylenet")  # pyright: ignore[reportGeneralTypeIssues]
+    return ov.Model(results, inputs, "stylenet")  # pyright: ignore
 
 
-def _network(network: StyleNet, image: ov.Node) -> ov.Node:
-    """`StyleNet.forward`, for sides that are multiples of four."""
-    centered = op.subtract(image, np.float32(0.5))
-    features = op.relu(_conv_norm(op.space_to_depth(centered, "depth_first", 2), network.enter))
+def _network(network: StyleNet, grains: ov.Node, enter: nn.Conv2d) -> ov.Node:
+    """`StyleNet.forward`, from and to squares of 2 x 2 pixels as channels.
+
+    Args:
+        enter: the first convolution, for what `grains` are.
+    """
+    norm = cast(nn.InstanceNorm2d, network.enter[2])
+    features = op.relu(_norm(_conv(grains, enter), norm))
     features = op.relu(_conv_norm(features, network.down))
     for block in cast(Iterable[ResidualBlock], network.blocks):
         inner = op.relu(_conv_norm(features, block.first))
         features = op.add(features, _conv_norm(inner, block.second))
     features = op.relu(_conv_norm(_twice(features), network.up))
-    features = _conv(features, cast(nn.Conv2d, network.leave[1]))
-    return op.sigmoid(op.depth_to_space(features, "depth_first", 2))
+    return op.sigmoid(_conv(features, cast(nn.Conv2d, network.leave[1])))
+
+
+@torch.no_grad()
+def _from_yuv(enter: nn.Conv2d, matrix: str) -> nn.Conv2d:
+    """The convolution of centered RGB, 12 channels (color, then place), for levels less 128 of four
+    Y and one Cb and Cr, 6 channels: what comes out is the same."""
+    to_rgb, offset = (torch.from_numpy(part) for part in to_rgb_matrix(matrix))
+    weight = enter.weight.float().cpu().unflatten(1, (3, 4))  # out, color, place, 3, 3
+    light = torch.einsum("c,ocpij->opij", to_rgb[:, 0], weight)
+    color = torch.einsum("ck,ocpij->okij", to_rgb[:, 1:], weight)
+    middle = to_rgb.sum(1) * 128 + offset - 0.5  # what levels of 128 are to the network
+    assert enter.bias is not None
+    conv = nn.Conv2d(6, len(weight), weight.shape[-1], stride=cast(tuple[int, int], enter.stride))
+    conv.weight.copy_(torch.cat([light, color], dim=1))
+    conv.bias = nn.Parameter(enter.bias.float().cpu() + torch.einsum("c,ocpij->o", middle, weight))
+    return conv
+
+
+def _to_yuv(painted: ov.Node, matrix: str) -> tuple[ov.Node, ov.Node]:
+    """Levels of Y, 4 channels, and of Cb and Cr, 2 channels, of RGB in 12 channels."""
+    factors = from_rgb_matrix(matrix)
+    one, axis = np.array([1]), np.array([1])
+    colors = [op.slice(painted, np.array([i]), np.array([i + 4]), one, axis) for i in (0, 4, 8)]
+    means = [op.reduce_mean(color, axis, True) for color in colors]
+
+    def mix(parts: list[ov.Node], row: int) -> ov.Node:
+        terms = [op.multiply(part, f) for part, f in zip(parts, factors[row], strict=True)]
+        return op.add(op.add(op.add(terms[0], terms[1]), terms[2]), ZERO[row])
+
+    return mix(colors, 0), op.concat([mix(means, 1), mix(means, 2)], 1)
+
+
+def _levels(values: ov.Node) -> ov.Node:
+    """Rounded to uint8."""
+    return op.convert(op.floor(op.add(values, np.float32(0.5))), ov.Type.u8)
+
+
+def _pad(image: ov.Node, height: int, width: int, times: int = 1) -> ov.Node:
+    """`frames.pad` to what the network takes, of a plane that has one value for `times` pixels each
+    way."""
+    multiple, minimum = MULTIPLE // times, MINIMUM // times
+    down = max(-(-height // multiple) * multiple, minimum) - height
+    right = max(-(-width // multiple) * multiple, minimum) - width
+    if down == 0 and right == 0:
+        return image
+    return op.pad(image, np.array([0, 0, 0, 0]), np.array([0, 0, down, right]), "edge")
+
+
+def _crop(image: ov.Node, height: int, width: int) -> ov.Node:
+    """`frames.unpad`."""
+    axes = np.array([2, 3])
+    return op.slice(image, np.array([0, 0]), np.array([height, width]), np.array([1, 1]), axes)
 
 
 def _twice(features: ov.Node) -> ov.Node:

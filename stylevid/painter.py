@@ -11,11 +11,11 @@ from torch import Tensor
 
 from .engine import Engine, Pending
 from .errors import StylevidError
-from .frames import Frame
 from .network import StyleNet
 from .plans import make_engine
 from .styles import Style
 from .weights import load_network
+from .yuv import Yuv
 
 
 class Painter:
@@ -46,11 +46,11 @@ class Painter:
         """The painting, N,3,H,W float32 in [0, 1], of an image N,3,H,W in [0, 1]."""
         return self.engine(image)
 
-    def paint(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """The paintings of frames, uint8 H,W,3 RGB, in order.
+    def paint(self, frames: Iterable[Yuv]) -> Iterator[Yuv]:
+        """The paintings of frames of one size and matrix, in order.
 
         While a result is used, the next frames are being painted; no more of them are taken than
-        two batches.
+        the engine keeps ahead, and one batch.
 
         Raises:
             StylevidError: there is not enough memory for frames of this size.
@@ -61,7 +61,7 @@ class Painter:
             group = list(islice(source, self.engine.batch))
             if group:
                 waiting.append(self.engine.submit(group))
-            if len(waiting) > 1 or (waiting and not group):
+            if len(waiting) > self.engine.ahead or (waiting and not group):
                 yield from waiting.popleft()()
             elif not group:
                 return

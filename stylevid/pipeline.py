@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import tee
 from pathlib import Path
+from typing import cast
 
+import cv2
 import torch
 
 from .errors import Cancelled, VideoError
 from .frames import Frame, fit, keep_colors, to_frame, to_image
-from .metrics import Flicker, FlickerMeter
+from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
 from .stabilize import TemporalStabilizer
-from .video import TimedFrame, VideoWriter, probe, read_frames
+from .video import Timed, VideoWriter, even, probe, read_yuv
+from .yuv import Bytes, Yuv, yuv_to_image
 
 QUEUE_FRAMES = 4
 MEASURED_PAIRS = 40  # of frames, spread over the clip: enough for two digits
@@ -70,14 +73,19 @@ class Progress:
         fraction: of the video's length, 0 to 1; 0 while the length is not known.
         fps: frames painted a second, on average.
         left_s: seconds left, None while nobody can tell.
-        latest: the newest painted frame, H,W,3.
+        picture: the newest painted frame.
     """
 
     frames: int
     fraction: float
     fps: float
     left_s: float | None
-    latest: Frame
+    picture: Yuv
+
+    @property
+    def latest(self) -> Frame:
+        """The newest painted frame, uint8 H,W,3 RGB."""
+        return to_frame(yuv_to_image(self.picture))
 
 
 @dataclass(frozen=True)
@@ -111,8 +119,11 @@ class Result:
 def stylize_image(frame: Frame, painter: Painter, options: Options | None = None) -> Frame:
     """The painting of one picture, uint8 H,W,3 RGB in and out."""
     options = options or Options()
-    (painted,) = painter.paint([frame])
-    return _finish(frame, painted, options)
+    image = to_image(frame, painter.device)
+    stylized = painter(image)
+    if options.keep_colors:
+        stylized = keep_colors(stylized, image)
+    return to_frame(image + options.strength * (stylized - image))
 
 
 def stylize_video(
@@ -141,18 +152,18 @@ def stylize_video(
     _check_length(info.path, info.duration_s, options.max_seconds)
     if Path(target).resolve() == info.path.resolve():
         raise VideoError(f"{info.path.name} would overwrite itself. Choose another output name.")
-    height, width = _target_size(info.height, info.width, options)
+    height, width = target_size(info.height, info.width, options)
+    size = even(height), even(width)
     started = time.monotonic()
-    meter = FlickerMeter(every=max(1, info.frames // MEASURED_PAIRS)) if options.measure else None
+    meter = _meter(info.frames) if options.measure else None
     frames = 0
-    quick = not options.changes_painting  # the video's own colors are not to be seen
     with (
-        VideoWriter(target, info, (height, width)) as writer,
+        VideoWriter(target, info, size) as writer,
         _Background(writer.write) as encoder,
-        closing(_ahead(read_frames(info, (height, width), quick=quick))) as source_frames,
+        closing(_ahead(read_yuv(info, (height, width)))) as source_frames,
     ):
         for timed, painted in _paint(source_frames, painter, options, meter):
-            encoder.put(TimedFrame(painted, timed.time_s, timed.duration_s))
+            encoder.put(Timed(painted, timed.time_s, timed.duration_s))
             frames += 1
             _check_length(info.path, float(timed.time_s), options.max_seconds)
             if progress is not None:
@@ -162,8 +173,8 @@ def stylize_video(
     seconds = time.monotonic() - started
     return Result(
         path=Path(target),
-        height=height,
-        width=width,
+        height=size[0],
+        width=size[1],
         frames=frames,
         seconds=seconds,
         fps=frames / seconds,
@@ -175,8 +186,8 @@ def stylize_video(
 
 @torch.inference_mode()
 def _paint(
-    source: Iterable[TimedFrame], painter: Painter, options: Options, meter: FlickerMeter | None
-) -> Iterator[tuple[TimedFrame, Frame]]:
+    source: Iterable[Timed[Yuv]], painter: Painter, options: Options, meter: FlickerMeter | None
+) -> Iterator[tuple[Timed[Yuv], Yuv]]:
     stabilizer = TemporalStabilizer() if options.temporal else None
     source, ahead = tee(source)
     for timed, alone in zip(source, painter.paint(t.frame for t in ahead), strict=True):
@@ -184,16 +195,23 @@ def _paint(
         if meter is not None and not measured:
             meter.skip()
         steadied = stabilizer.step_frame(timed.frame, alone) if stabilizer else alone
-        painted = _finish(timed.frame, steadied, options)
+        painted = finish(timed.frame, steadied, options)
         if meter is not None and measured:
-            versions = {"off": to_image(_finish(timed.frame, alone, options))}
+            versions = {"off": yuv_to_image(finish(timed.frame, alone, options))}
             if stabilizer:
-                versions["on"] = to_image(painted)
-            meter.update(to_image(timed.frame), versions)
+                versions["on"] = yuv_to_image(painted)
+            meter.update(yuv_to_image(timed.frame), versions, float(timed.time_s))
         yield timed, painted
 
 
-def _target_size(height: int, width: int, options: Options) -> tuple[int, int]:
+def _meter(frames: int) -> FlickerMeter:
+    """Of some 40 to 80 pairs of a clip's frames, 0 when nobody knows how many there are."""
+    every = max(1, frames // MEASURED_PAIRS)
+    return FlickerMeter(every=every, most=2 * MEASURED_PAIRS, cut_below=CUT_BELOW)
+
+
+def target_size(height: int, width: int, options: Options) -> tuple[int, int]:
+    """(height, width) at which a video of this size is painted."""
     if options.size is not None and max(height, width) <= options.size and not options.enlarge:
         return height, width
     return fit(height, width, options.size)
@@ -206,35 +224,38 @@ def _check_length(path: Path, seconds: float, limit: float | None) -> None:
         )
 
 
-def _finish(frame: Frame, painted: Frame, options: Options) -> Frame:
-    """Strength and colors, the same for pictures and videos."""
+def finish(frame: Yuv, painted: Yuv, options: Options) -> Yuv:
+    """Strength and colors, as `stylize_image` has them."""
     if not options.changes_painting:
         return painted
-    image, stylized = to_image(frame), to_image(painted)
+    pixels = cv2.addWeighted(
+        painted.pixels, options.strength, frame.pixels, 1 - options.strength, 0.0
+    )
+    mixed = Yuv(cast(Bytes, pixels), painted.matrix)
     if options.keep_colors:
-        stylized = keep_colors(stylized, image)
-    return to_frame(image + options.strength * (stylized - image))
+        mixed.chroma[:] = frame.chroma
+    return mixed
 
 
 def _progress(
-    frames: int, started: float, time_s: Fraction, duration_s: float, latest: Frame
+    frames: int, started: float, time_s: Fraction, duration_s: float, picture: Yuv
 ) -> Progress:
     spent = max(time.monotonic() - started, 1e-6)
     fraction = min(float(time_s) / duration_s, 1.0) if duration_s else 0.0
     left_s = spent * (1 - fraction) / fraction if fraction > 0 else None
-    return Progress(frames, fraction, frames / spent, left_s, latest)
+    return Progress(frames, fraction, frames / spent, left_s, picture)
 
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-def _ahead(frames: Generator[TimedFrame]) -> Generator[TimedFrame]:
+def _ahead(frames: Generator[Timed[Yuv]]) -> Generator[Timed[Yuv]]:
     """The same frames, read up to QUEUE_FRAMES ahead in a thread of its own."""
-    ready: queue.Queue[TimedFrame | BaseException | None] = queue.Queue(QUEUE_FRAMES)
+    ready: queue.Queue[Timed[Yuv] | BaseException | None] = queue.Queue(QUEUE_FRAMES)
     stop = threading.Event()
 
-    def offer(item: TimedFrame | BaseException | None) -> None:
+    def offer(item: Timed[Yuv] | BaseException | None) -> None:
         while not stop.is_set():
             try:
                 return ready.put(item, timeout=0.1)
@@ -268,9 +289,9 @@ def _ahead(frames: Generator[TimedFrame]) -> Generator[TimedFrame]:
 class _Background:
     """Calls `work` on items in a thread of its own, at most QUEUE_FRAMES behind."""
 
-    def __init__(self, work: Callable[[TimedFrame], None]) -> None:
+    def __init__(self, work: Callable[[Timed[Yuv]], None]) -> None:
         self._work = work
-        self._items: queue.Queue[TimedFrame | None] = queue.Queue(QUEUE_FRAMES)
+        self._items: queue.Queue[Timed[Yuv] | None] = queue.Queue(QUEUE_FRAMES)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
 
@@ -278,7 +299,7 @@ class _Background:
         self._thread.start()
         return self
 
-    def put(self, item: TimedFrame) -> None:
+    def put(self, item: Timed[Yuv]) -> None:
         if self._error is not None:
             raise self._error
         self._items.put(item)

@@ -18,10 +18,11 @@ import torch
 from .engine import Engine, TorchEngine, is_out_of_memory
 from .errors import StylevidError
 from .network import StyleNet
+from .yuv import Yuv
 
 log = logging.getLogger(__name__)
 
-_TRIAL = (360, 640)  # pixels: height, width of the frames that are timed
+_TRIAL = (540, 640)  # rows and columns of the YUV frames that are timed, of 640x360 pixels
 _TRIALS = 3
 
 
@@ -112,7 +113,7 @@ def _time(plan: Plan, device: torch.device) -> float:
     """Seconds a frame takes; endless where the plan does not work."""
     try:
         engine = plan.build(StyleNet(), device)
-        frames = [np.zeros((*_TRIAL, 3), np.uint8)] * plan.batch
+        frames = [Yuv(np.full(_TRIAL, 128, np.uint8))] * plan.batch
         return min(_stopwatch(lambda: engine.submit(frames)()) for _ in range(_TRIALS)) / plan.batch
     except (StylevidError, ImportError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not is_out_of_memory(error):

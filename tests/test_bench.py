@@ -36,6 +36,7 @@ from stylevid.bench.videos import ALONE, COPY, OFF, ON, VideoTimes, time_videos
 from stylevid.network import StyleNet
 from stylevid.painter import Painter
 from stylevid.plans import Plan, candidates
+from stylevid.yuv import Yuv
 
 CPU = torch.device("cpu")
 
@@ -239,7 +240,7 @@ def test_the_classic_network_runs_in_our_runtime_and_precision(
 
 
 def test_our_contender_paints_as_many_frames_as_its_batch(tiny_network: StyleNet) -> None:
-    frames = [np.zeros((16, 24, 3), np.uint8)] * 3
+    frames = [Yuv(np.zeros((24, 24), np.uint8))] * 3
     contender = our_contender(tiny_network, Plan("torch", "float32", 4), frames, CPU)
     assert (contender.name, contender.frames) == ("ours torch-float32 x4", 4)
     assert contender.make()() > 0
@@ -249,7 +250,7 @@ def test_networks_race_with_their_limits(
     tiny_network: StyleNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(networks, "ClassicNet", lambda: ClassicNet(4, 1))
-    frames = [np.zeros((16, 24, 3), np.uint8)]
+    frames = [Yuv(np.zeros((24, 24), np.uint8))]
     times = time_networks(tiny_network, frames, CPU, rounds=1, gemm_side=16, calls=1)
     ours = [timing.name for timing in times.timings if timing.kind == "ours"]
     assert ours == [f"ours {plan.name}" for plan in candidates(CPU)]
@@ -264,7 +265,7 @@ def test_networks_race_with_their_limits(
 
 def test_float32_torch_does_not_differ_from_itself(tiny_network: StyleNet) -> None:
     rng = np.random.default_rng(0)
-    frames = [rng.integers(0, 256, (16, 24, 3), np.uint8) for _ in range(2)]
+    frames = [Yuv(rng.integers(0, 256, (24, 24), np.uint8)) for _ in range(2)]
     found = {d.engine: d for d in differences(tiny_network, frames, CPU)}
     assert list(found) == [plan.name for plan in candidates(CPU)]
     same = found["torch-float32"]
@@ -277,7 +278,7 @@ def test_an_engine_that_fails_has_no_difference(
     tiny_network: StyleNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stylevid.bench.difference.candidates", lambda _: [Plan("openvino", "odd")])
-    (found,) = differences(tiny_network, [np.zeros((16, 24, 3), np.uint8)], CPU)
+    (found,) = differences(tiny_network, [Yuv(np.zeros((24, 24), np.uint8))], CPU)
     assert found.mean is None and found.why
 
 
@@ -389,7 +390,7 @@ def test_a_clip_is_cut_and_repeated(clip: Path, tmp_path: Path) -> None:
         assert count_frames(repeat_clip(clip, tmp_path / "long.mkv", frames)) == frames
     example = prepare_clip(None, tmp_path, 0.25, height=48, width=64)
     assert count_frames(example) == 6
-    assert [f.shape for f in frames_of(example, (20, 30), 4)] == [(20, 30, 3)] * 4
+    assert [f.size for f in frames_of(example, (20, 30), 4)] == [(20, 30)] * 4
     assert len(frames_of(example, (20, 30), 100)) == 6
 
 

@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from stylevid import engine as engines
 from stylevid.engine import Engine, Pending, TorchEngine, check_same_size, is_out_of_memory
 from stylevid.errors import StylevidError
-from stylevid.frames import Frame, to_frame, to_image
+from stylevid.frames import luma, to_frame, to_image
 from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.openvino_engine import OpenVinoEngine
 from stylevid.painter import Painter
 from stylevid.plans import Plan, candidates
+from stylevid.yuv import MATRICES, Yuv, image_to_yuv, planes_to_image, yuv_to_image
 
 CPU = torch.device("cpu")
 
@@ -26,20 +28,25 @@ def network() -> StyleNet:
     return StyleNet(StyleNetConfig(width=8, blocks=2)).eval().requires_grad_(False)
 
 
-def make_frames(count: int, height: int = 40, width: int = 56) -> list[Frame]:
+def make_frames(count: int, height: int = 40, width: int = 56) -> list[Yuv]:
     rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (count, height // 8 + 1, width // 8 + 1, 3), np.uint8)
-    return [np.ascontiguousarray(c.repeat(8, 0).repeat(8, 1)[:height, :width]) for c in coarse]
+    rows = height * 3 // 2
+    coarse = rng.integers(0, 256, (count, rows // 8 + 1, width // 8 + 1), np.uint8)
+    return [Yuv(c.repeat(8, 0).repeat(8, 1)[:rows, :width].copy()) for c in coarse]
 
 
-def expected(network: StyleNet, frames: Sequence[Frame]) -> list[Frame]:
-    return [to_frame(network(to_image(frame))) for frame in frames]
+def expected(network: StyleNet, frames: Sequence[Yuv]) -> list[Yuv]:
+    images = [planes_to_image(torch.from_numpy(f.pixels)[None], f.matrix) for f in frames]
+    return [image_to_yuv(network(i), f.matrix) for i, f in zip(images, frames, strict=True)]
 
 
-def distance(painted: Sequence[Frame], wanted: Sequence[Frame]) -> float:
-    assert [f.shape for f in painted] == [f.shape for f in wanted]
-    assert all(frame.dtype == np.uint8 for frame in painted)
-    return max(float(np.abs(p.astype(int) - w).max()) for p, w in zip(painted, wanted, strict=True))
+def apart(one: Yuv, other: Yuv) -> np.ndarray:
+    assert (one.size, one.matrix) == (other.size, other.matrix)
+    return np.abs(one.pixels.astype(int) - other.pixels)
+
+
+def distance(painted: Sequence[Yuv], wanted: Sequence[Yuv]) -> float:
+    return max(float(apart(p, w).max()) for p, w in zip(painted, wanted, strict=True))
 
 
 def every_engine() -> list[str]:
@@ -50,7 +57,7 @@ def test_this_machine_has_both_runtimes() -> None:
     assert {"openvino-float32", "torch-float32"} <= set(every_engine())
 
 
-@pytest.mark.parametrize("size", [(40, 56), (41, 57), (8, 8), (3, 2), (1, 1), (9, 130)])
+@pytest.mark.parametrize("size", [(40, 56), (42, 58), (8, 8), (4, 2), (2, 2), (10, 130)])
 @pytest.mark.parametrize("name", every_engine())
 def test_every_engine_paints_what_the_network_paints(
     network: StyleNet, name: str, size: tuple[int, int]
@@ -61,22 +68,34 @@ def test_every_engine_paints_what_the_network_paints(
     limit = 1 if name.endswith("float32") else 12
     assert painter.engine.name == name
     assert distance(list(painter.paint(frames)), wanted) <= limit
-    image = to_image(frames[0])
-    assert (painter(image) - network(image)).abs().max() < (1e-3 if limit == 1 else 0.05)
+    image = torch.rand(2, 3, size[0] - 1, size[1] - 1)  # odd sides, too
+    assert (painter(image) - network(image)).abs().max() < (
+        1e-3 if limit == 1 else 0.05 if min(size) > 8 else 0.3
+    )
     assert painter(image).dtype == torch.float32 and painter(image).shape == image.shape
 
 
+@pytest.mark.parametrize("matrix", MATRICES)
 @pytest.mark.parametrize("name", every_engine())
-def test_colors_and_places_are_kept(network: StyleNet, name: str) -> None:
-    """A channel or an axis mixed up would show at once."""
+def test_colors_and_places_are_kept(network: StyleNet, name: str, matrix: str) -> None:
+    """A channel, an axis or a matrix mixed up would show at once."""
     frame = np.zeros((16, 24, 3), np.uint8)
-    frame[:5, :7] = (250, 20, 90)
+    frame[:6, :8] = (250, 20, 90)
     engine = Painter(network, "cpu", name).engine
-    (painted,) = engine.submit([frame])()
-    (wanted,) = expected(network, [frame])
-    assert np.abs(painted.astype(int) - wanted).mean() < 1
+    (painted,) = engine.submit([image_to_yuv(to_image(frame), matrix)])()
+    shown = to_frame(yuv_to_image(painted)).astype(int)
+    wanted = to_frame(halved(network(halved(to_image(frame)))))
+    assert painted.matrix == matrix
+    assert np.abs(shown - wanted).mean() < 1.5
     for wrong in (wanted[::-1], wanted[:, ::-1], wanted[..., ::-1]):
-        assert np.abs(painted.astype(int) - wrong).mean() > 3
+        assert np.abs(shown - wrong).mean() > 3
+
+
+def halved(image: Tensor) -> Tensor:
+    """The image with its colors at half the size, as 4:2:0 has them."""
+    light = luma(image)
+    color = torch.nn.functional.avg_pool2d(image - light, 2)
+    return light + torch.nn.functional.interpolate(color, scale_factor=2, mode="nearest")
 
 
 @pytest.mark.parametrize("name", every_engine())
@@ -93,9 +112,9 @@ def test_results_stay_when_more_is_painted(network: StyleNet, name: str) -> None
     engine = Painter(network, "cpu", name).engine
     pending = [engine.submit([frame]) for frame in frames]
     painted = [wait()[0] for wait in pending]
-    kept = [frame.copy() for frame in painted]
+    kept = [Yuv(frame.pixels.copy()) for frame in painted]
     engine.submit(frames[::-1])()
-    assert all(np.array_equal(a, b) for a, b in zip(painted, kept, strict=True))
+    assert distance(painted, kept) == 0
     assert distance(painted, [engine.submit([frame])()[0] for frame in frames]) == 0
 
 
@@ -125,25 +144,28 @@ def test_frames_of_two_sizes_are_refused(network: StyleNet) -> None:
     for name in every_engine():
         with pytest.raises(ValueError, match="one size"):
             Painter(network, "cpu", name).engine.submit([*make_frames(1), *make_frames(1, 16, 16)])
-    with pytest.raises(ValueError, match="uint8"):
-        check_same_size([np.zeros((4, 4, 3), np.float32)])  # type: ignore[list-item]
-    assert check_same_size(make_frames(3)) == (40, 56)
+    with pytest.raises(ValueError, match="one size"):
+        check_same_size([])
+    (frame,) = make_frames(1)
+    with pytest.raises(ValueError, match="one size"):
+        check_same_size([frame, Yuv(frame.pixels, "bt709")])
+    check_same_size(make_frames(3))
 
 
 class Scripted(Engine):
     """Notes what is asked of it, and paints frames white when they are waited for."""
 
-    def __init__(self, batch: int) -> None:
-        self.name, self.device, self.batch = "scripted", CPU, batch
+    def __init__(self, batch: int, ahead: int = 1) -> None:
+        self.name, self.device, self.batch, self.ahead = "scripted", CPU, batch, ahead
         self.log: list[str] = []
 
-    def submit(self, frames: Sequence[Frame]) -> Pending:
-        first = int(frames[0][0, 0, 0])
+    def submit(self, frames: Sequence[Yuv]) -> Pending:
+        first = int(frames[0].pixels[0, 0])
         self.log.append(f"start {first}x{len(frames)}")
 
-        def wait() -> list[Frame]:
+        def wait() -> list[Yuv]:
             self.log.append(f"take {first}")
-            return [255 - frame for frame in frames]
+            return [Yuv(255 - frame.pixels) for frame in frames]
 
         return wait
 
@@ -156,26 +178,29 @@ def test_the_next_batch_is_started_before_a_result_is_waited_for(
 ) -> None:
     painter = Painter(network, "cpu", "torch-float32")
     painter.engine = engine = Scripted(2)
-    frames = [np.full((2, 2, 3), value, np.uint8) for value in range(5)]
-    painted = [int(frame[0, 0, 0]) for frame in painter.paint(frames)]
+    frames = [Yuv(np.full((3, 2), value, np.uint8)) for value in range(5)]
+    painted = [int(frame.pixels[0, 0]) for frame in painter.paint(frames)]
     assert painted == [255, 254, 253, 252, 251]
     assert engine.log == ["start 0x2", "start 2x2", "take 0", "start 4x1", "take 2", "take 4"]
 
 
-def test_no_more_frames_are_taken_than_two_batches(network: StyleNet) -> None:
+@pytest.mark.parametrize(("ahead", "most"), [(1, 6), (3, 12)])
+def test_no_more_frames_are_taken_than_are_kept_ahead(
+    network: StyleNet, ahead: int, most: int
+) -> None:
     painter = Painter(network, "cpu", "torch-float32")
-    painter.engine = Scripted(3)
+    painter.engine = Scripted(3, ahead)
     taken = 0
 
     def source():
         nonlocal taken
         for value in range(100):
             taken += 1
-            yield np.full((2, 2, 3), value, np.uint8)
+            yield Yuv(np.full((3, 2), value, np.uint8))
 
     painted = painter.paint(source())
     next(painted)
-    assert taken == 6
+    assert taken == most
     assert list(painter.paint([])) == []
 
 
@@ -216,14 +241,13 @@ def test_a_frame_too_large_is_painted_in_tiles(
     seen = short_of_memory(monkeypatch, (256 + 2 * network.config.reach) ** 2)
     (painted,) = engine.submit([frame])()
     (wanted,) = expected_without_limit(monkeypatch, network, [frame])
-    assert painted.shape == frame.shape
-    assert np.abs(painted.astype(int) - wanted).mean() < 8
+    assert apart(painted, wanted).mean() < 8
     assert len(seen) > 3
 
 
 def expected_without_limit(
-    monkeypatch: pytest.MonkeyPatch, network: StyleNet, frames: Sequence[Frame]
-) -> list[Frame]:
+    monkeypatch: pytest.MonkeyPatch, network: StyleNet, frames: Sequence[Yuv]
+) -> list[Yuv]:
     monkeypatch.undo()
     return expected(network, frames)
 
@@ -281,7 +305,7 @@ def test_a_compiler_that_fails_is_done_without(
     monkeypatch: pytest.MonkeyPatch, network: StyleNet, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object, **__: object):
-        def run(_: object) -> None:
+        def run(*_: object) -> None:
             raise ValueError("no C++ compiler found\nsecond line")
 
         return run
@@ -310,16 +334,14 @@ def test_real_frames_stay_within_the_limits(shared_data: Path, name: str) -> Non
     """Mean within 2/255 and largest within 12/255 of float32; torch's bfloat16, which nothing
     chooses where OpenVINO is, may differ by more in a few pixels."""
     from stylevid import list_styles
-    from stylevid.video import probe, read_frames
+    from stylevid.video import probe, read_yuv
 
     info = probe(shared_data / "videos" / "moviepy_example2.mp4")
-    frames = [
-        timed.frame for timed, _ in zip(read_frames(info, (360, 640)), range(3), strict=False)
-    ]
+    frames = [timed.frame for timed, _ in zip(read_yuv(info, (360, 640)), range(3), strict=False)]
     for style in list_styles():
         reference = Painter(style, "cpu", "torch-float32")
         painted = Painter(style, "cpu", name).paint(frames[::2])
         for ours, theirs in zip(painted, reference.paint(frames[::2]), strict=True):
-            difference = np.abs(ours.astype(int) - theirs)
+            difference = apart(ours, theirs)
             assert difference.mean() < 2
-            assert difference.max() <= (24 if name == "torch-bfloat16" else 12)
+            assert difference.max() <= (64 if name == "torch-bfloat16" else 12)

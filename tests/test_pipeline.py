@@ -20,7 +20,7 @@ from stylevid.pipeline import (
     stylize_image,
     stylize_video,
 )
-from stylevid.video import VideoWriter, probe, read_frames
+from stylevid.video import VideoWriter, probe, read_frames, read_yuv
 
 PLAIN = Options(temporal=False, measure=False)
 
@@ -269,7 +269,7 @@ def test_few_frames_wait_between_reader_and_writer(
 
     def counted_frames(*arguments, **options):
         nonlocal read, most
-        for timed in read_frames(*arguments, **options):
+        for timed in read_yuv(*arguments, **options):
             read += 1
             most = max(most, read - written)
             yield timed
@@ -280,7 +280,7 @@ def test_few_frames_wait_between_reader_and_writer(
         write(self, timed)
         written += 1
 
-    monkeypatch.setattr(pipeline, "read_frames", counted_frames)
+    monkeypatch.setattr(pipeline, "read_yuv", counted_frames)
     monkeypatch.setattr(VideoWriter, "write", counted_write)
 
     def pause(_: Progress) -> None:
@@ -288,8 +288,8 @@ def test_few_frames_wait_between_reader_and_writer(
 
     stylize_video(long_clip, tmp_path / "out.mp4", painter, PLAIN, pause)
     assert read == written == 60
-    # Two full queues, and one frame in each of the hands of reader, painter and writer.
-    assert most <= 2 * pipeline.QUEUE_FRAMES + 4
+    # Two full queues, the frames ahead, and one in each of the hands of reader, painter and writer.
+    assert most <= 2 * pipeline.QUEUE_FRAMES + 4 + painter.engine.ahead
 
 
 @pytest.mark.parametrize("failing", [1, 5, 60])
@@ -320,12 +320,12 @@ def test_error_in_the_reader_comes_through(
     tmp_path: Path, long_clip: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing_frames(*arguments, **options):
-        for number, timed in enumerate(read_frames(*arguments, **options)):
+        for number, timed in enumerate(read_yuv(*arguments, **options)):
             if number == 20:
                 raise VideoError("The disk was pulled out.")
             yield timed
 
-    monkeypatch.setattr(pipeline, "read_frames", failing_frames)
+    monkeypatch.setattr(pipeline, "read_yuv", failing_frames)
     error = within_seconds(20, lambda: paint(long_clip, tmp_path, painter))
     assert isinstance(error, VideoError) and str(error) == "The disk was pulled out."
     assert list(tmp_path.iterdir()) == []

@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_written_is_no_trouble(
 def test_a_candidate_that_fails_is_not_chosen(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(plans, "_TRIAL", (16, 16))
+    monkeypatch.setattr(plans, "_TRIAL", (24, 16))
     build = Plan.build
 
     def fail(self: Plan, *rest: object):

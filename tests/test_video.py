@@ -11,7 +11,9 @@ import pytest
 
 from stylevid import video
 from stylevid.errors import VideoError
-from stylevid.video import TimedFrame, VideoWriter, probe, read_frames
+from stylevid.frames import to_frame
+from stylevid.video import Timed, VideoWriter, even, probe, read_frames, read_yuv
+from stylevid.yuv import yuv_to_image
 
 NTSC = Fraction(30000, 1001)
 TONE = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=0.4")
@@ -19,8 +21,8 @@ TONE = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=0.4"
 
 def copy_video(source: Path, target: Path) -> Path:
     info = probe(source)
-    with VideoWriter(target, info, (info.height, info.width)) as writer:
-        for timed in read_frames(info):
+    with VideoWriter(target, info, (even(info.height), even(info.width))) as writer:
+        for timed in read_yuv(info):
             writer.write(timed)
     return target
 
@@ -358,14 +360,14 @@ def test_exception_leaves_nothing_and_keeps_an_existing_target(
     tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     info = probe(clip)
-    timed = next(read_frames(info))
+    timed = next(read_yuv(info))
     kept = tmp_path / "kept.mp4"
     kept.write_bytes(b"old")
     processes = record_processes(monkeypatch)
     for target in (kept, tmp_path / "new.mp4"):
         with pytest.raises(KeyError), VideoWriter(target, info, (32, 48)) as writer:
             for i in range(written):
-                writer.write(TimedFrame(timed.frame, Fraction(i, 25), Fraction(1, 25)))
+                writer.write(Timed(timed.frame, Fraction(i, 25), Fraction(1, 25)))
             raise KeyError
     assert [p.name for p in tmp_path.iterdir()] == ["kept.mp4"]
     assert kept.read_bytes() == b"old"
@@ -387,7 +389,7 @@ def test_frame_of_another_size_is_refused(tmp_path: Path, clip: Path) -> None:
         pytest.raises(ValueError, match="the writer takes frames of"),
         VideoWriter(tmp_path / "output.mp4", info, (48, 32)) as writer,
     ):
-        writer.write(next(read_frames(info)))
+        writer.write(next(read_yuv(info)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -395,7 +397,7 @@ def test_an_encoder_that_dies_is_reported(
     tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = probe(clip)
-    timed = next(read_frames(info))
+    timed = next(read_yuv(info))
     processes = record_processes(monkeypatch)
     with (
         pytest.raises(VideoError, match="could not be written") as caught,
@@ -405,7 +407,7 @@ def test_an_encoder_that_dies_is_reported(
         processes[0].kill()
         processes[0].wait()
         for i in range(1, 100):
-            writer.write(TimedFrame(timed.frame, Fraction(i, 25), Fraction(1, 25)))
+            writer.write(Timed(timed.frame, Fraction(i, 25), Fraction(1, 25)))
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -506,10 +508,54 @@ def test_file_that_breaks_after_the_probe_is_reported(tmp_path: Path, clip: Path
         next(read_frames(info))
 
 
-def test_quick_conversion_is_within_a_few_levels(clip: Path) -> None:
+@pytest.mark.parametrize("height", [64, 720])
+def test_yuv_frames_are_the_very_levels_of_the_file(
+    tmp_path: Path, encode, run_ffmpeg, height: int
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(16, 236, (height * 3 // 2, 96), np.uint8) for _ in range(3)]
+    path = encode(tmp_path / "raw.mp4", rows, "-crf", "0", pixels="yuv420p", size=(height, 96))
+    for timed, levels in zip(read_yuv(probe(path)), rows, strict=True):
+        assert np.array_equal(timed.frame.pixels, levels)
+        assert timed.frame.matrix == ("bt709" if height == 720 else "bt601")
+
+
+def test_yuv_and_rgb_frames_show_the_same(clip: Path) -> None:
     info = probe(clip)
-    exact = [timed.frame.astype(int) for timed in read_frames(info)]
-    quick = [timed.frame.astype(int) for timed in read_frames(info, quick=True)]
-    assert len(quick) == len(exact)
-    difference = np.abs(np.stack(quick) - np.stack(exact))
-    assert 0 < difference.mean() < 4
+    for size, most in ((None, 2.5), ((20, 30), 5), ((64, 96), 5)):
+        for as_yuv, as_rgb in zip(read_yuv(info, size), read_frames(info, size), strict=True):
+            shown = to_frame(yuv_to_image(as_yuv.frame)).astype(int)
+            assert np.abs(shown - as_rgb.frame).mean() < most
+            assert (as_yuv.time_s, as_yuv.duration_s) == (as_rgb.time_s, as_rgb.duration_s)
+
+
+@pytest.mark.parametrize("size", [(31, 48), (32, 47), (31, 47)])
+def test_an_odd_side_is_filled_up_with_its_last_line(clip: Path, size: tuple[int, int]) -> None:
+    height, width = size
+    timed = next(read_yuv(probe(clip), size))
+    luma = timed.frame.luma
+    assert timed.frame.size == (32, 48)
+    if height % 2:
+        assert np.array_equal(luma[31], luma[30])
+    if width % 2:
+        assert np.array_equal(luma[:, 47], luma[:, 46])
+    rgb = next(read_frames(probe(clip), size)).frame
+    shown = to_frame(yuv_to_image(timed.frame))[:height, :width]
+    assert difference(shown, rgb) < 3
+
+
+@pytest.mark.parametrize("pixels", ["rgb24", "yuv444p", "yuvj420p", "gray", "yuv420p10le"])
+def test_other_kinds_of_pixels_become_yuv(
+    tmp_path: Path, encode, run_ffmpeg, textured_frames, pixels: str
+) -> None:
+    frames = textured_frames(3)
+    source = encode(tmp_path / "source.mp4", frames)
+    path = tmp_path / "other.mkv"
+    run_ffmpeg("-i", source, "-pix_fmt", pixels if pixels != "rgb24" else "bgr0", "-c:v", "ffv1",
+               path)  # fmt: skip
+    for timed, frame in zip(read_yuv(probe(path)), frames, strict=True):
+        shown = to_frame(yuv_to_image(timed.frame)).astype(int)
+        wanted = frame.astype(int)
+        if pixels == "gray":
+            shown, wanted = shown.mean(axis=2), wanted.mean(axis=2)
+        assert np.abs(shown - wanted).mean() < 4

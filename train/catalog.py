@@ -67,6 +67,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--clips", type=Path, nargs="+", default=[], help="to measure flicker on")
     parser.add_argument("--preview", type=Path, required=True, help="the picture that all paint")
     parser.add_argument("--styles", nargs="+", help="only these (default: all)")
+    parser.add_argument("--base", type=Path, help="weights that every style starts from; else the "
+                        "catalog's base is trained from nothing and gives them")  # fmt: skip
     parser.add_argument("--runs", type=Path, default=Path("runs/catalog"))
     parser.add_argument("--weights", type=Path, default=Path("weights"))
     parser.add_argument("--sheet", type=Path, default=Path("docs/catalog.jpg"))
@@ -113,7 +115,7 @@ def make(entries: list[Entry], options: argparse.Namespace) -> None:
     wanted = options.styles or [entry.slug for entry in entries]
     if missing := sorted(set(wanted) - {entry.slug for entry in entries}):
         raise StyleError(f"The catalog has no style {missing[0]!r}.")
-    first = {entry.start for entry in entries if entry.slug in wanted} - {None}
+    first = {entry.start for entry in entries if entry.slug in wanted and not options.base} - {None}
     for entry in entries:
         if entry.slug in first:
             train(entry, options)
@@ -146,9 +148,10 @@ def train(entry: Entry, options: argparse.Namespace) -> None:
     if steps_done(run) == entry.total_steps:
         return
     settings = [f"--{k.replace('_', '-')}={v}" for k, v in entry.settings.items()]
-    start: list[object] = []
-    if entry.start:
-        start = ["--warm-start", options.runs / entry.start / "perceptual.safetensors"]
+    base = options.base
+    if entry.start and not base:
+        base = options.runs / entry.start / "perceptual.safetensors"
+    start: list[object] = ["--warm-start", base] if base else []
     picture = options.paintings / entry.painting
     _command("train", "--style", picture, "--content", options.content, "--name", entry.slug,
              "--runs", options.runs, *_vgg(options), *start, *settings)  # fmt: skip

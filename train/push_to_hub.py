@@ -48,6 +48,7 @@ from .hub_errors import HubTrouble, PushError, asking
 from .model_card import SHEET, build_card, build_space_card, contact_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("stylevid", "webui")  # that the page is made of
 
 _BRANCH = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _NO_WORD = {"unknown", "none", "n/a", "todo", "tbd", "?", "-"}
@@ -291,14 +292,14 @@ def plan_space(api: HfApi, options: argparse.Namespace) -> Plan:
     source = options.repo + ("" if options.revision == "main" else f"@{options.revision}")
     try:
         paths = [ROOT / name for name in ("app.py", "requirements.txt", "LICENSE")]
-        paths += sorted((ROOT / "stylevid").rglob("*.py"))
+        paths += [path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))]
         contents = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
         card = build_space_card(options.repo, target.repo, version("gradio"))
     except (OSError, PackageNotFoundError) as cause:
         raise PushError(f"The page is not whole here: {cause}. Run --space in a checkout with its "
                         "requirements installed.") from cause  # fmt: skip
     contents |= {"README.md": card.encode(), "space.py": _SPACE.format(repo=source).encode()}
-    stale = [p for p in target.files or {} if p.startswith("stylevid/") and p not in contents]
+    stale = [p for p in target.files or {} if p.split("/")[0] in PACKAGES and p not in contents]
     return Plan(target, contents, stale)
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 
 from ..errors import StylevidError
-from ..frames import Frame
 from ..network import StyleNet
 from ..painter import Painter
 from ..styles import get_style, list_styles
 from ..weights import load_network, save_network
+from ..yuv import Yuv
 from .clips import frames_of, prepare_clip, repeat_clip
 from .difference import differences
 from .machine import describe_machine
@@ -236,8 +236,8 @@ def _measure_memory(
     return uses
 
 
-def _seen(frames: list[Frame]) -> str:
-    height, width, _ = frames[0].shape
+def _seen(frames: list[Yuv]) -> str:
+    height, width = frames[0].size
     return f"{len(frames)} frames of {width}x{height}"
 
 

@@ -8,8 +8,8 @@ import imageio_ffmpeg
 
 from ..errors import VideoError
 from ..example import render_example
-from ..frames import Frame
-from ..video import probe, read_frames
+from ..video import probe, read_yuv
+from ..yuv import Yuv
 
 
 def prepare_clip(
@@ -33,11 +33,11 @@ def repeat_clip(clip: Path, target: Path, frames: int) -> Path:
     return _copy(clip, target, "-frames:v", str(frames), "-an", loops=-1)
 
 
-def frames_of(clip: Path, size: tuple[int, int], count: int) -> list[Frame]:
+def frames_of(clip: Path, size: tuple[int, int], count: int) -> list[Yuv]:
     """Up to `count` frames at `size` (height, width), spread over the clip."""
     info = probe(clip)
     step = max(1, info.frames // count)
-    frames = read_frames(info, size)
+    frames = read_yuv(info, size)
     try:
         return [timed.frame for timed in islice(frames, 0, step * count, step)]
     finally:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from ..engine import Engine, TorchEngine
-from ..frames import Frame
 from ..network import StyleNet
 from ..plans import candidates
+from ..yuv import Yuv, yuv_to_image
 from .race import reason
 
 
@@ -30,10 +30,8 @@ class Difference:
     why: str | None = None
 
 
-def differences(
-    network: StyleNet, frames: Sequence[Frame], device: torch.device
-) -> list[Difference]:
-    """Compare the engines' paintings of frames of one size."""
+def differences(network: StyleNet, frames: Sequence[Yuv], device: torch.device) -> list[Difference]:
+    """Compare the engines' paintings, in RGB, of frames of one size."""
     cpu = torch.device("cpu")
     reference = _paint_all(TorchEngine(deepcopy(network), cpu, torch.float32), frames)
     found: list[Difference] = []
@@ -48,5 +46,6 @@ def differences(
     return found
 
 
-def _paint_all(engine: Engine, frames: Sequence[Frame]) -> np.ndarray:
-    return np.stack([engine.submit([frame])()[0] for frame in frames]).astype(np.int16)
+def _paint_all(engine: Engine, frames: Sequence[Yuv]) -> np.ndarray:
+    pictures = [yuv_to_image(engine.submit([frame])()[0]) for frame in frames]
+    return torch.cat(pictures).mul(255).round().numpy().astype(np.int16)

@@ -9,9 +9,10 @@ from itertools import cycle, islice
 import numpy as np
 import torch
 
-from ..frames import Frame
+from ..frames import Frame, to_frame
 from ..network import StyleNet
 from ..plans import Plan, candidates
+from ..yuv import Yuv, yuv_to_image
 from .arithmetic import ConvShape, conv_shapes, count_macs, main_shape
 from .classic import ClassicNet, TorchClassic
 from .kernels import Limit, kernels, limits
@@ -42,7 +43,7 @@ class NetworkTimes:
 
 def time_networks(
     network: StyleNet,
-    frames: Sequence[Frame],
+    frames: Sequence[Yuv],
     device: torch.device,
     rounds: int,
     peer: Peer | None = None,
@@ -59,7 +60,7 @@ def time_networks(
         compiled: our network through torch.compile, too, which compiles for minutes.
         gemm_side: of the matrices whose product is timed.
     """
-    height, width, _ = frames[0].shape
+    height, width = frames[0].size
     plans = candidates(device)
     runtimes = list(dict.fromkeys([*(plan.name for plan in plans), "torch-float32"]))
     shapes = conv_shapes(network, height, width)
@@ -68,7 +69,7 @@ def time_networks(
         precisions = dict.fromkeys(plan.precision for plan in plans)
         plans += [Plan("torch-compiled", precision) for precision in precisions]
     contenders = [our_contender(network, plan, frames, device) for plan in plans]
-    contenders += classic_contenders(plans, frames[0], device)
+    contenders += classic_contenders(plans, to_frame(yuv_to_image(frames[0])), device)
     if peer is not None:
         contenders += peer_contenders(peer, height, width, device)
     macs = sum(shape.macs for shape in shapes)
@@ -85,9 +86,9 @@ def time_networks(
 
 
 def our_contender(
-    network: StyleNet, plan: Plan, frames: Sequence[Frame], device: torch.device
+    network: StyleNet, plan: Plan, frames: Sequence[Yuv], device: torch.device
 ) -> Contender:
-    """Our network in one engine, from and to uint8 frames."""
+    """Our network in one engine, from and to YUV frames."""
     batch = list(islice(cycle(frames), plan.batch))
 
     def make() -> Work:

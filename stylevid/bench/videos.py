@@ -5,10 +5,10 @@ from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
-from ..frames import Frame
 from ..painter import Painter
 from ..pipeline import Options, stylize_video
-from ..video import VideoInfo, VideoWriter, probe, read_frames
+from ..video import VideoInfo, VideoWriter, even, probe, read_yuv
+from ..yuv import Yuv
 from .race import Contender, Timing, race, stopwatch
 
 ALONE, OFF, ON, COPY = (
@@ -62,8 +62,8 @@ def time_videos(clip: Path, painter: Painter, folder: Path, rounds: int) -> Vide
         folder: for the videos that come out.
     """
     info = probe(clip)
-    count = sum(1 for _ in read_frames(info))
-    frames = [timed.frame for timed in islice(read_frames(info), _held(info))]
+    count = sum(1 for _ in read_yuv(info))
+    frames = [timed.frame for timed in islice(read_yuv(info), _held(info))]
     list(painter.paint(frames[: painter.engine.batch]))  # compiles for this size
     target = folder / "out.mp4"
     jobs = {
@@ -81,15 +81,15 @@ def time_videos(clip: Path, painter: Painter, folder: Path, rounds: int) -> Vide
 
 def _held(info: VideoInfo) -> int:
     """How many frames are kept in memory; a longer clip starts over with them."""
-    return max(1, _HELD_BYTES // (info.height * info.width * 3))
+    return max(1, _HELD_BYTES // (info.height * info.width * 3 // 2))
 
 
-def _paint_alone(painter: Painter, frames: list[Frame], count: int) -> None:
+def _paint_alone(painter: Painter, frames: list[Yuv], count: int) -> None:
     for _ in painter.paint(islice(cycle(frames), count)):
         pass
 
 
 def _copy_frames(info: VideoInfo, target: Path) -> None:
-    with VideoWriter(target, info, (info.height, info.width)) as writer:
-        for timed in read_frames(info):
+    with VideoWriter(target, info, (even(info.height), even(info.width))) as writer:
+        for timed in read_yuv(info):
             writer.write(timed)

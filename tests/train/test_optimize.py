@@ -1,0 +1,103 @@
+"""Direct optimization: its loss is the training's, and L-BFGS finds what is known to be there."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from train import losses
+from train.config import TrainConfig
+from train.objective import Objective
+from train.optimize import PictureLoss, optimize_pixels
+from train.vgg import VGG16Features
+
+
+def random_image(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Bowl:
+    """sum of k (x - wanted)^2 with curvatures k from 1 to 100; counts its evaluations."""
+
+    def __init__(self, wanted: Tensor) -> None:
+        self.wanted = wanted
+        self.curvature = torch.linspace(1, 100, wanted.numel()).view_as(wanted)
+        self.seen: list[Tensor] = []
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.seen.append(x.detach().clone())
+        return (self.curvature * (x - self.wanted).square()).sum()
+
+
+@pytest.fixture(scope="module")
+def judge() -> PictureLoss:
+    torch.manual_seed(0)
+    vgg = VGG16Features()
+    with torch.no_grad():
+        grams = [losses.gram_matrix(f) for f in vgg(random_image(1, 3, 24, 24, seed=1))]
+    weights = {"content": 1.3, "style": 2.0, "tv": 0.5}
+    return PictureLoss(vgg, grams, random_image(1, 3, 16, 24, seed=2), weights)
+
+
+def test_the_loss_is_the_one_that_the_training_lowers(judge: PictureLoss) -> None:
+    painted = random_image(1, 3, 16, 24, seed=3)
+
+    class Painted(nn.Module):
+        def forward(self, content: Tensor) -> Tensor:
+            return painted
+
+    config = TrainConfig(content_weight=1.3, style_weight=2.0, tv_weight=0.5, precision="float32")
+    torch.manual_seed(0)
+    objective = Objective(config, Painted(), VGG16Features(), random_image(1, 3, 24, 24, seed=1))
+    wanted = {name: term.item() for name, term in objective.perceptual_terms(judge.photo).items()}
+    numbers = judge.numbers(painted)
+    assert numbers["total"] == pytest.approx(sum(wanted.values()), rel=1e-4)
+    assert judge(painted).item() == pytest.approx(numbers["total"], rel=1e-4)
+    for name, weight in judge.weights.items():
+        assert weight * numbers[name] == pytest.approx(wanted[name], rel=1e-4)
+
+
+def test_gradients_reach_the_pixels(judge: PictureLoss) -> None:
+    pixels = random_image(1, 3, 16, 24).requires_grad_(True)
+    judge(pixels).backward()
+    assert pixels.grad is not None and (pixels.grad != 0).float().mean() > 0.9
+
+
+def test_the_bottom_of_a_convex_bowl_is_found() -> None:
+    bowl = Bowl(random_image(1, 3, 4, 4) * 0.5 + 0.25)
+    found = optimize_pixels(bowl, torch.zeros(1, 3, 4, 4), target=1e-6, limit=200)
+    assert found.matched and 1 < found.iterations < 100
+    assert found.evaluations == found.iterations + 1 == len(bowl.seen)
+    assert found.loss <= 1e-6 and bowl(found.picture).item() == pytest.approx(found.loss)
+    torch.testing.assert_close(found.picture, bowl.wanted, atol=1e-3, rtol=0)
+
+
+def test_what_lies_outside_is_found_at_the_bound() -> None:
+    wanted = torch.full((1, 3, 4, 4), 0.5)
+    wanted[:, 0] = 2.0
+    bowl = Bowl(wanted)
+    lowest = (bowl.curvature[:, 0] * 1.0).sum().item()  # red is one unit away at best
+    found = optimize_pixels(bowl, torch.zeros(1, 3, 4, 4), target=1.001 * lowest, limit=200)
+    assert found.matched
+    assert all(picture.min() >= 0 and picture.max() <= 1 for picture in bowl.seen)
+    assert not optimize_pixels(bowl, torch.zeros(1, 3, 4, 4), 0.999 * lowest, 50).matched
+
+
+def test_a_lower_target_takes_no_fewer_iterations() -> None:
+    start = torch.zeros(1, 3, 4, 4)
+    targets = (1e3, 1e2, 1e1, 1, 1e-2, 1e-4)
+    counts = [
+        optimize_pixels(Bowl(random_image(1, 3, 4, 4)), start, target, 200).iterations
+        for target in targets
+    ]
+    assert counts == sorted(counts) and counts[0] < counts[-1]
+
+
+def test_the_limit_holds_and_the_start_may_be_good_enough() -> None:
+    start = torch.zeros(1, 3, 4, 4)
+    bowl = Bowl(random_image(1, 3, 4, 4))
+    stopped = optimize_pixels(bowl, start, target=-1, limit=3)
+    assert (stopped.matched, stopped.iterations, stopped.evaluations) == (False, 3, 4)
+    assert stopped.loss < bowl(start).item()
+    at_once = optimize_pixels(bowl, start, target=1e9, limit=3)
+    assert (at_once.matched, at_once.iterations) == (True, 0)
+    assert torch.equal(at_once.picture, start) and not start.any(), "the start is left as it was"
