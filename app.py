@@ -11,51 +11,41 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from huggingface_hub.utils import logging as hub_logging
-from PIL import Image
 
 from stylevid import hub
-from stylevid.errors import Cancelled, HubError, StylevidError, WeightsError
+from stylevid.comparison import compare_video
+from stylevid.errors import Cancelled, StylevidError
 from stylevid.example import render_example
 from stylevid.frames import Frame
 from stylevid.painter import Painter
-from stylevid.pipeline import Options, Progress, Result, stylize_image, stylize_video
-from stylevid.scene import render_frame
-from stylevid.styles import Style, find_style, list_styles, name_styles, read_preview
+from stylevid.pipeline import Options, Progress, Result, stylize_video
+from stylevid.styles import Style, find_style, list_styles, name_styles
 from stylevid.video import probe, read_frames
+from webui.gallery import choices, pictures
+from webui.hub_box import add_hub_box
+from webui.report import APOLOGY, facts_html, lines_html, progress_html, status_html
+from webui.theme import CSS, theme
 
 log = logging.getLogger("stylevid.page")
 
 SIZES = {"the video's own": None, "360 px": 360, "640 px": 640, "960 px": 960, "1280 px": 1280}
-CSS = """
-.gradio-container { max-width: 1240px !important; margin: auto; }
-#status progress { width: 100%; height: 1.1rem; accent-color: #4f46e5; }
-#hub-note progress { width: 100%; accent-color: #4f46e5; }
-#hub-note p { margin: .2rem 0; }
-#status p { margin: .35rem 0; }
-.step h3 { margin: .2rem 0 .1rem; }
-#styles .grid-wrap { height: auto !important; min-height: 0 !important;
-  max-height: 42rem !important; }
-#styles .caption-label { white-space: pre-line; overflow-wrap: anywhere; font-size: .8rem;
-  line-height: 1.25; max-width: 100%; }
-#style input { text-overflow: ellipsis; margin-right: 1.5rem; }
-#load { align-self: flex-end; max-height: 2.7rem; margin: 0 .5rem .45rem; }
-#style-file .icon-wrap { display: none; }
-@media (max-width: 480px) {
-  #styles .grid-container { grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }
-}
-footer { opacity: .8; }
-"""
 # The button is at the foot of the page, what it does at the head.
 SHOW_OUTCOME = "() => document.querySelector('#outcome').scrollIntoView({behavior: 'smooth'})"
+Outcome = Result | Path  # of stylize_video, of compare_video
 GPU_SECONDS = 120  # asked of ZeroGPU for one video
-APOLOGY = "Something went wrong on our side. Please try again, or try another video."
-FIRST_NOTE = "<p>They come into the gallery above, for you alone, until you close this page.</p>"
+STILLS, MOTION = ["Video | painted", "Without | with temporal consistency"]
+TWICE = (
+    "<p>The same two seconds in a loop, without temporal consistency on the left and with it on "
+    "the right. Watch what hardly moves.</p>"
+)
 HELLO = "<p>The painted video will appear here. No video at hand? Press <b>Try the example</b>.</p>"
 
 
@@ -70,10 +60,13 @@ class Settings:
     hub_box: bool = True
 
 
-# What one visitor may bring to the page. The weights' size bounds the work for each frame, too.
-GUEST_LIMITS = hub.Limits(styles=24, size_bytes=64 << 20, weights_bytes=8 << 20)
-GUEST_REPOS, GUEST_FILES = 4, 4
-GUESTS_BYTES = 4 << 30  # all visitors together, from the Hub, while the page runs
+@dataclass(frozen=True)
+class Painted:
+    """What the result on the page was made from, for a second look at it."""
+
+    video: Path
+    style: Style
+    options: Options
 
 
 class Job:
@@ -112,6 +105,7 @@ def build_app(
     with gr.Blocks(title="stylevid", analytics_enabled=False, delete_cache=(600, 7200)) as page:
         job = gr.State(Job())
         guests = gr.State([])  # the styles that this visitor brought
+        shown = gr.State(None)  # the Painted on the page
         gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.")
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
@@ -123,15 +117,15 @@ def build_app(
                 )
                 gr.Markdown("### 2 A style", elem_classes="step")
                 gallery = gr.Gallery(
-                    _pictures(styles), label="Styles", show_label=False, columns=3,
+                    pictures(styles), label="Styles", show_label=False, columns=3,
                     height="auto", object_fit="cover", allow_preview=False, buttons=[],
                     interactive=False, selected_index=0 if styles else None, elem_id="styles",
                 )  # fmt: skip
                 style = gr.Dropdown(
-                    _choices(styles), value=first, label="Chosen style", elem_id="style"
+                    choices(styles), value=first, label="Chosen style", elem_id="style"
                 )
                 if settings.hub_box:
-                    _add_hub_box(styles, guests, gallery, style)
+                    add_hub_box(styles, guests, gallery, style)
                 gr.Markdown("### 3 Keep it steady", elem_classes="step")
                 temporal = gr.Checkbox(
                     True, label="Temporal consistency", elem_id="temporal",
@@ -150,10 +144,20 @@ def build_app(
                                   elem_id="result", buttons=[])  # fmt: skip
                 download = gr.DownloadButton("Download", visible=False, elem_id="download")
                 with gr.Group(visible=False) as compare:
+                    view = gr.Radio([STILLS, MOTION], value=STILLS, label="Compare", elem_id="view")
                     before_after = gr.ImageSlider(
                         label="Before and after", elem_id="compare", max_height=420, buttons=[]
                     )
+                    both = gr.Video(
+                        label="Without (left) and with temporal consistency (right)",
+                        show_label=False, interactive=False, visible=False,
+                        autoplay=True, loop=True, elem_id="both", buttons=[],
+                    )  # fmt: skip
+                    both_note = gr.HTML(visible=False, elem_id="both-note")
                     moment = gr.Slider(0, 100, 50, step=1, label="At which moment, % of the clip")
+
+        def ready_again() -> dict:
+            return {stop: gr.Button(visible=False), paint: gr.Button(visible=True)}
 
         def run(
             video: str | None, name: str | None, temporal: bool, strength: float,
@@ -166,13 +170,12 @@ def build_app(
             if name is None:
                 raise gr.Error("No style is chosen. Choose one in the gallery.")
             yield {
-                status: _status("Starting…", 0), stop: gr.Button(visible=True),
+                status: status_html("Starting…", 0), stop: gr.Button(visible=True),
                 paint: gr.Button(visible=False), newest: gr.Image(None, visible=False),
                 result: gr.Video(None, visible=False), compare: gr.Group(visible=False),
-                download: gr.DownloadButton(visible=False),
-            }  # fmt: skip
-            ready = {stop: gr.Button(visible=False), paint: gr.Button(visible=True),
-                     newest: gr.Image(None, visible=False)}  # fmt: skip
+                download: gr.DownloadButton(visible=False), shown: None,
+            } | show_view(STILLS)  # fmt: skip
+            ready = ready_again() | {newest: gr.Image(None, visible=False)}
             options = _options(settings, temporal, strength, keep_colors, SIZES[size])
             try:
                 chosen = find_style(name, [*styles, *guests])
@@ -183,16 +186,17 @@ def build_app(
                     )
                     for step in steps:
                         if isinstance(step, Progress):
-                            yield {status: _progress_html(step),
+                            yield {status: progress_html(step),
                                    newest: gr.Image(step.latest, visible=True)}  # fmt: skip
                         else:
                             yield ready | {
-                                status: _facts_html(step),
+                                status: facts_html(step),
                                 result: gr.Video(str(step.path), visible=True),
                                 download: gr.DownloadButton(value=str(step.path), visible=True),
                                 before_after: _frames_at(Path(video), step.path, 0.5),
-                                compare: gr.Group(visible=True),
-                            }
+                                compare: gr.Group(visible=True), moment: 50,
+                                shown: Painted(Path(video), chosen, options),
+                            }  # fmt: skip
             except Cancelled as error:
                 yield ready | {status: f"<p>{escape(str(error))}</p>"}
             except StylevidError as error:
@@ -247,15 +251,59 @@ def build_app(
                 return None
             return _frames_at(Path(video), Path(painted), percent / 100)
 
+        def show_view(chosen: str) -> dict:
+            """The pair of stills, or the place for the two paintings in motion."""
+            still = chosen == STILLS
+            return {
+                view: chosen, before_after: gr.ImageSlider(visible=still),
+                both: gr.Video(None, visible=not still), both_note: gr.HTML("", visible=not still),
+            }  # fmt: skip
+
+        def play_both(
+            chosen: str, percent: float, painted: Painted | None, job: Job
+        ) -> Iterator[dict]:
+            """Two seconds around the chosen moment, painted without and with the switch."""
+            if chosen == STILLS or painted is None:
+                yield {both_note: ""}
+                return
+            job.start()
+            yield {stop: gr.Button(visible=True), paint: gr.Button(visible=False)}
+            try:
+                with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
+                    steps = work_lent_gpu(
+                        painted.video, Path(folder) / "off-on.mp4", painted.style,
+                        painted.options, settings.device, job=job,
+                        paint=partial(compare_video, share=percent / 100),
+                    )  # fmt: skip
+                    for step in steps:
+                        if isinstance(step, Progress):
+                            doing = "Painting two seconds both ways…"
+                            yield {both_note: status_html(doing, step.fraction)}
+                        else:
+                            yield ready_again() | {both: gr.Video(str(step)), both_note: TWICE}
+            except StylevidError as error:
+                yield ready_again() | {both_note: lines_html([str(error)])}
+            except Exception:
+                log.exception("painting both ways failed")
+                yield ready_again() | {both_note: lines_html([APOLOGY])}
+
         private = {"api_visibility": "private"}
         paint.click(None, None, None, js=SHOW_OUTCOME, **private)
         paint.click(
-            lambda: _status("Waiting for your turn…", 0), None, status, queue=False, **private,
+            lambda: status_html("Waiting for your turn…", 0), None, status, queue=False, **private,
         ).then(
             run, [video, style, temporal, strength, keep_colors, size, job, guests],
-            [status, newest, result, download, before_after, compare, paint, stop],
+            [status, newest, result, download, before_after, compare, paint, stop, shown, view,
+             both, both_note, moment],
             concurrency_limit=1, concurrency_id="paint", show_progress="hidden",
             **private,
+        )  # fmt: skip
+        view.input(show_view, view, [view, before_after, both, both_note], queue=False,
+                   show_progress="hidden", **private)  # fmt: skip
+        gr.on(
+            [view.input, moment.release], play_both, [view, moment, shown, job],
+            [both, both_note, paint, stop], trigger_mode="always_last",
+            concurrency_limit=1, concurrency_id="paint", show_progress="hidden", **private,
         )  # fmt: skip
         stop.click(lambda job: job.stop(), job, None, queue=False, **private)
         example_button.click(lambda: str(example), None, video, **private)
@@ -274,141 +322,23 @@ def build_app(
     return page
 
 
-def _add_hub_box(
-    styles: list[Style], guests: gr.State, gallery: gr.Gallery, style: gr.Dropdown
-) -> None:
-    """The folded box that brings this visitor more styles: of a repo, or of one file."""
-    received: list[int] = []  # bytes from the Hub, by load
-    offered = {style.origin for style in styles}
-
-    with gr.Accordion("Styles from the Hub", open=False, elem_id="hub"):
-        with gr.Row():
-            repo = gr.Textbox(
-                label="A public repo on Hugging Face", placeholder="USER/NAME[@revision]",
-                max_length=200, max_lines=1, scale=3, min_width=200, elem_id="repo",
-            )  # fmt: skip
-            load = gr.Button("Load styles", scale=1, min_width=130, size="md", elem_id="load")
-        note = gr.HTML(FIRST_NOTE, elem_id="hub-note")
-        file = gr.File(label="Or one .safetensors file", file_types=[".safetensors"], height=130,
-                       elem_id="style-file")  # fmt: skip
-
-    def show(brought: list[Style], told: list[str], chosen: Style) -> dict:
-        everything = [*styles, *brought]
-        index = everything.index(chosen)
-        return {
-            guests: brought, note: _lines(told),
-            gallery: gr.Gallery(_pictures(everything), selected_index=index),
-            style: gr.Dropdown(_choices(everything), value=list(name_styles(everything))[index]),
-        }  # fmt: skip
-
-    def load_repo(text: str, brought: list[Style]) -> Iterator[dict]:
-        """The styles of a repo, into this visitor's gallery."""
-        last = hub.Download("")
-        try:
-            name = str(hub.HubName.parse(text))
-            others = [style for style in brought if style.origin != name]
-            if name in offered:
-                raise HubError(f"The styles of {name} are in the gallery already.")
-            if len({style.origin for style in others} - {"file"}) >= GUEST_REPOS:
-                raise HubError(f"You have styles of {GUEST_REPOS} repos, and no more are taken. "
-                               "Reload the page to start anew.")  # fmt: skip
-            if sum(received) > GUESTS_BYTES:
-                raise HubError("This page has loaded as much from the Hub as it may. Ask whoever "
-                               "runs it to start it anew.")  # fmt: skip
-            for step in hub.follow_load(name, limits=GUEST_LIMITS, public=True):
-                if isinstance(step, hub.Download):
-                    last = step
-                    yield {note: _status(escape(f"{step.doing}…"), step.fraction)}
-                else:
-                    new = [replace(style, training={}, metrics={}) for style in step.styles]
-                    count = "1 style" if len(new) == 1 else f"{len(new)} styles"
-                    told = [f"Now in the gallery: {count} of {name}.", *step.warnings[:3]]
-                    if len(step.warnings) > 3:
-                        told.append(f"{len(step.warnings) - 3} more cannot be used.")
-                    yield show([*others, *new], told, new[0])
-        except StylevidError as error:
-            yield {note: _lines([str(error)])}
-        except Exception:
-            log.exception("loading %r failed", text)
-            yield {note: _lines([APOLOGY])}
-        finally:
-            received.append(last.received_bytes)
-
-    def add_file(path: str, brought: list[Style]) -> dict:
-        """The style of an uploaded file, into this visitor's gallery."""
-        upload = Path(path)
-        if sum(style.origin == "file" for style in brought) >= GUEST_FILES:
-            full = f"You have brought {GUEST_FILES} files, and no more are taken. Reload the page."
-            return {note: _lines([full]), file: None}
-        try:
-            if upload.stat().st_size > GUEST_LIMITS.weights_bytes:
-                raise WeightsError(
-                    f"{upload.name} is larger than "
-                    f"{GUEST_LIMITS.weights_bytes >> 20} MB, the limit here."
-                )
-            new = hub.open_file(upload)
-            others = [style for style in brought if style.full_name != new.full_name]
-            return show([*others, new], [f"Now in the gallery: {new.title}."], new) | {file: None}
-        except StylevidError as error:
-            upload.unlink(missing_ok=True)
-            return {note: _lines([str(error)]), file: None}
-
-    changed = [guests, note, gallery, style]
-    private = {"api_visibility": "private", "concurrency_id": "hub", "concurrency_limit": 2}
-    gr.on([load.click, repo.submit], load_repo, [repo, guests], changed,
-          show_progress="hidden", **private)  # fmt: skip
-    file.upload(add_file, [file, guests], [*changed, file], show_progress="hidden", **private)
-
-
-def _choices(styles: list[Style]) -> list[tuple[str, str]]:
-    """What the dropdown shows, and the name that it stands for."""
-    origins = _origins(styles)
-    return [
-        (", ".join(filter(None, [style.title, style.artist, origin])), name)
-        for (name, style), origin in zip(name_styles(styles).items(), origins, strict=True)
-    ]
-
-
-def _pictures(styles: list[Style]) -> list[tuple[Image.Image, str]]:
-    """What the gallery shows: a picture, and the title with the origin below it."""
-    return [
-        (_picture(style), f"{_short(style.title)}\n{origin}".rstrip())
-        for style, origin in zip(styles, _origins(styles), strict=True)
-    ]
-
-
-def _origins(styles: list[Style]) -> list[str]:
-    """Where each style is from, in words; nothing while all are bundled."""
-    if all(style.origin == "bundled" for style in styles):
-        return [""] * len(styles)
-    return ["your file" if style.origin == "file" else style.origin for style in styles]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:39]}…"
-
-
-def _picture(style: Style) -> Image.Image:
-    """The style's preview, decoded here so that nobody else's file reaches a visitor; if there is
-    none, the style's painting of the example."""
-    if style.preview.is_file():
-        return read_preview(style.preview)
-    return Image.fromarray(stylize_image(render_frame(2.0, 256, 256), Painter(style, "cpu")))
-
-
-def _lines(sentences: list[str]) -> str:
-    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
-
-
 def work(
-    video: Path, target: Path, style: Style, options: Options, device: str | None, job: Job
-) -> Iterator[Progress | Result]:
+    video: Path,
+    target: Path,
+    style: Style,
+    options: Options,
+    device: str | None,
+    job: Job,
+    paint: Callable[..., Outcome] = stylize_video,
+) -> Iterator[Progress | Outcome]:
     """The progress of a painting about twice a second, then its result.
 
+    Args:
+        paint: stylize_video, or another that is called like it; it can be pickled.
     Raises:
-        StylevidError: whatever stylize_video raises; Cancelled when `job` was stopped.
+        StylevidError: whatever `paint` raises; Cancelled when `job` was stopped.
     """
-    news: queue.Queue[Progress | Result | BaseException] = queue.Queue()
+    news: queue.Queue[Progress | Outcome | BaseException] = queue.Queue()
     told = 0.0
 
     def tell(progress: Progress) -> None:
@@ -417,14 +347,14 @@ def work(
             told = time.monotonic()
             news.put(progress)
 
-    def paint() -> None:
+    def run() -> None:
         try:
             painter = Painter(style, device)
-            news.put(stylize_video(video, target, painter, options, tell, job.is_stopped))
+            news.put(paint(video, target, painter, options, tell, job.is_stopped))
         except BaseException as error:  # handed to the page's own thread
             news.put(error)
 
-    thread = threading.Thread(target=paint, name="painter")
+    thread = threading.Thread(target=run, name="painter")
     thread.start()
     try:
         while True:
@@ -432,7 +362,7 @@ def work(
             if isinstance(item, BaseException):
                 raise item
             yield item
-            if isinstance(item, Result):
+            if not isinstance(item, Progress):
                 return
     finally:  # also when the visitor has gone
         job.stop()
@@ -440,18 +370,20 @@ def work(
         job.start()  # which leaves no file behind
 
 
-def lend_gpu() -> Callable[..., Iterator[Progress | Result]]:
+def lend_gpu() -> Callable[..., Iterator[Any]]:
     """`work`; on Hugging Face's ZeroGPU in a process that has a GPU for so long.
 
     ZeroGPU wants to know before the page is launched what will need a GPU.
     """
-    steps = work
+    steps: Callable[..., Iterator[Any]] = work
     if zero_gpu := sys.modules.get("spaces"):  # imported by the Space's entry, before torch
         steps = zero_gpu.GPU(duration=GPU_SECONDS)(work)
 
-    def run(*arguments: object, job: Job) -> Iterator[Progress | Result]:
+    def run(
+        *arguments: object, job: Job, paint: Callable[..., object] = stylize_video
+    ) -> Iterator[Any]:
         try:
-            yield from steps(*arguments, job)
+            yield from steps(*arguments, job, paint)
         except GeneratorExit:
             job.stop()  # another process does not notice that the visitor has gone
             raise
@@ -482,36 +414,6 @@ def _frames_at(video: Path, painted: Path, share: float) -> tuple[Frame, Frame]:
         next(iter(read_frames(info, size, start_s=at))).frame for info in (probe(video), after_info)
     )
     return before, after
-
-
-def _status(text: str, fraction: float) -> str:
-    return f"<progress max='1' value='{fraction:.4f}'></progress><p>{text}</p>"
-
-
-def _progress_html(progress: Progress) -> str:
-    left = "" if progress.left_s is None else f", about {progress.left_s:.0f} s left"
-    count = f"{progress.frames} frame{'' if progress.frames == 1 else 's'}"
-    text = f"{count} done, {progress.fps:.1f} frames a second{left}"
-    return _status(text, progress.fraction)
-
-
-def _facts_html(result: Result) -> str:
-    facts = (
-        f"{result.width}x{result.height}, {result.frames} frames in {result.seconds:.1f} s, "
-        f"{result.fps:.1f} frames a second on {escape(result.device)}, "
-        f"{'with its sound' if result.has_audio else 'the video has no sound'}."
-    )
-    flicker = ""
-    if result.flicker is not None and result.flicker.pairs:
-        errors = {name: 1000 * value for name, value in result.flicker.errors.items()}
-        own = f"the video's own is {1000 * result.flicker.floor:.1f}"
-        if "on" in errors:
-            flicker = (
-                f"Flicker {errors['off']:.1f} → {errors['on']:.1f}, {own} (warping error x 1000)."
-            )
-        else:
-            flicker = f"Flicker {errors['off']:.1f}, {own} (warping error x 1000)."
-    return f"<p id='facts'>{facts}</p><p id='flicker'>{flicker}</p>"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -546,33 +448,13 @@ def main(arguments: list[str] | None = None) -> None:
         page = build_app(settings, example, styles)
         _, _, share_url = page.launch(
             server_name=options.host, server_port=options.port, share=options.share,
-            max_file_size=options.max_upload, ssr_mode=False, theme=_theme(), css=CSS,
+            max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS,
             footer_links=["api", "settings"], allowed_paths=[folder], prevent_thread_lock=True,
         )  # fmt: skip
         if options.share and not share_url:
             log.warning("No public link: gradio's share server cannot be reached from here. "
                         "The page is served on this machine only.")  # fmt: skip
         page.block_thread()
-
-
-def _theme() -> gr.themes.Base:
-    """System fonts, so that nothing is fetched."""
-    theme = gr.themes.Soft(
-        primary_hue="indigo",
-        font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
-        font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
-    )
-    # Soft's own button and help text are too pale for WCAG AA.
-    return theme.set(
-        button_primary_background_fill="*primary_600",
-        button_primary_background_fill_hover="*primary_700",
-        button_primary_background_fill_dark="*primary_600",
-        button_primary_text_color="white",
-        block_info_text_color="*neutral_600",
-        block_info_text_color_dark="*neutral_300",
-        body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_300",
-    )
 
 
 if __name__ == "__main__":

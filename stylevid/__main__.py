@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from .errors import StylevidError
 from .hub import Download, collect_styles, get_style, repo_names
+from .metrics import NOTHING_MEASURED
 from .painter import Painter
 from .pipeline import Options, Progress, Result, stylize_video
 from .styles import name_styles
@@ -92,14 +93,13 @@ def _paint(options: argparse.Namespace) -> Result:
 
 
 def _describe(result: Result) -> str:
-    line = (
+    flicker = result.flicker
+    words = flicker.in_words() if flicker and flicker.pairs else NOTHING_MEASURED
+    unit = " (Warping error x 1000.)" if flicker and flicker.pairs else ""
+    return (
         f"{result.path}: {result.frames} frames of {result.width}x{result.height}, "
-        f"{result.fps:.1f} frames/s on {result.device}"
+        f"{result.fps:.1f} frames/s on {result.device}\n{words}{unit}"
     )
-    if result.flicker is not None and result.flicker.pairs:
-        errors = [f"{name} {1000 * value:.2f}" for name, value in result.flicker.errors.items()]
-        line += f"; flicker {', '.join(errors)}, the video's own {1000 * result.flicker.floor:.2f}"
-    return line
 
 
 def _print_styles(folder: Path | None, repos: list[str]) -> None:

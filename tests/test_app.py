@@ -7,31 +7,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
 
-import app
-from app import (
-    HELLO,
-    Job,
-    Settings,
-    _choices,
-    _lines,
-    _options,
-    _pictures,
-    _progress_html,
-    build_app,
-    lend_gpu,
-    work,
-)
+from app import HELLO, Job, Settings, _options, build_app, lend_gpu, work
 from stylevid import Cancelled, Options, Progress, Result, StylevidError, VideoError, get_style
 from stylevid import hub as hub_module
+from stylevid.comparison import compare_video
 from stylevid.example import render_example
 from stylevid.hub import Download, HubName, HubStyles
 from stylevid.styles import Style, list_styles
+from webui import hub_box
+from webui.gallery import choices, pictures
+from webui.report import lines_html, progress_html
+
+FIRST = list_styles()[0].slug
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +147,18 @@ def test_on_zero_gpu_the_work_has_a_process_of_its_own(
         list(work_lent_gpu(*arguments, job=stopped))
 
 
+def test_on_zero_gpu_both_ways_are_painted_in_that_process_too(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "spaces", ZeroGpu())
+    target = tmp_path / "both.mp4"
+    *_, path = lend_gpu()(
+        example, target, get_style("starry-night"), Options(), "cpu", job=Job(),
+        paint=partial(compare_video, share=0.5),
+    )  # fmt: skip
+    assert path == target and target.is_file()
+
+
 def test_trouble_in_the_painting_thread_reaches_the_page(tmp_path: Path) -> None:
     missing = tmp_path / "none.mp4"
     with pytest.raises(VideoError, match="does not exist"):
@@ -171,7 +177,7 @@ def test_the_operator_limits_the_size() -> None:
 
 
 def test_progress_says_frames_and_time_left(example: Path) -> None:
-    text = _progress_html(Progress(7, 0.5, 3.5, 2.0, latest=None))
+    text = progress_html(Progress(7, 0.5, 3.5, 2.0, picture=None))
     assert "7 frames done" in text and "about 2 s left" in text
 
 
@@ -202,11 +208,11 @@ def test_a_visitor_brings_a_repos_styles(visit: Callable[..., Any]) -> None:
     *progress, last = visit("load_repo", "alice/styles", [])
     assert "Asking &lt;b&gt; for alice/styles…" in progress[0]["HTML"]
     assert "value='0.5000'" in progress[1]["HTML"]
-    assert [style.full_name for style in last["State"]] == ["alice/styles/great-wave"]
+    assert [style.full_name for style in last["State"]] == [f"alice/styles/{FIRST}"]
     assert last["State"][0].metrics == {}  # a visitor's memory is small
     assert "1 style of alice/styles" in last["HTML"]
     assert "x: &lt;i&gt;is&lt;/i&gt; broken." in last["HTML"] and "2 more" in last["HTML"]
-    assert last["Dropdown"].value == "alice/styles/great-wave"
+    assert last["Dropdown"].value == f"alice/styles/{FIRST}"
     assert len(last["Gallery"].value) == len(list_styles()) + 1
     again = visit("load_repo", "alice/styles", last["State"])[-1]
     assert len(again["State"]) == 1
@@ -216,12 +222,12 @@ def test_what_visitors_bring_is_bounded(
     visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brought: list[Style] = []
-    for number in range(app.GUEST_REPOS):
+    for number in range(hub_box.GUEST_REPOS):
         brought = visit("load_repo", f"alice/styles{number}", brought)[-1]["State"]
     (refusal,) = visit("load_repo", "alice/more", brought)
     assert "You have styles of 4 repos" in refusal["HTML"] and "State" not in refusal
     assert "State" in visit("load_repo", "alice/styles0", brought)[-1]
-    monkeypatch.setattr(app, "GUESTS_BYTES", 100)
+    monkeypatch.setattr(hub_box, "GUESTS_BYTES", 100)
     (refusal,) = visit("load_repo", "alice/styles", [])
     assert "as much from the Hub as it may" in refusal["HTML"]
 
@@ -247,10 +253,10 @@ def test_a_visitor_brings_files(
     broken = upload("broken", b"no tensors")
     (refusal,) = visit("add_file", str(broken), [])
     assert "broken.safetensors is damaged" in refusal["HTML"] and not broken.exists()
-    large = upload("large", bytes(app.GUEST_LIMITS.weights_bytes + 1))
+    large = upload("large", bytes(hub_box.GUEST_LIMITS.weights_bytes + 1))
     (refusal,) = visit("add_file", str(large), [])
     assert "larger than 8 MB" in refusal["HTML"] and not large.exists()
-    many = [replace(shown["State"][0], slug=f"s{n}") for n in range(app.GUEST_FILES)]
+    many = [replace(shown["State"][0], slug=f"s{n}") for n in range(hub_box.GUEST_FILES)]
     more = upload("one more")
     (refusal,) = visit("add_file", str(more), many)
     assert "You have brought 4 files" in refusal["HTML"]
@@ -267,36 +273,35 @@ def test_an_operator_may_leave_the_box_out() -> None:
 
 def test_styles_are_told_apart_by_their_origin() -> None:
     bundled = list_styles()
-    assert [caption for _, caption in _pictures(bundled)] == [style.title for style in bundled]
+    assert [caption for _, caption in pictures(bundled)] == [style.title for style in bundled]
     both = [
         *bundled,
         replace(bundled[0], origin="alice/styles"),
         replace(bundled[0], origin="file"),
     ]
-    captions = [caption for _, caption in _pictures(both)]
+    captions = [caption for _, caption in pictures(both)]
     assert captions[0].endswith("\nbundled") and captions[-2].endswith("\nalice/styles")
     assert captions[-1].endswith("\nyour file")
-    labels = dict((name, label) for label, name in _choices(both))
-    assert labels["alice/styles/great-wave"].endswith(", alice/styles")
-    assert labels["great-wave"].endswith(", bundled")
+    labels = dict((name, label) for label, name in choices(both))
+    assert labels[f"alice/styles/{FIRST}"].endswith(", alice/styles")
+    assert labels[FIRST].endswith(", bundled")
 
 
 def test_a_style_without_a_preview_is_shown_by_what_it_paints(tiny_weights: Path) -> None:
     style = hub_module.open_file(tiny_weights)
-    (picture, caption), *_ = _pictures([style])
+    (picture, caption), *_ = pictures([style])
     assert picture.size == (256, 256) and caption == "tiny\nyour file"
 
 
 def test_sentences_are_escaped() -> None:
-    assert _lines(["<b>", "a & b"]) == "<p>&lt;b&gt;</p><p>a &amp; b</p>"
+    assert lines_html(["<b>", "a & b"]) == "<p>&lt;b&gt;</p><p>a &amp; b</p>"
 
 
 def test_programs_are_told_each_styles_name_and_origin() -> None:
     styles = [*list_styles(), replace(list_styles()[0], origin="alice/styles")]
     page = build_app(Settings(), styles=styles)
     (names,) = (f.fn() for f in page.fns.values() if f.api_name == "list_styles")
-    assert [entry["name"] for entry in names] == [
-        "great-wave", "roman-mosaic", "starry-night", "alice/styles/great-wave",
-    ]  # fmt: skip
-    assert names[0]["origin"] == "bundled" and names[-1]["slug"] == "great-wave"
+    expected = [*(style.slug for style in list_styles()), f"alice/styles/{FIRST}"]
+    assert [entry["name"] for entry in names] == expected
+    assert names[0]["origin"] == "bundled" and names[-1]["slug"] == FIRST
     assert isinstance(page, gr.Blocks)

@@ -21,6 +21,7 @@ from tests.hub_server import HubServer
 sync_api = pytest.importorskip("playwright.sync_api")
 
 ROOT = Path(__file__).resolve().parents[1]
+BUNDLED = len(list((ROOT / "weights").glob("*.safetensors")))
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 REQUIRED = os.environ.get("STYLEVID_REQUIRE_BROWSER") == "1"
 CLIPS = ROOT.parent / "shared" / "data" / "videos"
@@ -172,7 +173,7 @@ def test_a_real_clip_is_painted_with_the_switch_on_and_off(page, tmp_path: Path)
     facts = page.locator("#facts").inner_text()
     assert "640x360" in facts and "92 frames" in facts and "with its sound" in facts
     flicker = page.locator("#flicker").inner_text()
-    numbers = re.search(r"Flicker ([\d.]+) → ([\d.]+), the video's own is ([\d.]+)", flicker)
+    numbers = re.search(r"Flicker: ([\d.]+) → ([\d.]+); the video's own is ([\d.]+)", flicker)
     assert numbers and float(numbers[2]) < float(numbers[1])
     page.wait_for_function("() => document.querySelector('#result video')?.readyState >= 2")
     played = page.evaluate(
@@ -180,15 +181,43 @@ def test_a_real_clip_is_painted_with_the_switch_on_and_off(page, tmp_path: Path)
         " await v.play(); await new Promise(r => setTimeout(r, 1200)); return v.currentTime; }"
     )
     assert played > 0.3
+    assert_plotted(page, {"off", "on", "own"})
     assert page.locator("#compare img").count() >= 2
     picture(page, "2-done-on")
     assert_painted(download(page, tmp_path / "on.mp4"), clip)
+    page.get_by_label("Without | with temporal consistency").check()
+    page.locator("#both-note").get_by_text("The same two seconds").wait_for(timeout=120_000)
+    assert_loops(page, seconds=2, ratio=2 * 640 / 360)
+    picture(page, "2-done-both")
+    page.get_by_label("Video | painted").check()
+    page.locator("#both").wait_for(state="hidden")
+    assert page.locator("#compare img").first.is_visible()
 
     page.locator("#temporal input").uncheck()
     paint_again(page)
     assert "→" not in page.locator("#flicker").inner_text()
+    assert_plotted(page, {"off", "own"})
     assert_painted(download(page, tmp_path / "off.mp4"), clip)
     assert not page.foreign, "the page fetched from elsewhere"
+
+
+def assert_plotted(page, kinds: set[str]) -> None:
+    """The plot is there in the page's width, and says what it shows."""
+    plot = page.get_by_role("img", name="Flicker over time")
+    assert plot.is_visible() and plot.bounding_box()["width"] > 200
+    lines = plot.locator("polyline")
+    assert {line.get_attribute("class").split()[1] for line in lines.all()} == kinds
+    assert all(line.bounding_box()["width"] > 200 for line in lines.all())
+
+
+def assert_loops(page, seconds: float, ratio: float) -> None:
+    """The clip of both ways plays by itself, over and over."""
+    page.wait_for_function("() => document.querySelector('#both video')?.currentTime > 0.2")
+    shown = page.evaluate(
+        "() => { const v = document.querySelector('#both video');"
+        " return [v.loop, v.duration, v.videoWidth / v.videoHeight]; }"
+    )
+    assert shown == [True, pytest.approx(seconds, abs=0.1), pytest.approx(ratio, rel=0.02)]
 
 
 def paint_again(page) -> None:
@@ -233,6 +262,7 @@ def test_a_phone_sees_everything_in_one_column(browser, page_url: str) -> None:
     page.goto(page_url)
     page.get_by_role("button", name="Paint it").wait_for(timeout=60_000)
     wide = page.evaluate("() => document.documentElement.scrollWidth")
+    assert page.get_by_role("button", name="Run").count() == 0, "a part that has no place is shown"
     picture(page, "4-phone")
     assert wide <= 400
     page.close()
@@ -269,7 +299,7 @@ def test_what_is_wrong_with_a_repo_is_said_in_the_box(page, hub: HubServer) -> N
     bring(page, "mallory/empty")
     page.locator("#hub-note").get_by_text("mallory/empty holds no style").wait_for(timeout=30_000)
     picture(page, "5-hub-refusal")
-    assert page.locator("#styles img").count() == 3
+    assert page.locator("#styles img").count() == BUNDLED
 
 
 def test_html_from_a_hub_or_a_file_is_shown_as_text(page, hub: HubServer, tmp_path: Path) -> None:
@@ -284,7 +314,7 @@ def test_html_from_a_hub_or_a_file_is_shown_as_text(page, hub: HubServer, tmp_pa
     name = "<img src=x onerror=document.title=1>.safetensors"
     (tmp_path / name).write_bytes((ROOT / "weights" / "starry-night.safetensors").read_bytes())
     page.locator("#style-file input[type=file]").set_input_files(str(tmp_path / name))
-    page.wait_for_function("() => document.querySelectorAll('#styles img').length === 5")
+    page.locator("#styles img").nth(BUNDLED + 1).wait_for()
     note.get_by_text("Now in the gallery: ").wait_for(timeout=30_000)
     page.locator("#style input").click()  # unfolds the list
     picture(page, "6-hub-html")
@@ -295,7 +325,7 @@ def test_html_from_a_hub_or_a_file_is_shown_as_text(page, hub: HubServer, tmp_pa
         str(tmp_path / "letter.safetensors")
     )
     note.get_by_text("letter.safetensors is damaged or no safetensors file").wait_for()
-    assert page.locator("#styles img").count() == 5
+    assert page.locator("#styles img").count() == BUNDLED + 2
 
 
 def test_a_published_style_is_brought_painted_with_and_kept(
@@ -323,7 +353,7 @@ def test_a_published_style_is_brought_painted_with_and_kept(
     assert not page.foreign, "the page fetched from elsewhere"
     page.reload()  # another visit: what the first one brought is gone
     page.get_by_role("button", name="Paint it").wait_for(timeout=60_000)
-    assert page.locator("#styles img").count() == 3
+    assert page.locator("#styles img").count() == BUNDLED
 
     hub.close()
     environment = hub.environment(home)
@@ -331,7 +361,7 @@ def test_a_published_style_is_brought_painted_with_and_kept(
         page = browser.new_page(accept_downloads=True)
         page.goto(url)
         page.get_by_role("button", name="Paint it").wait_for(timeout=60_000)
-        page.wait_for_function("() => document.querySelectorAll('#styles img').length === 4")
+        page.locator("#styles img").nth(BUNDLED).wait_for()
         assert "Night Wave" in chosen(page) and "alice/styles" in chosen(page)
         upload(page, clip)
         paint(page)

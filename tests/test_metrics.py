@@ -1,10 +1,21 @@
 """Known values of the flicker measures."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
-from stylevid.metrics import Flicker, FlickerMeter, gradient_energy, trusted, warping_error
+from stylevid.metrics import (
+    CUT_BELOW,
+    NOTHING_MEASURED,
+    Flicker,
+    FlickerMeter,
+    gradient_energy,
+    likeness,
+    trusted,
+    warping_error,
+)
 
 # Farneback sees up to 0.03 pixels of motion in a pair of equal pictures.
 STILL = 1e-6
@@ -160,3 +171,82 @@ def test_gradient_energy_of_a_step() -> None:
     step[..., 3:] = 0.5  # one of five neighbours across differs by 0.5
     assert gradient_energy(step) == pytest.approx(0.25 / 5)
     assert gradient_energy(step.transpose(2, 3)) == pytest.approx(0.25 / 5)
+
+
+def test_each_pair_is_kept_with_the_time_of_its_later_frame() -> None:
+    image, meter = texture(), FlickerMeter(every=2)
+    for number in range(6):
+        brighter = {"off": image + 0.1 * max(number - 3, 0)}
+        meter.update(image, brighter, time_s=number / 10)
+    series = meter.result().series
+    assert [pair.time_s for pair in series] == pytest.approx([0.1, 0.3, 0.5])
+    assert [pair.errors["off"] for pair in series] == pytest.approx([0, 0, 0.01], abs=1e-4)
+
+
+@pytest.mark.parametrize("interval", [1, 10])
+def test_the_series_does_not_grow_with_the_clip(interval: int) -> None:
+    image, meter = texture(24, 32), FlickerMeter(interval=interval, most=8)
+    for number in range(150):
+        meter.update(image, {"off": image}, float(number))
+        assert len(meter.result().series) <= 8
+        assert len(meter._waiting) <= interval
+    times = [pair.time_s for pair in meter.result().series]
+    assert meter.every == 32 and times == [interval + n for n in range(0, 150 - interval, 32)]
+
+
+def test_a_series_that_is_thinned_out_keeps_its_means() -> None:
+    image, meter = texture(24, 32), FlickerMeter(most=4)
+    for number in range(9):
+        meter.update(image, {"off": image + 0.01 * number * number})
+    kept = meter.result()
+    assert kept.pairs == 2  # 0-1 and 4-5, whose steps are 0.01 and 0.09
+    assert kept.errors["off"] == pytest.approx((0.01**2 + 0.09**2) / 2, rel=0.01)
+
+
+def test_a_cut_is_told_from_motion_and_from_a_flash() -> None:
+    whole = texture(96, 160)
+    image, moved, other = whole[..., :96], whole[..., 1:97], texture(96, 96, seed=1)
+    assert likeness(image, image) == pytest.approx(1)
+    assert likeness(image, moved) > CUT_BELOW
+    assert likeness(image, 0.5 * image + 0.3) > CUT_BELOW
+    assert likeness(image, other) < CUT_BELOW
+    assert likeness(torch.zeros(1, 3, 9, 9), torch.ones(1, 3, 9, 9)) == pytest.approx(1)
+
+
+def test_pairs_across_a_cut_are_left_out_and_counted() -> None:
+    first, second = (0.5 + noise(torch.zeros(1, 3, 96, 96), 0.2, seed) for seed in (0, 1))
+    scenes = [first] * 3 + [second] * 3
+    meter = FlickerMeter(cut_below=CUT_BELOW)
+    for number, image in enumerate(scenes):
+        meter.update(image, {"off": image}, float(number))
+    result = meter.result()
+    assert (result.pairs, result.cuts) == (4, 1)
+    assert [pair.time_s for pair in result.series] == [1, 2, 4, 5]
+    assert result.errors["off"] < STILL
+    assert measure(scenes, scenes).errors["off"] > 100 * STILL  # what it would have said
+
+
+@pytest.mark.parametrize(
+    ("floor", "off", "on", "words"),
+    [
+        (0.0004, 0.0051, 0.0016, "Flicker: 5.1 → 1.6; the video's own is 0.4. With temporal "
+         "consistency on, 74 % of the flicker that painting adds is gone."),
+        (0.0004, 0.0051, 0.0004, "on, all of the flicker that painting adds is gone."),
+        (0.0004, 0.0051, 0.0001, "on, all of the flicker that painting adds is gone."),
+        (0.0004, 0.0051, 0.0051, "On this video, temporal consistency makes no difference."),
+        (0.0004, 0.0051, 0.0060, "On this video, temporal consistency makes the flicker worse."),
+        (0.0004, 0.0004, 0.0004, "Painting adds no flicker to this video"),
+        (0.0040, 0.0030, 0.0020, "Painting adds no flicker to this video"),
+        (0.0, 0.0, 0.0, "Flicker: 0.0 → 0.0; the video's own is 0.0. Painting adds no"),
+        (0.0004, 0.0051, None, "Flicker: 5.1; the video's own is 0.4. Temporal consistency was"),
+        (0.0004, math.nan, 0.0, NOTHING_MEASURED),
+        (0.0004, 0.0051, math.inf, NOTHING_MEASURED),
+    ],
+)  # fmt: skip
+def test_flicker_in_words(floor: float, off: float, on: float | None, words: str) -> None:
+    errors = {"off": off} if on is None else {"off": off, "on": on}
+    assert words in Flicker(floor, errors, {}, pairs=7).in_words()
+
+
+def test_nothing_measured_in_words() -> None:
+    assert FlickerMeter().result().in_words() == NOTHING_MEASURED

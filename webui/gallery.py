@@ -1,0 +1,44 @@
+"""What the gallery and the list of styles show."""
+
+from PIL import Image
+
+from stylevid.painter import Painter
+from stylevid.pipeline import stylize_image
+from stylevid.scene import render_frame
+from stylevid.styles import Style, name_styles, read_preview
+
+
+def choices(styles: list[Style]) -> list[tuple[str, str]]:
+    """What the dropdown shows, and the name that it stands for."""
+    origins = _origins(styles)
+    return [
+        (", ".join(filter(None, [style.title, style.artist, origin])), name)
+        for (name, style), origin in zip(name_styles(styles).items(), origins, strict=True)
+    ]
+
+
+def pictures(styles: list[Style]) -> list[tuple[Image.Image, str]]:
+    """What the gallery shows: a picture, and the title with the origin below it."""
+    return [
+        (_picture(style), f"{_short(style.title)}\n{origin}".rstrip())
+        for style, origin in zip(styles, _origins(styles), strict=True)
+    ]
+
+
+def _origins(styles: list[Style]) -> list[str]:
+    """Where each style is from, in words; nothing while all are bundled."""
+    if all(style.origin == "bundled" for style in styles):
+        return [""] * len(styles)
+    return ["your file" if style.origin == "file" else style.origin for style in styles]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _picture(style: Style) -> Image.Image:
+    """The style's preview, decoded here so that nobody else's file reaches a visitor; if there is
+    none, the style's painting of the example."""
+    if style.preview.is_file():
+        return read_preview(style.preview)
+    return Image.fromarray(stylize_image(render_frame(2.0, 256, 256), Painter(style, "cpu")))

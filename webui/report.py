@@ -1,0 +1,52 @@
+"""What the page says while it works and when it is done, as HTML."""
+
+from html import escape
+
+from stylevid.metrics import NOTHING_MEASURED, Flicker
+from stylevid.pipeline import Progress, Result
+
+from .flicker_plot import plot_flicker
+
+APOLOGY = "Something went wrong on our side. Please try again, or try another video."
+
+
+def lines_html(sentences: list[str]) -> str:
+    """A paragraph for each."""
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
+
+
+def status_html(text: str, fraction: float) -> str:
+    """A bar, 0 to 1, above a text that is HTML."""
+    return f"<progress max='1' value='{fraction:.4f}'></progress><p>{text}</p>"
+
+
+def progress_html(progress: Progress) -> str:
+    """How far the painting is."""
+    left = "" if progress.left_s is None else f", about {progress.left_s:.0f} s left"
+    count = f"{progress.frames} frame{'' if progress.frames == 1 else 's'}"
+    text = f"{count} done, {progress.fps:.1f} frames a second{left}"
+    return status_html(text, progress.fraction)
+
+
+def facts_html(result: Result) -> str:
+    """What came out, and how steady it is."""
+    facts = (
+        f"{result.width}x{result.height}, {result.frames} frames in {result.seconds:.1f} s, "
+        f"{result.fps:.1f} frames a second on {escape(result.device)}, "
+        f"{'with its sound' if result.has_audio else 'the video has no sound'}."
+    )
+    return f"<p id='facts'>{facts}</p>{flicker_html(result.flicker)}"
+
+
+def flicker_html(flicker: Flicker | None) -> str:
+    """The flicker in words, over time, and what the numbers are in small print."""
+    if flicker is None or not flicker.pairs:
+        return f"<p id='flicker'>{NOTHING_MEASURED}</p>"
+    pairs = "1 pair" if flicker.pairs == 1 else f"{flicker.pairs} pairs"
+    note = f"Flicker is the warping error &times; 1000, the mean of {pairs} of neighboring frames."
+    if flicker.cuts:
+        note += f" {flicker.cuts} more, across scene cuts, are left out."
+    return (
+        f"<p id='flicker'>{escape(flicker.in_words())}</p>{plot_flicker(flicker)}"
+        f"<p class='small'>{note}</p>"
+    )
