@@ -37,7 +37,8 @@ class OpenVinoEngine(Engine):
         """
         self.name = f"openvino-{precision}"
         self._network, self._precision = network, precision
-        self.ahead = min(_STREAMS, torch.get_num_threads())
+        self._streams = min(_STREAMS, torch.get_num_threads())
+        self.ahead = 2 * self._streams  # so that none waits for the next frame
         self._compiled: dict[tuple[str | None, int, int, int], _Compiled] = {}
 
     def submit(self, frames: Sequence[Yuv]) -> Pending:
@@ -87,7 +88,7 @@ class OpenVinoEngine(Engine):
                 "INFERENCE_PRECISION_HINT": _TYPES[self._precision],
                 "INFERENCE_NUM_THREADS": torch.get_num_threads(),
                 # Frames side by side do not wait for one another's threads; an image is in a hurry.
-                "NUM_STREAMS": self.ahead if matrix else 1,
+                "NUM_STREAMS": self._streams if matrix else 1,
                 "ENABLE_CPU_PINNING": False,  # decoder, stabilizer and encoder want the cores, too
             }
             self._compiled[key] = _Compiled(ov.Core().compile_model(model, "CPU", settings))

@@ -41,7 +41,7 @@ class StabilizerConfig:
     """
 
     blend: float = 0.9
-    flow_size: int = 256
+    flow_size: int = 224
     tolerance: float = 20.0
     cut_below: float = 0.4
     flash_below: float = 0.5

@@ -213,7 +213,8 @@ def _decode(
     if info.interlaced:
         filters = f"yadif=deint=interlaced,{filters}"
     seek = ["-ss", f"{start_s:.3f}"] if start_s > 0 else []
-    command = [*_ffmpeg(), *seek, *_input(info.path), "-map", "0:V:0",
+    threads = _threads(info.height, info.width)
+    command = [*_ffmpeg(), *seek, *threads, *_input(info.path), "-map", "0:V:0",
                "-vf", f"{filters},setsar=1,showinfo=checksum=0",
                "-fps_mode", "passthrough", "-f", "rawvideo", "-"]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
@@ -347,7 +348,7 @@ class VideoWriter:
 
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
         self._first_time_s = first_time_s
-        command = _encode_command(self._source, first_time_s, self._partial)
+        command = _encode_command(self._source, self._size, first_time_s, self._partial)
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages
         )
@@ -411,7 +412,9 @@ class VideoWriter:
         return VideoError(f"{self._path.name} could not be written: {reason}. Nothing was kept.")
 
 
-def _encode_command(source: VideoInfo, first_time_s: Fraction, target: Path) -> list[str]:
+def _encode_command(
+    source: VideoInfo, size: tuple[int, int], first_time_s: Fraction, target: Path
+) -> list[str]:
     """ffmpeg's arguments: frames on stdin, sound from the source, MP4 out.
 
     `first_time_s` is when the first picture shows; ffmpeg lets every input begin at 0, so without
@@ -432,7 +435,7 @@ def _encode_command(source: VideoInfo, first_time_s: Fraction, target: Path) -> 
         "-map_metadata", "1", "-map_chapters", "-1",
         "-vf", f"setparams=range=tv:colorspace={source.matrix}",
         "-fps_mode", "passthrough", "-enc_time_base", f"1/{round(1 / ticks)}",
-        *_H264, "-pix_fmt", "yuv420p", *colors,
+        *_H264, *_threads(*size), "-pix_fmt", "yuv420p", *colors,
         *sound, "-metadata:s:v:0", "rotate=0", "-video_track_timescale", f"{round(1 / ticks)}",
         "-movflags", "+faststart", "-max_muxing_queue_size", "9999", "-f", "mp4", f"file:{target}",
     ]  # fmt: skip
@@ -444,6 +447,13 @@ def _fine_ticks(fps: Fraction) -> Fraction:
     while ticks < 10_000:
         ticks *= 2
     return Fraction(1, ticks)
+
+
+def _threads(height: int, width: int) -> list[str]:
+    """ffmpeg's own choice; but on few cores, where its threads take time from the network, one for
+    pictures that need a few milliseconds."""
+    small = height * width <= 1280 * 720 and (os.cpu_count() or 1) <= 4
+    return ["-threads", "1"] if small else []
 
 
 def _ffmpeg() -> list[str]:
