@@ -37,6 +37,7 @@ from webui.theme import CSS, theme
 log = logging.getLogger("stylevid.page")
 
 SIZES = {"the video's own": None, "360 px": 360, "640 px": 640, "960 px": 960, "1280 px": 1280}
+BRUSHES = {"grows with the picture": None, "fine": 1.0, "medium": 1.5, "large": 2.0, "broad": 3.0}
 # The button is at the foot of the page, what it does at the head.
 SHOW_OUTCOME = "() => document.querySelector('#outcome').scrollIntoView({behavior: 'smooth'})"
 Outcome = Result | Path  # of stylize_video, of compare_video
@@ -135,6 +136,9 @@ def build_app(
                     strength = gr.Slider(0, 1, 1, step=0.05, label="Style strength")
                     keep_colors = gr.Checkbox(False, label="Keep original colors")
                     size = gr.Dropdown(list(SIZES), value="640 px", label="Longest side")
+                    brush = gr.Dropdown(
+                        list(BRUSHES), value=next(iter(BRUSHES)), label="Brush", elem_id="brush"
+                    )
                 paint = gr.Button("Paint it", variant="primary", elem_id="paint")
                 stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
             with gr.Column(scale=7, min_width=320, elem_id="outcome"):
@@ -161,7 +165,7 @@ def build_app(
 
         def run(
             video: str | None, name: str | None, temporal: bool, strength: float,
-            keep_colors: bool, size: str, job: Job, guests: list[Style],
+            keep_colors: bool, size: str, brush: str, job: Job, guests: list[Style],
         ) -> Iterator[dict]:  # fmt: skip
             """The page's handler: every yield is what the page shows next."""
             job.start()
@@ -176,7 +180,9 @@ def build_app(
                 download: gr.DownloadButton(visible=False), shown: None,
             } | show_view(STILLS)  # fmt: skip
             ready = ready_again() | {newest: gr.Image(None, visible=False)}
-            options = _options(settings, temporal, strength, keep_colors, SIZES[size])
+            options = _options(
+                settings, temporal, strength, keep_colors, SIZES[size], BRUSHES[brush]
+            )
             try:
                 chosen = find_style(name, [*styles, *guests])
                 with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
@@ -212,11 +218,14 @@ def build_app(
             strength: float,
             keep_colors: bool,
             size: str,
+            brush: str,
         ) -> Iterator[str]:
             """Paint a video with a style, by its name; the result is an MP4 with its sound."""
             if not video:
                 raise gr.Error("No video was given.")
-            options = _options(settings, temporal, strength, keep_colors, SIZES[size])
+            options = _options(
+                settings, temporal, strength, keep_colors, SIZES[size], BRUSHES[brush]
+            )
             try:
                 chosen = find_style(slug, styles)
                 with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
@@ -292,7 +301,7 @@ def build_app(
         paint.click(
             lambda: status_html("Waiting for your turn…", 0), None, status, queue=False, **private,
         ).then(
-            run, [video, style, temporal, strength, keep_colors, size, job, guests],
+            run, [video, style, temporal, strength, keep_colors, size, brush, job, guests],
             [status, newest, result, download, before_after, compare, paint, stop, shown, view,
              both, both_note, moment],
             concurrency_limit=1, concurrency_id="paint", show_progress="hidden",
@@ -313,7 +322,7 @@ def build_app(
         page.load(from_link, None, style, show_progress="hidden", **private)
         # For programs: the same work without the page around it.
         gr.Button(visible=False).click(
-            stylize, [video, style, temporal, strength, keep_colors, size],
+            stylize, [video, style, temporal, strength, keep_colors, size, brush],
             gr.Video(visible=False), api_name="stylize",
             concurrency_limit=1, concurrency_id="paint",
         )  # fmt: skip
@@ -392,13 +401,15 @@ def lend_gpu() -> Callable[..., Iterator[Any]]:
 
 
 def _options(
-    settings: Settings, temporal: bool, strength: float, keep_colors: bool, size: int | None
-) -> Options:
+    settings: Settings, temporal: bool, strength: float, keep_colors: bool, size: int | None,
+    brush: float | None = None,
+) -> Options:  # fmt: skip
     limit = settings.max_side
     return Options(
         temporal=temporal,
         strength=float(strength),
         keep_colors=keep_colors,
+        brush=brush,
         size=min(size, limit) if size else limit,
         enlarge=False,
         max_seconds=settings.max_seconds,

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 
+from .brush import for_brush, shrink
 from .errors import Cancelled
 from .frames import fit
 from .painter import Painter
@@ -69,8 +70,8 @@ def compare_video(
                 raise Cancelled(f"Stopped after {count} frames.")
             if passed_s < warm_up_s:
                 continue
-            picture = _side_by_side(_label(_shrink(off, small), "off"),
-                                    _label(_shrink(on, small), "on"))  # fmt: skip
+            picture = _side_by_side(_label(shrink(off, small), "off"),
+                                    _label(shrink(on, small), "on"))  # fmt: skip
             first_s = timed.time_s if first_s is None else first_s
             writer.write(Timed(picture, timed.time_s - first_s, timed.duration_s))
             count += 1
@@ -105,27 +106,19 @@ def _paint_both(
 ) -> Iterator[tuple[float, Timed[Yuv], Yuv, Yuv]]:
     """Each frame with its painting alone and its steadied one."""
     stabilizer = TemporalStabilizer()
-    source, ahead = tee(source)
-    paintings = painter.paint(timed.frame for _, timed in ahead)
-    for (passed_s, timed), alone in zip(source, paintings, strict=True):
-        steadied = stabilizer.step_frame(timed.frame, alone)
-        off, on = (finish(timed.frame, painted, options) for painted in (alone, steadied))
+    both, ahead = tee(
+        (passed_s, timed, for_brush(timed.frame, options.brush)) for passed_s, timed in source
+    )
+    paintings = painter.paint(seen for _, _, seen in ahead)
+    for (passed_s, timed, seen), alone in zip(both, paintings, strict=True):
+        steadied = stabilizer.step_frame(seen, alone)
+        off, on = (finish(timed.frame, seen, painted, options) for painted in (alone, steadied))
         yield passed_s, timed, off, on
 
 
 def _small_size(height: int, width: int) -> tuple[int, int]:
     height, width = fit(height, width, min(LONGEST, max(height, width)))
     return even(height), even(width)
-
-
-def _shrink(picture: Yuv, size: tuple[int, int]) -> Yuv:
-    """A copy of the picture at (height, width)."""
-    height, width = size
-    small = Yuv(np.empty((height * 3 // 2, width), np.uint8), picture.matrix)
-    small.luma[:] = cv2.resize(picture.luma, (width, height), interpolation=cv2.INTER_AREA)
-    for plane, small_plane in zip(picture.chroma, small.chroma, strict=True):
-        small_plane[:] = cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    return small
 
 
 def _label(picture: Yuv, text: str) -> Yuv:

@@ -17,14 +17,16 @@ from typing import cast
 
 import cv2
 import torch
+from torch import Tensor
 
+from .brush import enlarge, for_brush
 from .errors import Cancelled, VideoError
-from .frames import Frame, fit, keep_colors, to_frame, to_image
+from .frames import Frame, fit, keep_colors, pad, size_of, to_frame, to_image, unpad
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
 from .stabilize import TemporalStabilizer
 from .video import Timed, VideoWriter, even, probe, read_yuv
-from .yuv import Bytes, Yuv, yuv_to_image
+from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 
 QUEUE_FRAMES = 4
 MEASURED_PAIRS = 40  # of frames, spread over the clip: enough for two digits
@@ -40,6 +42,8 @@ class Options:
         enlarge: whether a video smaller than `size` is scaled up to it.
         strength: 0 shows the video, 1 the painting, between them a mix.
         keep_colors: take light and dark from the painting, colors from the video.
+        brush: size of the strokes, 1 to 8 times that of the training; None lets them grow with
+            the picture.
         measure: measure the flicker while painting.
         max_seconds: refuse a longer video; None takes any.
     """
@@ -49,6 +53,7 @@ class Options:
     enlarge: bool = True
     strength: float = 1.0
     keep_colors: bool = False
+    brush: float | None = None
     measure: bool = True
     max_seconds: float | None = None
 
@@ -57,6 +62,8 @@ class Options:
             raise ValueError(f"strength is a number from 0 to 1; got {self.strength}")
         if self.size is not None and not 16 <= self.size <= 8192:
             raise ValueError(f"size is from 16 to 8192 pixels; got {self.size}")
+        if self.brush is not None and not 1 <= self.brush <= 8:
+            raise ValueError(f"brush is a number from 1 to 8; got {self.brush}")
 
     @property
     def changes_painting(self) -> bool:
@@ -120,10 +127,19 @@ def stylize_image(frame: Frame, painter: Painter, options: Options | None = None
     """The painting of one picture, uint8 H,W,3 RGB in and out."""
     options = options or Options()
     image = to_image(frame, painter.device)
-    stylized = painter(image)
+    stylized = _paint_image(image, painter, options.brush)
     if options.keep_colors:
         stylized = keep_colors(stylized, image)
     return to_frame(image + options.strength * (stylized - image))
+
+
+def _paint_image(image: Tensor, painter: Painter, brush: float | None) -> Tensor:
+    whole = image_to_yuv(pad(image, 2, 2))
+    seen = for_brush(whole, brush)
+    if seen is whole:
+        return painter(image)
+    painted = enlarge(image_to_yuv(painter(yuv_to_image(seen, image.device))), seen, whole)
+    return unpad(yuv_to_image(painted, image.device), *size_of(image))
 
 
 def stylize_video(
@@ -189,15 +205,15 @@ def _paint(
     source: Iterable[Timed[Yuv]], painter: Painter, options: Options, meter: FlickerMeter | None
 ) -> Iterator[tuple[Timed[Yuv], Yuv]]:
     stabilizer = TemporalStabilizer() if options.temporal else None
-    source, ahead = tee(source)
-    for timed, alone in zip(source, painter.paint(t.frame for t in ahead), strict=True):
+    both, ahead = tee((timed, for_brush(timed.frame, options.brush)) for timed in source)
+    for (timed, seen), alone in zip(both, painter.paint(s for _, s in ahead), strict=True):
         measured = meter is not None and meter.wants_next
         if meter is not None and not measured:
             meter.skip()
-        steadied = stabilizer.step_frame(timed.frame, alone) if stabilizer else alone
-        painted = finish(timed.frame, steadied, options)
+        steadied = stabilizer.step_frame(seen, alone) if stabilizer else alone
+        painted = finish(timed.frame, seen, steadied, options)
         if meter is not None and measured:
-            versions = {"off": yuv_to_image(finish(timed.frame, alone, options))}
+            versions = {"off": yuv_to_image(finish(timed.frame, seen, alone, options))}
             if stabilizer:
                 versions["on"] = yuv_to_image(painted)
             meter.update(yuv_to_image(timed.frame), versions, float(timed.time_s))
@@ -224,8 +240,13 @@ def _check_length(path: Path, seconds: float, limit: float | None) -> None:
         )
 
 
-def finish(frame: Yuv, painted: Yuv, options: Options) -> Yuv:
-    """Strength and colors, as `stylize_image` has them."""
+def finish(frame: Yuv, seen: Yuv, painted: Yuv, options: Options) -> Yuv:
+    """The frame as it is shown.
+
+    Args:
+        seen, painted: the frame as the network saw it, and the painting of that.
+    """
+    painted = enlarge(painted, seen, frame)
     if not options.changes_painting:
         return painted
     pixels = cv2.addWeighted(
