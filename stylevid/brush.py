@@ -78,6 +78,6 @@ def _resize(plane: Array, size: tuple[int, int], how: int = cv2.INTER_CUBIC) -> 
     return cast(Array, cv2.resize(plane, size, interpolation=how))
 
 
-def _levels(values: Array) -> Bytes:
+def _levels(values: npt.NDArray[np.floating]) -> Bytes:
     """Rounded and clipped to 0 to 255."""
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
