@@ -99,6 +99,20 @@ class StyleNet(nn.Module):
         self.leave = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(half, 12, 3))
         _start_sub_pixels_equal(self.leave[1])
 
+    @torch.no_grad()
+    def level_sub_pixels(self) -> None:
+        """Let the four sub-pixels of each color answer alike to features that do not vary: flat
+        areas show no grid of 2 x 2 pixels (the checkerboard of Odena et al. 2016). Edges they may
+        still answer as each of them has learned to.
+        """
+        conv = self.leave[1]
+        assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+        taps = conv.weight.unflatten(0, (3, 4))  # color, sub-pixel, in, 3, 3; a view
+        answer = taps.sum((3, 4), keepdim=True)
+        taps += (answer.mean(1, keepdim=True) - answer) / taps[0, 0, 0].numel()
+        bias = conv.bias.unflatten(0, (3, 4))
+        bias.copy_(bias.mean(1, keepdim=True).expand_as(bias))
+
     def encode(self, image: Tensor) -> Tensor:
         """The encoder's last map, N,width,H/4,W/4, of an image N,3,H,W with H, W in fours."""
         features = F.pixel_unshuffle(image - 0.5, 2)  # N,12,H/2,W/2

@@ -167,3 +167,34 @@ def test_config_refuses_what_is_no_network(values: dict[str, object]) -> None:
 def test_config_is_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         StyleNetConfig().width = 8  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_level_sub_pixels_leave_no_grid_on_flat_features() -> None:
+    torch.manual_seed(0)
+    network = StyleNet(StyleNetConfig(width=8, blocks=1)).eval()
+    conv = network.leave[1]
+    with torch.no_grad():
+        conv.weight.normal_()
+        conv.bias.normal_()
+    flat = torch.rand(1, 4, 1, 1).expand(1, 4, 6, 7)
+    before = network.leave(flat).unflatten(1, (3, 4))
+    network.level_sub_pixels()
+    after = network.leave(flat).unflatten(1, (3, 4))
+    assert before.std(dim=2).min() > 0.1
+    assert after.std(dim=2).max() < 1e-5
+    assert torch.allclose(after.mean(dim=2), before.mean(dim=2), atol=1e-5)
+
+
+def test_level_sub_pixels_keeps_what_answers_to_edges_and_is_done_once() -> None:
+    torch.manual_seed(0)
+    network = StyleNet(StyleNetConfig(width=8, blocks=1)).eval()
+    conv = network.leave[1]
+    with torch.no_grad():
+        conv.weight.normal_()
+    taps = conv.weight.detach().clone()
+    network.level_sub_pixels()
+    edges = conv.weight - conv.weight.mean((2, 3), keepdim=True)
+    assert torch.allclose(edges, taps - taps.mean((2, 3), keepdim=True), atol=1e-5)
+    once = conv.weight.detach().clone()
+    network.level_sub_pixels()
+    assert torch.allclose(conv.weight, once, atol=1e-6)
