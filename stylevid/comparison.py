@@ -19,8 +19,7 @@ from .brush import for_brush, shrink
 from .errors import Cancelled
 from .frames import fit
 from .painter import Painter
-from .pipeline import Options, Progress, finish, target_size
-from .stabilize import TemporalStabilizer
+from .pipeline import Options, Progress, finish, make_stabilizer, target_size
 from .video import Timed, VideoWriter, even, probe, read_yuv
 from .yuv import Yuv
 
@@ -105,7 +104,7 @@ def _paint_both(
     source: Iterable[tuple[float, Timed[Yuv]]], painter: Painter, options: Options
 ) -> Iterator[tuple[float, Timed[Yuv], Yuv, Yuv]]:
     """Each frame with its painting alone and its steadied one."""
-    stabilizer = TemporalStabilizer()
+    stabilizer = make_stabilizer(painter, options)
     both, ahead = tee(
         (passed_s, timed, for_brush(timed.frame, options.brush)) for passed_s, timed in source
     )

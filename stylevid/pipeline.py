@@ -24,6 +24,7 @@ from .errors import Cancelled, VideoError
 from .frames import Frame, fit, keep_colors, pad, size_of, to_frame, to_image, unpad
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
+from .raft import RaftEstimator
 from .stabilize import TemporalStabilizer
 from .video import Timed, VideoWriter, even, probe, read_yuv
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
@@ -44,6 +45,7 @@ class Options:
         keep_colors: take light and dark from the painting, colors from the video.
         brush: size of the strokes, 1 to 8 times that of the training; None lets them grow with
             the picture.
+        flow_weights: RAFT's, as safetensors, to follow the motion with; None takes DIS.
         measure: measure the flicker while painting.
         max_seconds: refuse a longer video; None takes any.
     """
@@ -54,6 +56,7 @@ class Options:
     strength: float = 1.0
     keep_colors: bool = False
     brush: float | None = None
+    flow_weights: Path | None = None
     measure: bool = True
     max_seconds: float | None = None
 
@@ -204,7 +207,7 @@ def stylize_video(
 def _paint(
     source: Iterable[Timed[Yuv]], painter: Painter, options: Options, meter: FlickerMeter | None
 ) -> Iterator[tuple[Timed[Yuv], Yuv]]:
-    stabilizer = TemporalStabilizer() if options.temporal else None
+    stabilizer = make_stabilizer(painter, options) if options.temporal else None
     both, ahead = tee((timed, for_brush(timed.frame, options.brush)) for timed in source)
     for (timed, seen), alone in zip(both, painter.paint(s for _, s in ahead), strict=True):
         measured = meter is not None and meter.wants_next
@@ -218,6 +221,16 @@ def _paint(
                 versions["on"] = yuv_to_image(painted)
             meter.update(yuv_to_image(timed.frame), versions, float(timed.time_s))
         yield timed, painted
+
+
+def make_stabilizer(painter: Painter, options: Options) -> TemporalStabilizer:
+    """With the flow that the options ask for, on the painter's device.
+
+    Raises:
+        WeightsError: the weights of the flow cannot be used.
+    """
+    weights = options.flow_weights
+    return TemporalStabilizer(estimator=RaftEstimator(weights, painter.device) if weights else None)
 
 
 def _meter(frames: int) -> FlickerMeter:

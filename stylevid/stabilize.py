@@ -7,6 +7,7 @@ float32, levels from 0 to 255, light and color apart: a twentieth of the time th
 the same in RGB.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -51,9 +52,17 @@ class StabilizerConfig:
 class TemporalStabilizer:
     """The only state between frames: the last input in gray, and the last output."""
 
-    def __init__(self, config: StabilizerConfig | None = None) -> None:
+    def __init__(
+        self,
+        config: StabilizerConfig | None = None,
+        estimator: Callable[[Array, Array], Array] | None = None,
+    ) -> None:
+        """
+        Args:
+            estimator: `flow_a_to_b`, H,W,2, of two pictures H,W, 0 to 255; None takes DIS.
+        """
         self.config = config or StabilizerConfig()
-        self._estimator = FlowEstimator()
+        self._estimator = estimator or FlowEstimator()
         self._prev_gray: Array | None = None
         self._prev_output: Painting | None = None
         self._now, self._before = Buffers(), Buffers()
