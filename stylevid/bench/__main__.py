@@ -201,7 +201,7 @@ def _effort(options: argparse.Namespace, device: torch.device) -> Effort:
         calls=2,
         video_rounds=3,
         clip_s=5.0 if long_clip else 1.0,
-        # A GPU paints 5 s in less time than ffmpeg takes to start.
+        # Long enough that the start of two ffmpegs does not count.
         clip_frames=(1200 if on_gpu else 600) if long_clip else 0,
         clip_size=_CLIP_SIZE,
         frames=8,
