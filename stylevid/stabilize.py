@@ -44,7 +44,7 @@ class StabilizerConfig:
     blend: float = 0.9
     flow_size: int = 224
     tolerance: float = 20.0
-    cut_below: float = 0.3
+    cut_below: float = 0.4
     flash_below: float = 0.5
     max_gain: float = 1.3
 
