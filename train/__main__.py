@@ -125,11 +125,12 @@ def write_run(path: Path, options: argparse.Namespace, photos: int, processes: i
         if (value := getattr(options, field.name)) != field.default:
             command.append(f"--{field.name.replace('_', '-')} {value}")
     pairs = f"of {options.sceneflow.name}" if options.sceneflow else "generated from them"
-    device = options.device
+    device, threads = options.device, torch.get_num_threads()
+    cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
     about = {
         "command": " ".join(command),
         "data": f"{photos} photographs; the temporal stage on pairs {pairs}",
-        "device": f"CPU, {torch.get_num_threads()} threads" if device == "cpu" else device,
+        "device": cpu if device == "cpu" else device,
         "processes": processes,
         "torch": torch.__version__,
     }

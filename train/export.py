@@ -57,6 +57,7 @@ def export(options: argparse.Namespace) -> None:
         "training": {
             **_read_json(options.run / "run.json"),
             "steps_done": checkpoint.step,
+            **_seconds(options.run / "log.jsonl"),
             "config": checkpoint.config,
         },
         "metrics": _read_json(options.metrics) if options.metrics else {},
@@ -75,6 +76,12 @@ def export(options: argparse.Namespace) -> None:
         read_style(whole / f"{slug}.json")
         for path in sorted(whole.iterdir(), key=lambda path: path.suffix == ".json"):
             path.replace(folder / path.name)  # the record last: it makes the style appear
+
+
+def _seconds(log: Path) -> dict[str, float]:
+    """How long the run took on the clock, other work on the machine included, if it has a log."""
+    lines = log.read_text("utf-8").splitlines() if log.is_file() else []
+    return {"seconds": json.loads(lines[-1])["seconds"]} if lines else {}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -70,6 +70,14 @@ def test_three_files_load_back(tmp_path: Path, record: dict[str, object]) -> Non
         assert torch.equal(loaded.state_dict()[name], tensor.half().float())
 
 
+def test_the_time_it_took_is_recorded(tmp_path: Path, record: dict[str, object]) -> None:
+    arguments = write_run(tmp_path, make_network(), record)
+    log = '{"step": 6, "seconds": 3.5}\n{"step": 7, "seconds": 4.25}\n'
+    (arguments["run"] / "log.jsonl").write_text(log)
+    assert export(arguments) == 0
+    assert get_style("wave", arguments["weights"]).training["seconds"] == 4.25
+
+
 def test_preview_is_the_painted_middle_square(tmp_path: Path, record: dict[str, object]) -> None:
     arguments = write_run(tmp_path, make_network(), record)
     assert export(arguments) == 0
