@@ -181,7 +181,8 @@ def train_step(trainer: Trainer, batch: Batch, step: int, first: int = 0) -> dic
     nn.utils.clip_grad_norm_(trainer.network.parameters(), 10.0)
     scaler.step(optimizer)
     scaler.update()
-    trainer.network.level_sub_pixels()
+    if isinstance(trainer.network, StyleNet):  # not one that the network study compares it with
+        trainer.network.level_sub_pixels()
     if trainer.average:
         trainer.average.update_parameters(trainer.network)
     return dict(zip(terms, trainer.processes.mean(loss.detach()).tolist(), strict=True))
