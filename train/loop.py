@@ -181,7 +181,8 @@ def train_step(trainer: Trainer, batch: Batch, step: int, first: int = 0) -> dic
     nn.utils.clip_grad_norm_(trainer.network.parameters(), 10.0)
     scaler.step(optimizer)
     scaler.update()
-    if isinstance(trainer.network, StyleNet):  # not one that the network study compares it with
+    # The network study trains others in its place.
+    if isinstance(trainer.network, StyleNet):  # pyright: ignore[reportUnnecessaryIsInstance]
         trainer.network.level_sub_pixels()
     if trainer.average:
         trainer.average.update_parameters(trainer.network)
