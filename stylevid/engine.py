@@ -6,7 +6,9 @@ Here is what all engines have in common, and torch, which runs everywhere and is
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -53,6 +55,26 @@ class Engine(ABC):
     @abstractmethod
     def __call__(self, image: Tensor) -> Tensor:
         """The painting, N,3,H,W float32 in [0, 1], of an image N,3,H,W in [0, 1]."""
+
+    def paint(self, frames: Iterable[Yuv]) -> Iterator[Yuv]:
+        """The paintings of frames of one size and matrix, in order.
+
+        While a result is used, the next frames are being painted; no more of them are taken than
+        the engine keeps ahead, and one batch.
+
+        Raises:
+            StylevidError: there is not enough memory for frames of this size.
+        """
+        source = iter(frames)
+        waiting: deque[Pending] = deque()
+        while True:
+            group = list(islice(source, self.batch))
+            if group:
+                waiting.append(self.submit(group))
+            if len(waiting) > self.ahead or (waiting and not group):
+                yield from waiting.popleft()()
+            elif not group:
+                return
 
 
 class FrameNet(nn.Module):

@@ -1,15 +1,13 @@
 """A style that is ready to paint: its network in the fastest engine of the device."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
-from itertools import islice
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .engine import Engine, Pending
+from .engine import Engine
 from .errors import StylevidError
 from .network import StyleNet
 from .plans import make_engine
@@ -47,24 +45,8 @@ class Painter:
         return self.engine(image)
 
     def paint(self, frames: Iterable[Yuv]) -> Iterator[Yuv]:
-        """The paintings of frames of one size and matrix, in order.
-
-        While a result is used, the next frames are being painted; no more of them are taken than
-        the engine keeps ahead, and one batch.
-
-        Raises:
-            StylevidError: there is not enough memory for frames of this size.
-        """
-        source = iter(frames)
-        waiting: deque[Pending] = deque()
-        while True:
-            group = list(islice(source, self.engine.batch))
-            if group:
-                waiting.append(self.engine.submit(group))
-            if len(waiting) > self.engine.ahead or (waiting and not group):
-                yield from waiting.popleft()()
-            elif not group:
-                return
+        """The paintings of frames of one size and matrix, in order; see `Engine.paint`."""
+        yield from self.engine.paint(frames)
 
 
 def _find_device(name: str | None) -> torch.device:

@@ -4,11 +4,12 @@ Decoding, painting and encoding run side by side; a few frames at most wait betw
 memory does not grow with the length of the video.
 """
 
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import tee
@@ -26,7 +27,7 @@ from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
 from .raft import RaftEstimator
 from .stabilize import TemporalStabilizer
-from .video import Timed, VideoWriter, even, probe, read_yuv
+from .video import FEW_CORES, Timed, VideoWriter, even, probe, read_yuv
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 
 QUEUE_FRAMES = 4
@@ -177,6 +178,7 @@ def stylize_video(
     meter = _meter(info.frames) if options.measure else None
     frames = 0
     with (
+        _opencv_aside(painter.device),
         VideoWriter(target, info, size) as writer,
         _Background(writer.write) as encoder,
         closing(_ahead(read_yuv(info, (height, width)))) as source_frames,
@@ -278,6 +280,19 @@ def _progress(
     fraction = min(float(time_s) / duration_s, 1.0) if duration_s else 0.0
     left_s = spent * (1 - fraction) / fraction if fraction > 0 else None
     return Progress(frames, fraction, frames / spent, left_s, picture)
+
+
+@contextmanager
+def _opencv_aside(device: torch.device) -> Generator[None]:
+    """OpenCV with one thread where the network keeps all of a few cores busy: more would only wait
+    for one another."""
+    before = cv2.getNumThreads()
+    if device.type == "cpu" and (os.cpu_count() or 1) <= FEW_CORES:
+        cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _device_name(device: torch.device) -> str:

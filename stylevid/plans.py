@@ -110,15 +110,21 @@ def fastest(device: torch.device) -> Plan:
 
 
 def _time(plan: Plan, device: torch.device) -> float:
-    """Seconds a frame takes; endless where the plan does not work."""
+    """Seconds a frame takes in a video; endless where the plan does not work."""
     try:
         engine = plan.build(StyleNet(), device)
-        frames = [Yuv(np.full(_TRIAL, 128, np.uint8))] * plan.batch
-        return min(_stopwatch(lambda: engine.submit(frames)()) for _ in range(_TRIALS)) / plan.batch
+        frames = [Yuv(np.full(_TRIAL, 128, np.uint8))] * frames_for(engine)
+        trials = [_stopwatch(lambda: list(engine.paint(frames))) for _ in range(_TRIALS)]
+        return min(trials) / len(frames)
     except (StylevidError, ImportError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not is_out_of_memory(error):
             log.warning("%s does not work here: %s", plan.name, str(error).splitlines()[0])
         return float("inf")
+
+
+def frames_for(engine: Engine) -> int:
+    """How many frames to time an engine on: it has them side by side most of the time."""
+    return 4 * engine.ahead * engine.batch
 
 
 def _stopwatch(work: Callable[[], object]) -> float:

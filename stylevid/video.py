@@ -36,6 +36,7 @@ _FORMATS = (
 # ffmpeg's color spaces, and the matrices that they have.
 _MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "smpte240m": "smpte240m",
              "fcc": "fcc", "bt2020nc": "bt2020"}  # fmt: skip
+FEW_CORES = 4  # up to here threads of one part take time from another
 # Sound that both MP4 and every browser take as it is; anything else becomes AAC.
 _COPIED_AUDIO = {"aac", "mp3"}
 # On paintings, against veryfast: half the work, a quarter more bytes, 0.5 dB more PSNR.
@@ -452,7 +453,7 @@ def _fine_ticks(fps: Fraction) -> Fraction:
 def _threads(height: int, width: int) -> list[str]:
     """ffmpeg's own choice; but on few cores, where its threads take time from the network, one for
     pictures that need a few milliseconds."""
-    small = height * width <= 1280 * 720 and (os.cpu_count() or 1) <= 4
+    small = height * width <= 1280 * 720 and (os.cpu_count() or 1) <= FEW_CORES
     return ["-threads", "1"] if small else []
 
 

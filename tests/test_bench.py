@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -33,7 +33,9 @@ from stylevid.bench.plot import draw_races
 from stylevid.bench.race import Contender, Timing, Work, fastest_of_ours, race, stopwatch
 from stylevid.bench.report import Report, memory_text, network_text, table
 from stylevid.bench.videos import ALONE, COPY, OFF, ON, VideoTimes, time_videos
+from stylevid.engine import Engine
 from stylevid.network import StyleNet
+from stylevid.openvino_engine import OpenVinoEngine
 from stylevid.painter import Painter
 from stylevid.plans import Plan, candidates
 from stylevid.yuv import Yuv
@@ -62,7 +64,7 @@ def fake(name: str, clock: FakeClock, log: list[str], takes: list[float]) -> Con
         log.append(name)
         clock.now += next(left)
 
-    return Contender(name, "ours", lambda: stopwatch(work, clock))
+    return Contender(name, "ours", lambda: stopwatch(work, clock=clock))
 
 
 def test_contenders_take_turns_after_a_warm_up() -> None:
@@ -77,9 +79,8 @@ def test_contenders_take_turns_after_a_warm_up() -> None:
 
 
 def test_the_time_of_a_batch_is_shared_by_its_frames() -> None:
-    contender = Contender("batch", "ours", lambda: lambda: 6.0, frames=4)
-    (timing,) = race([contender], rounds=1, calls=1, untimed=0, pause_s=0)
-    assert timing.seconds == (1.5,)
+    ticks = iter([1.0, 7.0])
+    assert stopwatch(lambda: None, 4, lambda: next(ticks))() == 1.5
 
 
 def test_who_cannot_run_is_told_apart_and_the_others_go_on() -> None:
@@ -239,11 +240,23 @@ def test_the_classic_network_runs_in_our_runtime_and_precision(
 # Our engines
 
 
-def test_our_contender_paints_as_many_frames_as_its_batch(tiny_network: StyleNet) -> None:
+def test_our_contender_has_frames_side_by_side_as_in_a_video(
+    tiny_network: StyleNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     frames = [Yuv(np.zeros((24, 24), np.uint8))] * 3
-    contender = our_contender(tiny_network, Plan("torch", "float32", 4), frames, CPU)
-    assert (contender.name, contender.frames) == ("ours torch-float32 x4", 4)
-    assert contender.make()() > 0
+    painted: list[int] = []
+
+    def paint(self: Engine, frames: Iterable[Yuv]) -> Iterator[Yuv]:
+        painted.append(len(list(frames)))
+        yield from ()
+
+    monkeypatch.setattr(Engine, "paint", paint)
+    batches = our_contender(tiny_network, Plan("torch", "float32", 4), frames, CPU)
+    assert batches.name == "ours torch-float32 x4" and batches.make()() > 0
+    streams = our_contender(tiny_network, Plan("openvino", "float32"), frames, CPU)
+    assert streams.make()() > 0
+    ahead = OpenVinoEngine(tiny_network, "float32").ahead
+    assert painted == [16, 4 * ahead] and ahead >= 2
 
 
 def test_networks_race_with_their_limits(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -381,3 +382,18 @@ def test_missing_gpu_is_said(tiny_weights: Path) -> None:
 def test_unknown_device_is_refused(tiny_weights: Path, device: str) -> None:
     with pytest.raises((StylevidError, ValueError)):
         Painter(tiny_weights, device)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(2, 1), (64, 2)])
+def test_opencv_steps_aside_where_cores_are_few(
+    cores: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline.os, "cpu_count", lambda: cores)
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        with pipeline._opencv_aside(torch.device("cpu")):
+            assert cv2.getNumThreads() == threads
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)

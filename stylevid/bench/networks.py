@@ -11,7 +11,7 @@ import torch
 
 from ..frames import Frame, to_frame
 from ..network import StyleNet
-from ..plans import Plan, candidates
+from ..plans import Plan, candidates, frames_for
 from ..yuv import Yuv, yuv_to_image
 from .arithmetic import ConvShape, conv_shapes, count_macs, main_shape
 from .classic import ClassicNet, TorchClassic
@@ -88,15 +88,16 @@ def time_networks(
 def our_contender(
     network: StyleNet, plan: Plan, frames: Sequence[Yuv], device: torch.device
 ) -> Contender:
-    """Our network in one engine, from and to YUV frames."""
-    batch = list(islice(cycle(frames), plan.batch))
+    """Our network in one engine, from and to YUV frames, some of them side by side as in a
+    video."""
 
     def make() -> Work:
         engine = plan.build(deepcopy(network), device)
-        return stopwatch(lambda: engine.submit(batch)())
+        clip = list(islice(cycle(frames), frames_for(engine)))
+        return stopwatch(lambda: list(engine.paint(clip)), len(clip))
 
     at_once = f" x{plan.batch}" if plan.batch > 1 else ""
-    return Contender(f"ours {plan.name}{at_once}", "ours", make, plan.batch)
+    return Contender(f"ours {plan.name}{at_once}", "ours", make)
 
 
 def classic_contenders(

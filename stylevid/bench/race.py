@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Work = Callable[[], float]
-"""Does its work once; returns the seconds that it took."""
+"""Does its work once; returns the seconds that it took for a frame."""
 
 Kind = Literal["ours", "classic", "peer", "kernel", "video"]
 
@@ -22,13 +22,11 @@ class Contender:
         name: unique within a race.
         kind: whose it is.
         make: gets it ready and returns its work; raises where it cannot run here.
-        frames: that one call of the work paints.
     """
 
     name: str
     kind: Kind
     make: Callable[[], Work]
-    frames: int = 1
 
 
 @dataclass(frozen=True)
@@ -55,13 +53,15 @@ class Timing:
         return min(self.seconds)
 
 
-def stopwatch(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> Work:
-    """The same work, timed."""
+def stopwatch(
+    work: Callable[[], object], frames: int = 1, clock: Callable[[], float] = time.perf_counter
+) -> Work:
+    """The same work, which paints so many frames, timed."""
 
     def timed() -> float:
         started = clock()
         work()
-        return clock() - started
+        return (clock() - started) / frames
 
     return timed
 
@@ -100,7 +100,7 @@ def race(
             time.sleep(pause_s)
             try:
                 turn = [ready[contender.name]() for _ in range(untimed + calls)]
-                seconds[contender.name] += [took / contender.frames for took in turn[untimed:]]
+                seconds[contender.name] += turn[untimed:]
             except Exception as error:  # the same, later
                 why[contender.name] = reason(error)
                 del ready[contender.name]

@@ -73,7 +73,7 @@ def time_videos(clip: Path, painter: Painter, folder: Path, rounds: int) -> Vide
         COPY: partial(_copy_frames, info, target),
     }
     contenders = [
-        Contender(name, "video", partial(stopwatch, job), count) for name, job in jobs.items()
+        Contender(name, "video", partial(stopwatch, job, count)) for name, job in jobs.items()
     ]
     timings = race(contenders, rounds, calls=1, untimed=0)
     return VideoTimes(info.height, info.width, count, painter.engine.name, timings)
