@@ -138,22 +138,22 @@ class Scene:
     @cached_property
     def flow_cur_to_prev(self) -> Tensor:
         """1,2,H,W on cur's grid."""
-        return _pick([layer.flow_cur_to_prev for layer in self.layers], self.cur.owner)
+        return pick([layer.flow_cur_to_prev for layer in self.layers], self.cur.owner)
 
     @cached_property
     def flow_prev_to_cur(self) -> Tensor:
         """1,2,H,W on prev's grid."""
-        return _pick([layer.flow_prev_to_cur for layer in self.layers], self.prev.owner)
+        return pick([layer.flow_prev_to_cur for layer in self.layers], self.prev.owner)
 
     @property
     def visible_in_prev(self) -> Tensor:
         """1,1,H,W on cur's grid, 1 where the pixel is also seen in prev."""
-        return _visible(self.cur.owner, self.prev.owner, self.flow_cur_to_prev)
+        return visible_along(self.flow_cur_to_prev, self.cur.owner, self.prev.owner)
 
     @property
     def visible_in_cur(self) -> Tensor:
         """1,1,H,W on prev's grid, 1 where the pixel is also seen in cur."""
-        return _visible(self.prev.owner, self.cur.owner, self.flow_prev_to_cur)
+        return visible_along(self.flow_prev_to_cur, self.prev.owner, self.cur.owner)
 
     def blurred(self, shutter: float) -> tuple[Tensor, Tensor]:
         """prev and cur, 1,3,H,W, as a camera sees them whose shutter is open for `shutter` of a
@@ -246,7 +246,7 @@ def draw_layers(
     return layers
 
 
-def _pick(fields: Sequence[Tensor], owner: Tensor) -> Tensor:
+def pick(fields: Sequence[Tensor], owner: Tensor) -> Tensor:
     """Of the layers' fields 1,C,H,W, the owner's at every pixel."""
     picked = fields[0]
     for number, field in enumerate(fields):
@@ -254,7 +254,7 @@ def _pick(fields: Sequence[Tensor], owner: Tensor) -> Tensor:
     return picked
 
 
-def _visible(owner: Tensor, other_owner: Tensor, flow: Tensor) -> Tensor:
+def visible_along(flow: Tensor, owner: Tensor, other_owner: Tensor) -> Tensor:
     """1 where all the pixels that a bilinear warp along `flow` reads belong to the same layer."""
     height, width = owner.shape[-2:]
     points = pixel_grid(height, width, flow.device) + flow

@@ -1,0 +1,262 @@
+"""Measure what training and the switch do for steadiness, for the table of `docs/temporal.md`:
+
+    python docs/measure_temporal.py --styles wheat-field --before RUNS --clips VIDEO... \\
+        --paintings PAINTINGS --vgg VGG16 --photos PHOTOS --json numbers.json
+
+RUNS holds a folder of each style's first run, whose `perceptual.safetensors` is the network before
+the temporal stage. On clips made of the last photographs the flow is exact; there it is shown as
+well what the judge of real clips makes of paintings that are carried along exactly.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import tomllib
+from collections import defaultdict
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from stylevid import Painter, get_style  # noqa: E402
+from stylevid.errors import StylevidError  # noqa: E402
+from stylevid.flow import estimate_flow  # noqa: E402
+from stylevid.frames import Frame, fit, to_image  # noqa: E402
+from stylevid.metrics import CUT_BELOW, FlickerMeter, trusted, warping_error  # noqa: E402
+from stylevid.stabilize import TemporalStabilizer  # noqa: E402
+from stylevid.video import probe, read_frames  # noqa: E402
+from stylevid.warp import warp  # noqa: E402
+from train.checkpoint import load_network_from  # noqa: E402
+from train.images import list_photos, read_painting, read_picture  # noqa: E402
+from train.measure import Judge  # noqa: E402
+from train.sequences import draw_sequence  # noqa: E402
+from train.vgg import load_vgg  # noqa: E402
+
+FRAMES, LONGEST, EVERY, HELD_OUT = 48, 640, 12, 40
+FIXED = 0.3  # share of pixels that never change from which on a camera counts as fixed
+GENERATED, GENERATED_FRAMES, NOISE, SPEEDS = (360, 640), 18, 0.008, (1.0, 3.0, 5.0)
+UNCHANGED = 0.06  # largest change of a pixel's surroundings that is noise
+
+
+class StillMeter:
+    """The standard deviation over time of the pixels that do not change in the input."""
+
+    def __init__(self) -> None:
+        self._first: Tensor | None = None
+        self._still: Tensor | None = None
+        self._sums: dict[str, tuple[Tensor, Tensor]] = {}
+        self._count = 0
+
+    def update(self, image: Tensor, versions: dict[str, Tensor]) -> None:
+        """The next frame and its paintings, 1,3,H,W each."""
+        around = torch.nn.functional.avg_pool2d(image, 5, 1, 2, count_include_pad=False)
+        if self._first is None or self._still is None:
+            self._first, self._still = around, torch.ones_like(image[:, :1], dtype=torch.bool)
+        self._still &= ((around - self._first).abs() < UNCHANGED).all(1, keepdim=True)
+        self._count += 1
+        for name, picture in {"input": image, **versions}.items():
+            zero = torch.zeros_like(picture, dtype=torch.float64)
+            total, squares = self._sums.get(name, (zero, zero))
+            self._sums[name] = total + picture, squares + picture.double().square()
+
+    def result(self) -> dict[str, float] | None:
+        """By version, in levels of 255; None where the camera moves."""
+        assert self._still is not None
+        if self._still.float().mean() < FIXED:
+            return None
+        found: dict[str, float] = {}
+        for name, (total, squares) in self._sums.items():
+            variance = (squares - total.square() / self._count) / self._count
+            found[name] = 255 * variance.mean(1, keepdim=True)[self._still].mean().sqrt().item()
+        return found
+
+
+@torch.inference_mode()
+def measure(clip: Path, painters: dict[str, Painter], judges: dict[str, Judge]) -> dict[str, dict]:
+    """Everything of a clip, by style. `painters` are named "before STYLE" and "off STYLE"."""
+    info = probe(clip)
+    size = fit(info.height, info.width, min(LONGEST, max(info.height, info.width)))
+    meters = {n: FlickerMeter(n, longest=None, cut_below=CUT_BELOW) for n in (1, 10)}
+    stabilizers = {style: TemporalStabilizer() for style in judges}
+    still, losses = StillMeter(), defaultdict(list)
+    for number, timed in enumerate(islice(read_frames(info, size), FRAMES)):
+        image = to_image(timed.frame)
+        versions = {name: painter(image) for name, painter in painters.items()}
+        for style, stabilizer in stabilizers.items():
+            versions[f"on {style}"] = stabilizer.step(image, versions[f"off {style}"])
+            if number % EVERY == EVERY - 1:  # not the first, which is the same
+                for kind in ("off", "on"):
+                    loss, _ = judges[style](versions[f"{kind} {style}"], image)
+                    losses[f"{kind} {style}"].append(loss)
+        still.update(image, versions)
+        for meter in meters.values():
+            meter.update(image, versions)
+    flickers = {n: meter.result() for n, meter in meters.items()}
+    deviations = still.result()
+    found: dict[str, dict] = {}
+    for style in judges:
+        kinds = [f"{kind} {style}" for kind in ("before", "off", "on")]
+        numbers = {f"{n}": [f.floor, *(f.errors[kind] for kind in kinds)]
+                   for n, f in flickers.items() if f.pairs}  # fmt: skip
+        sharp = flickers[1].sharpness
+        numbers["sharpness"] = sharp[kinds[2]] / sharp[kinds[1]] if sharp else math.nan
+        style_on, style_off = (sum(losses[kind]) for kind in (kinds[2], kinds[1]))
+        numbers["style"] = style_on / style_off if style_off else math.nan
+        if deviations:
+            numbers["still"] = [deviations["input"], *(deviations[kind] for kind in kinds)]
+        found[style] = numbers
+    return found
+
+
+@torch.inference_mode()
+def measure_generated(
+    photos: list[Path], painters: dict[str, Painter], seed: int
+) -> dict[str, dict[str, list[float]]]:
+    """[floor, before, off, on, carried] of a clip with exact flow, by style and judge; "carried"
+    is the painting alone against the frame before, carried along exactly."""
+    generator = torch.Generator().manual_seed(seed)
+    pictures = torch.cat([to_image(read_square(photo)) for photo in photos])
+    clip = draw_sequence(pictures, GENERATED, generator, SPEEDS[seed % len(SPEEDS)], seed % 4 == 3)
+    styles = [name.removeprefix("off ") for name in painters if name.startswith("off ")]
+    stabilizers = {style: TemporalStabilizer() for style in styles}
+    past: dict[str, Tensor] = {}
+    sums: dict[str, list[list[float]]] = defaultdict(list)
+    for number, image in enumerate(clip.frames(GENERATED_FRAMES, NOISE, generator)):
+        now = {"floor": image} | {name: painter(image) for name, painter in painters.items()}
+        for style, stabilizer in stabilizers.items():
+            now[f"on {style}"] = stabilizer.step(image, now[f"off {style}"])
+        if number % 3 == 2:
+            exact, seen = clip.flow(number, number - 1)
+            judged = estimate_flow(image, past["floor"], "farneback")
+            trust = trusted(judged, estimate_flow(past["floor"], image, "farneback")) * seen
+            for style in styles:
+                carried, _ = warp(past[f"off {style}"], exact, "bicubic")
+                pairs = [(now[n], past[n]) for n in ("floor", f"before {style}", f"off {style}",
+                         f"on {style}")] + [(carried, past[f"off {style}"])]  # fmt: skip
+                for judge, flow, mask in (("exact", exact, seen), ("farneback", judged, trust)):
+                    sums[f"{style} {judge}"].append(
+                        [warping_error(a, b, flow, mask) for a, b in pairs]
+                    )
+        past = now
+    return {
+        style: {
+            judge: [statistics.mean(v) for v in zip(*sums[f"{style} {judge}"], strict=True)]
+            for judge in ("exact", "farneback")
+        }
+        for style in styles
+    }
+
+
+def read_square(photo: Path) -> Frame:
+    """The middle of a photograph, in the size that clips are made of."""
+    height, width = (round(side * 1.3) for side in GENERATED)
+    picture = Image.fromarray(read_picture(photo))
+    return np.asarray(ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS))
+
+
+def generated_table(numbers: list[dict[str, dict[str, list[float]]]]) -> str:
+    """Medians over clips and styles of what is left of the flicker before training."""
+    lines = ["| generated clips, judged by | off | on | on, worst | carried exactly |",
+             "| --- | --- | --- | --- | --- |"]  # fmt: skip
+    for judge, name in (("exact", "exact flow"), ("farneback", "Farnebäck's")):
+        shares = [[(v - floor) / (before - floor) for v in rest]
+                  for clip in numbers for values in clip.values()
+                  for floor, before, *rest in [values[judge]]]  # fmt: skip
+        off, on, carried = (statistics.median(column) for column in zip(*shares, strict=True))
+        worst = max(share[1] for share in shares)
+        lines.append(f"| {name} | {off:.2f} | {on:.2f} | {worst:.2f} | {carried:.2f} |")
+    return "\n".join(lines)
+
+
+def excess(values: list[float]) -> tuple[float, float, float]:
+    """Of [floor, before, off, on]: off and on ÷ before without the floor, and on ÷ off."""
+    floor, before, off, on = values
+    return (off - floor) / (before - floor), (on - floor) / (before - floor), on / off
+
+
+def table(numbers: dict[str, dict[str, dict]]) -> str:
+    lines = ["| | off | on | on, 10 frames | sharpness | style loss | still pixels |",
+             "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    rows: list[tuple[float, ...]] = []
+    for clip, styles in numbers.items():
+        each = [row(value) for value in styles.values()]
+        rows += each
+        lines.append(f"| {Path(clip).stem} | {cells(middle(each))} |")
+    lines.append(f"| **median** | {cells(middle(rows))} |")
+    worst = [max, max, max, min, max, max]
+    ends = [pick(finite) if (finite := known(column)) else math.nan
+            for pick, column in zip(worst, zip(*rows, strict=True), strict=True)]  # fmt: skip
+    lines.append(f"| **worst** | {cells(ends)} |")
+    return "\n".join(lines)
+
+
+def row(numbers: dict) -> tuple[float, ...]:
+    off, on, _ = excess(numbers["1"]) if "1" in numbers else (math.nan,) * 3
+    far = excess(numbers["10"])[1] if "10" in numbers else math.nan
+    still = numbers["still"][3] / numbers["still"][0] if "still" in numbers else math.nan
+    return off, on, far, numbers["sharpness"], numbers["style"], still
+
+
+def known(values: tuple[float, ...] | list[float]) -> list[float]:
+    return [value for value in values if not math.isnan(value)]
+
+
+def middle(rows: list[tuple[float, ...]]) -> list[float]:
+    """Column by column, the median of what is known."""
+    columns = [known(column) for column in zip(*rows, strict=True)]
+    return [statistics.median(column) if column else math.nan for column in columns]
+
+
+def cells(values: list[float]) -> str:
+    forms = ("{:.2f}", "{:.2f}", "{:.2f}", "{:.0%}", "{:.0%}", "{:.1f}")
+    return " | ".join("-" if math.isnan(v) else f.format(v)
+                      for f, v in zip(forms, values, strict=True))  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--styles", nargs="+", required=True)
+    parser.add_argument("--before", type=Path, required=True)
+    parser.add_argument("--clips", type=Path, nargs="+", required=True)
+    parser.add_argument("--paintings", type=Path, required=True)
+    parser.add_argument("--vgg", type=Path)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--json", type=Path, required=True)
+    options = parser.parse_args()
+    listed = tomllib.loads((ROOT / "train/catalog.toml").read_text("utf-8"))["styles"]
+    vgg = load_vgg(options.vgg, torch.device("cpu"))
+    painters, judges = {}, {}
+    for style in options.styles:
+        before = load_network_from(options.before / style / "perceptual.safetensors")
+        painters[f"before {style}"] = Painter(before)
+        painters[f"off {style}"] = Painter(get_style(style))
+        painting = read_painting(options.paintings / listed[style]["painting"], 512)
+        judges[style] = Judge(vgg, painting)
+    photos = list_photos(options.photos)[-HELD_OUT:]
+    generated = [
+        measure_generated(photos[3 * n : 3 * n + 3], painters, n) for n in range(len(photos) // 5)
+    ]
+    print(generated_table(generated), flush=True)  # noqa: T201
+    numbers: dict[str, dict[str, dict]] = {}
+    for clip in options.clips:
+        try:
+            numbers[clip.name] = measure(clip, painters, judges)
+        except StylevidError as error:
+            print(error, file=sys.stderr)  # noqa: T201
+            continue
+        both = {"clips": numbers, "generated": generated}
+        options.json.write_text(json.dumps(both, indent=1) + "\n", "utf-8")
+        print(clip.name, flush=True)  # noqa: T201
+    print(table(numbers))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
