@@ -18,6 +18,7 @@ from .checkpoint import load_network_from
 from .config import CHOICES, TrainConfig
 from .data import TrainingData
 from .distributed import Processes, join
+from .export import read_json
 from .images import list_photos, read_painting
 from .loop import fit, make_trainer
 from .report import Reporter
@@ -111,6 +112,21 @@ def _start(warm_start: Path | None, config: TrainConfig) -> StyleNet:
     return network.requires_grad_(True).train()
 
 
+def _history(warm_start: Path | None) -> dict[str, list[str]]:
+    """The commands that made what a run started from, oldest first, as far as its run's record or
+    its style's tells them."""
+    if warm_start is None:
+        return {}
+    folder = warm_start if warm_start.is_dir() else warm_start.parent
+    for path in (folder / "run.json", warm_start.with_suffix(".json")):
+        if path.is_file():
+            record = read_json(path)
+            told = record.get("training", record)
+            commands = [*told.get("warm_started_from", []), told.get("command", "not recorded")]
+            return {"warm_started_from": commands}
+    return {}
+
+
 def write_run(path: Path, options: argparse.Namespace, photos: int, processes: int) -> None:
     """What the record will say of this run: command, data, device. Folders by their names only."""
     command = ["python -m train"]
@@ -133,6 +149,7 @@ def write_run(path: Path, options: argparse.Namespace, photos: int, processes: i
         "device": cpu if device == "cpu" else device,
         "processes": processes,
         "torch": torch.__version__,
+        **_history(options.warm_start),
     }
     path.write_text(json.dumps(about, indent=2) + "\n", "utf-8")
 

@@ -51,16 +51,16 @@ def export(options: argparse.Namespace) -> None:
     checkpoint = load_checkpoint(options.run / "checkpoint.safetensors")
     network = load_network_from(options.run)
     record = {
-        **_read_json(options.painting),
+        **read_json(options.painting),
         "slug": options.slug,
         "network": network.config.as_dict(),
         "training": {
-            **_read_json(options.run / "run.json"),
+            **read_json(options.run / "run.json"),
             "steps_done": checkpoint.step,
             **_seconds(options.run / "log.jsonl"),
             "config": checkpoint.config,
         },
-        "metrics": _read_json(options.metrics) if options.metrics else {},
+        "metrics": read_json(options.metrics) if options.metrics else {},
     }
     preview = paint_preview(network, options.preview)
     folder: Path = options.weights
@@ -84,7 +84,11 @@ def _seconds(log: Path) -> dict[str, float]:
     return {"seconds": json.loads(lines[-1])["seconds"]} if lines else {}
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """
+    Raises:
+        StyleError: the file is no JSON object.
+    """
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as cause:

@@ -119,6 +119,20 @@ def test_a_run_that_is_killed_ends_with_the_same_weights(
     assert steps == list(range(1, 13))
 
 
+def test_the_record_tells_what_it_started_from(material: Path, whole: Path, tmp_path: Path) -> None:
+    first = json.loads((whole / "run.json").read_text())["command"]
+    short = {"steps": 1, "temporal_steps": 0}
+    done = run(command(material, tmp_path, name="second", warm_start=whole, **short))
+    assert done.returncode == 0, done.stderr
+    second = json.loads((tmp_path / "second" / "run.json").read_text())
+    assert second["warm_started_from"] == [first]
+    checkpoint = tmp_path / "second" / "checkpoint.safetensors"
+    done = run(command(material, tmp_path, name="third", warm_start=checkpoint, **short))
+    assert done.returncode == 0, done.stderr
+    third = json.loads((tmp_path / "third" / "run.json").read_text())
+    assert third["warm_started_from"] == [first, second["command"]]
+
+
 def test_two_processes_train_as_one(material: Path, whole: Path, tmp_path: Path) -> None:
     launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1",
               "--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]  # fmt: skip
