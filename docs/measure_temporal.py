@@ -5,7 +5,8 @@
 
 RUNS holds a folder of each style's first run, whose `perceptual.safetensors` is the network before
 the temporal stage. On clips made of the last photographs the flow is exact; there it is shown as
-well what the judge of real clips makes of paintings that are carried along exactly.
+well what the judges of real clips make of paintings that are carried along exactly. Needs
+scikit-image.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from skimage.registration import optical_flow_tvl1  # type: ignore[import-untyped]
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,8 +31,14 @@ sys.path.insert(0, str(ROOT))
 from stylevid import Painter, get_style  # noqa: E402
 from stylevid.errors import StylevidError  # noqa: E402
 from stylevid.flow import estimate_flow  # noqa: E402
-from stylevid.frames import Frame, fit, to_image  # noqa: E402
-from stylevid.metrics import CUT_BELOW, FlickerMeter, trusted, warping_error  # noqa: E402
+from stylevid.frames import Frame, fit, luma, to_image  # noqa: E402
+from stylevid.metrics import (  # noqa: E402
+    CUT_BELOW,
+    FlickerMeter,
+    likeness,
+    trusted,
+    warping_error,
+)
 from stylevid.stabilize import TemporalStabilizer  # noqa: E402
 from stylevid.video import probe, read_frames  # noqa: E402
 from stylevid.warp import warp  # noqa: E402
@@ -79,14 +87,64 @@ class StillMeter:
         return found
 
 
+class PairJudge:
+    """E_warp of some of a clip's pairs of frames, `interval` apart, by an accurate and slow flow:
+    TV-L1 (Zach, Pock, Bischof 2007)."""
+
+    def __init__(self, interval: int, every: int) -> None:
+        self.interval, self.every = interval, every
+        self._seen = 0
+        self._past: dict[int, tuple[Tensor, dict[str, Tensor]]] = {}
+        self._errors: list[list[float]] = []
+
+    def update(self, image: Tensor, versions: dict[str, Tensor]) -> None:
+        """The next frame and its paintings, 1,3,H,W each."""
+        number, self._seen = self._seen, self._seen + 1
+        if past := self._past.pop(number - self.interval, None):
+            prev_image, prev_versions = past
+            flow_cur_to_prev = tv_l1(image, prev_image)
+            warped, _ = warp(prev_image, flow_cur_to_prev)
+            if likeness(image, warped) < CUT_BELOW:
+                return
+            visible = trusted(flow_cur_to_prev, tv_l1(prev_image, image))
+            pairs = [(image, prev_image), *((v, prev_versions[n]) for n, v in versions.items())]
+            self._errors.append([warping_error(*pair, flow_cur_to_prev, visible) for pair in pairs])
+        if number % self.every == self.every // 2:
+            self._past[number] = image, versions
+
+    def result(self) -> list[float] | None:
+        """Means: the clip's own, then the versions' in their order; None without a pair."""
+        columns = zip(*self._errors, strict=True)
+        return [statistics.mean(column) for column in columns] if self._errors else None
+
+
+def tv_l1(image_a: Tensor, image_b: Tensor) -> Tensor:
+    """`flow_a_to_b`, 1,2,H,W."""
+    gray_a, gray_b = (luma(image)[0, 0].numpy() for image in (image_a, image_b))
+    rows, columns = optical_flow_tvl1(
+        gray_a, gray_b, attachment=30, num_warp=6, num_iter=20, dtype=np.float32
+    )
+    return torch.from_numpy(np.stack([columns, rows]))[None]
+
+
+def farneback(image_a: Tensor, image_b: Tensor) -> Tensor:
+    """`flow_a_to_b`, 1,2,H,W."""
+    return estimate_flow(image_a, image_b, "farneback")
+
+
+JUDGES = {"tv-l1": tv_l1, "farneback": farneback}
+
+
 @torch.inference_mode()
 def measure(clip: Path, painters: dict[str, Painter], judges: dict[str, Judge]) -> dict[str, dict]:
     """Everything of a clip, by style. `painters` are named "before STYLE" and "off STYLE"."""
     info = probe(clip)
     size = fit(info.height, info.width, min(LONGEST, max(info.height, info.width)))
     meters = {n: FlickerMeter(n, longest=None, cut_below=CUT_BELOW) for n in (1, 10)}
+    exact = {1: PairJudge(1, 8), 10: PairJudge(10, 16)}
     stabilizers = {style: TemporalStabilizer() for style in judges}
     still, losses = StillMeter(), defaultdict(list)
+    versions: dict[str, Tensor] = {}
     for number, timed in enumerate(islice(read_frames(info, size), FRAMES)):
         image = to_image(timed.frame)
         versions = {name: painter(image) for name, painter in painters.items()}
@@ -97,15 +155,19 @@ def measure(clip: Path, painters: dict[str, Painter], judges: dict[str, Judge]) 
                     loss, _ = judges[style](versions[f"{kind} {style}"], image)
                     losses[f"{kind} {style}"].append(loss)
         still.update(image, versions)
-        for meter in meters.values():
+        for meter in (*meters.values(), *exact.values()):
             meter.update(image, versions)
     flickers = {n: meter.result() for n, meter in meters.items()}
     deviations = still.result()
     found: dict[str, dict] = {}
     for style in judges:
         kinds = [f"{kind} {style}" for kind in ("before", "off", "on")]
-        numbers = {f"{n}": [f.floor, *(f.errors[kind] for kind in kinds)]
+        numbers: dict = {f"farneback {n}": [f.floor, *(f.errors[kind] for kind in kinds)]
                    for n, f in flickers.items() if f.pairs}  # fmt: skip
+        names = list(versions)
+        for n, judge in exact.items():
+            if errors := judge.result():
+                numbers[f"tv-l1 {n}"] = [errors[0], *(errors[1 + names.index(k)] for k in kinds)]
         sharp = flickers[1].sharpness
         numbers["sharpness"] = sharp[kinds[2]] / sharp[kinds[1]] if sharp else math.nan
         style_on, style_off = (sum(losses[kind]) for kind in (kinds[2], kinds[1]))
@@ -133,15 +195,17 @@ def measure_generated(
         now = {"floor": image} | {name: painter(image) for name, painter in painters.items()}
         for style, stabilizer in stabilizers.items():
             now[f"on {style}"] = stabilizer.step(image, now[f"off {style}"])
-        if number % 3 == 2:
+        if number % 6 == 5:
             exact, seen = clip.flow(number, number - 1)
-            judged = estimate_flow(image, past["floor"], "farneback")
-            trust = trusted(judged, estimate_flow(past["floor"], image, "farneback")) * seen
+            ways = {"exact": (exact, seen)}
+            for judge, follow in JUDGES.items():
+                flow = follow(image, past["floor"])
+                ways[judge] = flow, trusted(flow, follow(past["floor"], image)) * seen
             for style in styles:
                 carried, _ = warp(past[f"off {style}"], exact, "bicubic")
                 pairs = [(now[n], past[n]) for n in ("floor", f"before {style}", f"off {style}",
                          f"on {style}")] + [(carried, past[f"off {style}"])]  # fmt: skip
-                for judge, flow, mask in (("exact", exact, seen), ("farneback", judged, trust)):
+                for judge, (flow, mask) in ways.items():
                     sums[f"{style} {judge}"].append(
                         [warping_error(a, b, flow, mask) for a, b in pairs]
                     )
@@ -149,7 +213,7 @@ def measure_generated(
     return {
         style: {
             judge: [statistics.mean(v) for v in zip(*sums[f"{style} {judge}"], strict=True)]
-            for judge in ("exact", "farneback")
+            for judge in ("exact", *JUDGES)
         }
         for style in styles
     }
@@ -166,28 +230,28 @@ def generated_table(numbers: list[dict[str, dict[str, list[float]]]]) -> str:
     """Medians over clips and styles of what is left of the flicker before training."""
     lines = ["| generated clips, judged by | off | on | on, worst | carried exactly |",
              "| --- | --- | --- | --- | --- |"]  # fmt: skip
-    for judge, name in (("exact", "exact flow"), ("farneback", "Farnebäck's")):
+    for judge in ("exact", *JUDGES):
         shares = [[(v - floor) / (before - floor) for v in rest]
                   for clip in numbers for values in clip.values()
                   for floor, before, *rest in [values[judge]]]  # fmt: skip
         off, on, carried = (statistics.median(column) for column in zip(*shares, strict=True))
         worst = max(share[1] for share in shares)
-        lines.append(f"| {name} | {off:.2f} | {on:.2f} | {worst:.2f} | {carried:.2f} |")
+        lines.append(f"| {judge} | {off:.2f} | {on:.2f} | {worst:.2f} | {carried:.2f} |")
     return "\n".join(lines)
 
 
-def excess(values: list[float]) -> tuple[float, float, float]:
-    """Of [floor, before, off, on]: off and on ÷ before without the floor, and on ÷ off."""
+def excess(values: list[float]) -> tuple[float, float]:
+    """Of [floor, before, off, on]: off and on ÷ before, without the floor."""
     floor, before, off, on = values
-    return (off - floor) / (before - floor), (on - floor) / (before - floor), on / off
+    return (off - floor) / (before - floor), (on - floor) / (before - floor)
 
 
-def table(numbers: dict[str, dict[str, dict]]) -> str:
+def table(numbers: dict[str, dict[str, dict]], judge: str) -> str:
     lines = ["| | off | on | on, 10 frames | sharpness | style loss | still pixels |",
              "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
     rows: list[tuple[float, ...]] = []
     for clip, styles in numbers.items():
-        each = [row(value) for value in styles.values()]
+        each = [row(value, judge) for value in styles.values()]
         rows += each
         lines.append(f"| {Path(clip).stem} | {cells(middle(each))} |")
     lines.append(f"| **median** | {cells(middle(rows))} |")
@@ -198,9 +262,10 @@ def table(numbers: dict[str, dict[str, dict]]) -> str:
     return "\n".join(lines)
 
 
-def row(numbers: dict) -> tuple[float, ...]:
-    off, on, _ = excess(numbers["1"]) if "1" in numbers else (math.nan,) * 3
-    far = excess(numbers["10"])[1] if "10" in numbers else math.nan
+def row(numbers: dict, judge: str) -> tuple[float, ...]:
+    nothing = (math.nan, math.nan)
+    off, on = excess(numbers[f"{judge} 1"]) if f"{judge} 1" in numbers else nothing
+    _, far = excess(numbers[f"{judge} 10"]) if f"{judge} 10" in numbers else nothing
     still = numbers["still"][3] / numbers["still"][0] if "still" in numbers else math.nan
     return off, on, far, numbers["sharpness"], numbers["style"], still
 
@@ -255,7 +320,8 @@ def main() -> None:
         both = {"clips": numbers, "generated": generated}
         options.json.write_text(json.dumps(both, indent=1) + "\n", "utf-8")
         print(clip.name, flush=True)  # noqa: T201
-    print(table(numbers))  # noqa: T201
+    for judge in JUDGES:
+        print(f"{judge}\n{table(numbers, judge)}")  # noqa: T201
 
 
 if __name__ == "__main__":
