@@ -24,6 +24,7 @@ import torch
 from PIL import Image, ImageOps
 from skimage.registration import optical_flow_tvl1  # type: ignore[import-untyped]
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -48,27 +49,33 @@ from train.measure import Judge  # noqa: E402
 from train.sequences import draw_sequence  # noqa: E402
 from train.vgg import load_vgg  # noqa: E402
 
-FRAMES, LONGEST, EVERY, HELD_OUT = 48, 640, 12, 40
-FIXED = 0.3  # share of pixels that never change from which on a camera counts as fixed
+FRAMES, LONGEST, EVERY, HELD_OUT = 48, 640, 16, 40
+FIXED = 0.4  # share of textured pixels that never move from which on a camera counts as fixed
+TEXTURED, UNMOVED = 0.01, 0.2  # mean absolute high-pass; pixels
 GENERATED, GENERATED_FRAMES, NOISE, SPEEDS = (360, 640), 18, 0.008, (1.0, 3.0, 5.0)
 UNCHANGED = 0.06  # largest change of a pixel's surroundings that is noise
 
 
 class StillMeter:
-    """The standard deviation over time of the pixels that do not change in the input."""
+    """The standard deviation over time of the pixels that do not move or change in the input."""
 
     def __init__(self) -> None:
         self._first: Tensor | None = None
-        self._still: Tensor | None = None
+        self._still = self._textured = torch.zeros(0, dtype=torch.bool)
         self._sums: dict[str, tuple[Tensor, Tensor]] = {}
         self._count = 0
 
     def update(self, image: Tensor, versions: dict[str, Tensor]) -> None:
         """The next frame and its paintings, 1,3,H,W each."""
-        around = torch.nn.functional.avg_pool2d(image, 5, 1, 2, count_include_pad=False)
-        if self._first is None or self._still is None:
-            self._first, self._still = around, torch.ones_like(image[:, :1], dtype=torch.bool)
-        self._still &= ((around - self._first).abs() < UNCHANGED).all(1, keepdim=True)
+        around = avg_pool2d(image, 5, 1, 2, count_include_pad=False)
+        if self._first is None:
+            self._first = around
+            self._textured = avg_pool2d((image - around).abs(), 9, 1, 4).mean(1, True) > TEXTURED
+            self._still = torch.ones_like(self._textured)
+        if self._count % EVERY == EVERY - 1:
+            moved = estimate_flow(around, self._first, "farneback").norm(dim=1, keepdim=True)
+            same = ((around - self._first).abs() < UNCHANGED).all(1, keepdim=True)
+            self._still &= same & (moved < UNMOVED)
         self._count += 1
         for name, picture in {"input": image, **versions}.items():
             zero = torch.zeros_like(picture, dtype=torch.float64)
@@ -76,9 +83,9 @@ class StillMeter:
             self._sums[name] = total + picture, squares + picture.double().square()
 
     def result(self) -> dict[str, float] | None:
-        """By version, in levels of 255; None where the camera moves."""
-        assert self._still is not None
-        if self._still.float().mean() < FIXED:
+        """By version, in levels of 255; None where the camera moves, or shows nothing to tell."""
+        textured = self._textured.float().mean()
+        if textured < 0.01 or self._still[self._textured].float().mean() < FIXED:
             return None
         found: dict[str, float] = {}
         for name, (total, squares) in self._sums.items():
@@ -140,8 +147,8 @@ def measure(clip: Path, painters: dict[str, Painter], judges: dict[str, Judge]) 
     """Everything of a clip, by style. `painters` are named "before STYLE" and "off STYLE"."""
     info = probe(clip)
     size = fit(info.height, info.width, min(LONGEST, max(info.height, info.width)))
-    meters = {n: FlickerMeter(n, longest=None, cut_below=CUT_BELOW) for n in (1, 10)}
-    exact = {1: PairJudge(1, 8), 10: PairJudge(10, 16)}
+    meters = {n: FlickerMeter(n, every=3, longest=None, cut_below=CUT_BELOW) for n in (1, 10)}
+    exact = {1: PairJudge(1, 12), 10: PairJudge(10, 18)}
     stabilizers = {style: TemporalStabilizer() for style in judges}
     still, losses = StillMeter(), defaultdict(list)
     versions: dict[str, Tensor] = {}
@@ -307,7 +314,7 @@ def main() -> None:
         judges[style] = Judge(vgg, painting)
     photos = list_photos(options.photos)[-HELD_OUT:]
     generated = [
-        measure_generated(photos[3 * n : 3 * n + 3], painters, n) for n in range(len(photos) // 5)
+        measure_generated(photos[3 * n : 3 * n + 3], painters, n) for n in range(len(photos) // 6)
     ]
     print(generated_table(generated), flush=True)  # noqa: T201
     numbers: dict[str, dict[str, dict]] = {}
