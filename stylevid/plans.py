@@ -78,7 +78,8 @@ def make_engine(network: StyleNet, device: torch.device, name: str | None = None
 def candidates(device: torch.device) -> list[Plan]:
     """What can run on the device, the likely best first."""
     if device.type == "cuda":
-        return [Plan("torch", p, n) for p in ("float16", "bfloat16") for n in (4, 1, 8)]
+        # As fast as bfloat16 and truer: at most 5 of 255 levels from float32, not 39.
+        return [Plan("torch", "float16", n) for n in (4, 1, 8)]
     precisions = ["bfloat16", "float32"] if _has_bfloat16() else ["float32"]
     runtimes = ["openvino", "torch"] if _version("openvino") else ["torch"]
     return [Plan(runtime, precision) for runtime in runtimes for precision in precisions]
