@@ -51,6 +51,7 @@ from train.vgg import load_vgg  # noqa: E402
 
 FRAMES, LONGEST, EVERY, HELD_OUT = 48, 640, 16, 40
 FIXED = 0.4  # share of textured pixels that never move from which on a camera counts as fixed
+FLICKERS = 1e-4  # E_warp that can be seen
 TEXTURED, UNMOVED = 0.01, 0.2  # mean absolute high-pass; pixels
 GENERATED, GENERATED_FRAMES, NOISE, SPEEDS = (360, 640), 18, 0.008, (1.0, 3.0, 5.0)
 UNCHANGED = 0.06  # largest change of a pixel's surroundings that is noise
@@ -248,8 +249,11 @@ def generated_table(numbers: list[dict[str, dict[str, list[float]]]]) -> str:
 
 
 def excess(values: list[float]) -> tuple[float, float]:
-    """Of [floor, before, off, on]: off and on ÷ before, without the floor."""
+    """Of [floor, before, off, on]: off and on ÷ before, without the floor; nan where the painting
+    flickered no more than the clip to begin with."""
     floor, before, off, on = values
+    if before - floor < max(FLICKERS, floor / 5):
+        return math.nan, math.nan
     return (off - floor) / (before - floor), (on - floor) / (before - floor)
 
 
