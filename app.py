@@ -3,19 +3,14 @@
 
 import argparse
 import logging
-import queue
-import secrets
 import signal
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from huggingface_hub.utils import logging as hub_logging
@@ -25,29 +20,25 @@ from stylevid.comparison import compare_video
 from stylevid.errors import Cancelled, StylevidError
 from stylevid.example import render_example
 from stylevid.frames import Frame
-from stylevid.painter import Painter
-from stylevid.pipeline import Options, Progress, Result, stylize_video
+from stylevid.pipeline import Options, Progress
 from stylevid.styles import Style, find_style, list_styles, name_styles
 from stylevid.video import probe, read_frames
-from webui.gallery import choices, pictures
-from webui.hub_box import add_hub_box
+from webui.layout import BRUSHES, SIZES, STILLS, Choices, Outcomes, place_choices, place_outcomes
+from webui.painting import Job, lend_gpu
 from webui.report import APOLOGY, facts_html, lines_html, progress_html, status_html
 from webui.theme import CSS, theme
 
 log = logging.getLogger("stylevid.page")
 
-SIZES = {"the video's own": None, "360 px": 360, "640 px": 640, "960 px": 960, "1280 px": 1280}
-BRUSHES = {"grows with the picture": None, "fine": 1.0, "medium": 1.5, "large": 2.0, "broad": 3.0}
 # The button is at the foot of the page, what it does at the head.
 SHOW_OUTCOME = "() => document.querySelector('#outcome').scrollIntoView({behavior: 'smooth'})"
-Outcome = Result | Path  # of stylize_video, of compare_video
-GPU_SECONDS = 120  # asked of ZeroGPU for one video
-STILLS, MOTION = ["Video | painted", "Without | with temporal consistency"]
 TWICE = (
     "<p>The same two seconds in a loop, without temporal consistency on the left and with it on "
     "the right. Watch what hardly moves.</p>"
 )
-HELLO = "<p>The painted video will appear here. No video at hand? Press <b>Try the example</b>.</p>"
+PRIVATE = {"api_visibility": "private"}
+# Whatever paints waits in one line, as there is one machine.
+ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "paint"}
 
 
 @dataclass(frozen=True)
@@ -71,29 +62,6 @@ class Painted:
     options: Options
 
 
-class Job:
-    """One visitor's switch: set to stop the work that runs for them.
-
-    It is a file, because on ZeroGPU the work has a process of its own.
-    """
-
-    def __init__(self) -> None:
-        self._flag = Path(tempfile.gettempdir()) / f"stylevid-stop-{secrets.token_hex(8)}"
-
-    def start(self) -> None:
-        self._flag.unlink(missing_ok=True)
-
-    def stop(self) -> None:
-        self._flag.touch()
-
-    def is_stopped(self) -> bool:
-        return self._flag.exists()
-
-    # gradio copies a State's first value for each visitor.
-    def __deepcopy__(self, _: dict[int, object]) -> "Job":
-        return Job()
-
-
 def build_app(
     settings: Settings, example: Path | None = None, styles: list[Style] | None = None
 ) -> gr.Blocks:
@@ -102,303 +70,246 @@ def build_app(
     `styles` are those that every visitor sees; by default those of the settings' folder.
     """
     styles = list_styles(settings.weights) if styles is None else styles
-    first = styles[0].slug if styles else None
-    work_lent_gpu = lend_gpu()
-    with gr.Blocks(title="stylevid", analytics_enabled=False, delete_cache=(600, 7200)) as page:
+    with gr.Blocks(title="stylevid", analytics_enabled=False, delete_cache=(600, 7200)) as blocks:
         job = gr.State(Job())
         guests = gr.State([])  # the styles that this visitor brought
         shown = gr.State(None)  # the Painted on the page
         gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.")
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
-                gr.Markdown("### 1 Your video", elem_classes="step")
-                video = gr.Video(label="Drop, browse or record a video", elem_id="video",
-                                 sources=["upload", "webcam"], height=290)  # fmt: skip
-                example_button = gr.Button(
-                    "Try the example", size="sm", visible=example is not None
+                left = place_choices(
+                    styles, guests, has_example=example is not None, bring=settings.hub_box
                 )
-                gr.Markdown("### 2 A style", elem_classes="step")
-                gallery = gr.Gallery(
-                    pictures(styles), label="Styles", show_label=False, columns=3,
-                    height="auto", object_fit="cover", allow_preview=False, buttons=[],
-                    interactive=False, selected_index=0 if styles else None, elem_id="styles",
-                )  # fmt: skip
-                style = gr.Dropdown(
-                    choices(styles), value=first, label="Chosen style", elem_id="style"
-                )
-                if settings.hub_box:
-                    add_hub_box(styles, guests, gallery, style)
-                gr.Markdown("### 3 Keep it steady", elem_classes="step")
-                temporal = gr.Checkbox(
-                    True, label="Temporal consistency", elem_id="temporal",
-                    info="Paint sticks to things as they move; no flicker.",
-                )  # fmt: skip
-                with gr.Accordion("Advanced", open=False):
-                    strength = gr.Slider(0, 1, 1, step=0.05, label="Style strength")
-                    keep_colors = gr.Checkbox(False, label="Keep original colors")
-                    size = gr.Dropdown(list(SIZES), value="640 px", label="Longest side")
-                    brush = gr.Dropdown(
-                        list(BRUSHES), value=next(iter(BRUSHES)), label="Brush", elem_id="brush"
-                    )
-                paint = gr.Button("Paint it", variant="primary", elem_id="paint")
-                stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
             with gr.Column(scale=7, min_width=320, elem_id="outcome"):
-                status = gr.HTML(HELLO, elem_id="status")
-                newest = gr.Image(label="Newest frame", visible=False, elem_id="newest", buttons=[])
-                result = gr.Video(label="Painted", interactive=False, visible=False,
-                                  elem_id="result", buttons=[])  # fmt: skip
-                download = gr.DownloadButton("Download", visible=False, elem_id="download")
-                with gr.Group(visible=False) as compare:
-                    view = gr.Radio([STILLS, MOTION], value=STILLS, label="Compare", elem_id="view")
-                    before_after = gr.ImageSlider(
-                        label="Before and after", elem_id="compare", max_height=420, buttons=[]
-                    )
-                    both = gr.Video(
-                        label="Without (left) and with temporal consistency (right)",
-                        show_label=False, interactive=False, visible=False,
-                        autoplay=True, loop=True, elem_id="both", buttons=[],
-                    )  # fmt: skip
-                    both_note = gr.HTML(visible=False, elem_id="both-note")
-                    moment = gr.Slider(0, 100, 50, step=1, label="At which moment, % of the clip")
+                right = place_outcomes()
+        page = Page(settings, styles, left, right, shown)
+        page.connect_painting(job, guests)
+        page.connect_looking(job)
+        page.connect_choosing(blocks, example, guests)
+        page.connect_programs()
+    blocks.queue(max_size=20)
+    return blocks
 
-        def ready_again() -> dict:
-            return {stop: gr.Button(visible=False), paint: gr.Button(visible=True)}
 
-        def run(
-            video: str | None, name: str | None, temporal: bool, strength: float,
-            keep_colors: bool, size: str, brush: str, job: Job, guests: list[Style],
-        ) -> Iterator[dict]:  # fmt: skip
-            """The page's handler: every yield is what the page shows next."""
-            job.start()
-            if not video:
-                raise gr.Error("No video yet. Drop one on the left, or press “Try the example”.")
-            if name is None:
-                raise gr.Error("No style is chosen. Choose one in the gallery.")
-            yield {
-                status: status_html("Starting…", 0), stop: gr.Button(visible=True),
-                paint: gr.Button(visible=False), newest: gr.Image(None, visible=False),
-                result: gr.Video(None, visible=False), compare: gr.Group(visible=False),
-                download: gr.DownloadButton(visible=False), shown: None,
-            } | show_view(STILLS)  # fmt: skip
-            ready = ready_again() | {newest: gr.Image(None, visible=False)}
-            options = _options(
-                settings, temporal, strength, keep_colors, SIZES[size], BRUSHES[brush]
-            )
-            try:
-                chosen = find_style(name, [*styles, *guests])
-                with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
-                    target = Path(folder) / f"{Path(video).stem[:60]}-{chosen.slug}.mp4"
-                    steps = work_lent_gpu(
-                        Path(video), target, chosen, options, settings.device, job=job
-                    )
-                    for step in steps:
-                        if isinstance(step, Progress):
-                            yield {status: progress_html(step),
-                                   newest: gr.Image(step.latest, visible=True)}  # fmt: skip
-                        else:
-                            yield ready | {
-                                status: facts_html(step),
-                                result: gr.Video(str(step.path), visible=True),
-                                download: gr.DownloadButton(value=str(step.path), visible=True),
-                                before_after: _frames_at(Path(video), step.path, 0.5),
-                                compare: gr.Group(visible=True), moment: 50,
-                                shown: Painted(Path(video), chosen, options),
-                            }  # fmt: skip
-            except Cancelled as error:
-                yield ready | {status: f"<p>{escape(str(error))}</p>"}
-            except StylevidError as error:
-                yield ready | {status: f"<p><b>{escape(str(error))}</b></p>"}
-            except Exception:
-                log.exception("painting failed")
-                yield ready | {status: f"<p><b>{APOLOGY}</b></p>"}
+class Page:
+    """What happens when a visitor does something. Each yield of a handler is what the page shows
+    next."""
 
-        def stylize(
-            video: str | None,
-            slug: str,
-            temporal: bool,
-            strength: float,
-            keep_colors: bool,
-            size: str,
-            brush: str,
-        ) -> Iterator[str]:
-            """Paint a video with a style, by its name; the result is an MP4 with its sound."""
-            if not video:
-                raise gr.Error("No video was given.")
-            options = _options(
-                settings, temporal, strength, keep_colors, SIZES[size], BRUSHES[brush]
-            )
-            try:
-                chosen = find_style(slug, styles)
-                with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
-                    target = Path(folder) / f"{Path(video).stem[:60]}-{chosen.slug}.mp4"
-                    *_, result = work_lent_gpu(
-                        Path(video), target, chosen, options, settings.device, job=Job()
-                    )
-                    yield str(result.path)
-            except (StylevidError, ValueError) as error:
-                raise gr.Error(escape(str(error), quote=False)) from error
+    def __init__(
+        self, settings: Settings, styles: list[Style], left: Choices, right: Outcomes,
+        shown: gr.State,
+    ) -> None:  # fmt: skip
+        self.settings, self.styles, self.left, self.right = settings, styles, left, right
+        self.shown = shown
+        self._work = lend_gpu()
 
-        def list_names() -> list[dict[str, str]]:
-            """The styles there are: the name that stylize takes, slug, title, artist, year and
-            origin of each."""
-            return [{"name": name, "slug": s.slug, "title": s.title, "artist": s.artist,
-                     "year": s.year, "origin": s.origin}
-                    for name, s in name_styles(styles).items()]  # fmt: skip
-
-        def choose(guests: list[Style], event: gr.SelectData) -> str:
-            return list(name_styles([*styles, *guests]))[event.index]
-
-        def mark(name: str | None, guests: list[Style]) -> gr.Gallery:
-            names = list(name_styles([*styles, *guests]))
-            return gr.Gallery(selected_index=names.index(name) if name in names else None)
-
-        def from_link(request: gr.Request) -> str | None:
-            wanted = request.query_params.get("style")
-            return wanted if wanted in name_styles(styles) else first
-
-        def compare_at(video: str | None, painted: str | None, percent: float):
-            if not video or not painted:
-                return None
-            return _frames_at(Path(video), Path(painted), percent / 100)
-
-        def show_view(chosen: str) -> dict:
-            """The pair of stills, or the place for the two paintings in motion."""
-            still = chosen == STILLS
-            return {
-                view: chosen, before_after: gr.ImageSlider(visible=still),
-                both: gr.Video(None, visible=not still), both_note: gr.HTML("", visible=not still),
-            }  # fmt: skip
-
-        def play_both(
-            chosen: str, percent: float, painted: Painted | None, job: Job
-        ) -> Iterator[dict]:
-            """Two seconds around the chosen moment, painted without and with the switch."""
-            if chosen == STILLS or painted is None:
-                yield {both_note: ""}
-                return
-            job.start()
-            yield {stop: gr.Button(visible=True), paint: gr.Button(visible=False)}
-            try:
-                with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
-                    steps = work_lent_gpu(
-                        painted.video, Path(folder) / "off-on.mp4", painted.style,
-                        painted.options, settings.device, job=job,
-                        paint=partial(compare_video, share=percent / 100),
-                    )  # fmt: skip
-                    for step in steps:
-                        if isinstance(step, Progress):
-                            doing = "Painting two seconds both ways…"
-                            yield {both_note: status_html(doing, step.fraction)}
-                        else:
-                            yield ready_again() | {both: gr.Video(str(step)), both_note: TWICE}
-            except StylevidError as error:
-                yield ready_again() | {both_note: lines_html([str(error)])}
-            except Exception:
-                log.exception("painting both ways failed")
-                yield ready_again() | {both_note: lines_html([APOLOGY])}
-
-        private = {"api_visibility": "private"}
-        paint.click(None, None, None, js=SHOW_OUTCOME, **private)
-        paint.click(
-            lambda: status_html("Waiting for your turn…", 0), None, status, queue=False, **private,
+    def connect_painting(self, job: gr.State, guests: gr.State) -> None:
+        """The buttons that start and stop."""
+        left, right = self.left, self.right
+        left.paint.click(None, None, None, js=SHOW_OUTCOME, **PRIVATE)
+        left.paint.click(
+            lambda: status_html("Waiting for your turn…", 0), None, right.status, queue=False,
+            **PRIVATE,
         ).then(
-            run, [video, style, temporal, strength, keep_colors, size, brush, job, guests],
-            [status, newest, result, download, before_after, compare, paint, stop, shown, view,
-             both, both_note, moment],
-            concurrency_limit=1, concurrency_id="paint", show_progress="hidden",
-            **private,
+            self.run, [*self._asked(), job, guests],
+            [right.status, right.newest, right.result, right.download, right.before_after,
+             right.compare, left.paint, left.stop, self.shown, right.view, right.both,
+             right.both_note, right.moment],
+            show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
-        view.input(show_view, view, [view, before_after, both, both_note], queue=False,
-                   show_progress="hidden", **private)  # fmt: skip
+        left.stop.click(lambda job: job.stop(), job, None, queue=False, **PRIVATE)
+
+    def connect_looking(self, job: gr.State) -> None:
+        """The two views of a result."""
+        right = self.right
+        right.view.input(
+            self.show_view, right.view, [right.view, right.before_after, right.both,
+            right.both_note], queue=False, show_progress="hidden", **PRIVATE,
+        )  # fmt: skip
         gr.on(
-            [view.input, moment.release], play_both, [view, moment, shown, job],
-            [both, both_note, paint, stop], trigger_mode="always_last",
-            concurrency_limit=1, concurrency_id="paint", show_progress="hidden", **private,
+            [right.view.input, right.moment.release], self.play_both,
+            [right.view, right.moment, self.shown, job],
+            [right.both, right.both_note, self.left.paint, self.left.stop],
+            trigger_mode="always_last", show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
-        stop.click(lambda job: job.stop(), job, None, queue=False, **private)
-        example_button.click(lambda: str(example), None, video, **private)
-        gallery.select(choose, guests, style, show_progress="hidden", **private)
-        style.change(mark, [style, guests], gallery, show_progress="hidden", **private)
-        moment.release(compare_at, [video, result, moment], before_after, **private)
-        page.load(from_link, None, style, show_progress="hidden", **private)
-        # For programs: the same work without the page around it.
+        right.moment.release(
+            compare_at, [self.left.video, right.result, right.moment], right.before_after,
+            **PRIVATE,
+        )  # fmt: skip
+
+    def connect_choosing(self, blocks: gr.Blocks, example: Path | None, guests: gr.State) -> None:
+        """Gallery and list say the same; a link may choose a style."""
+        left = self.left
+        quiet = {"show_progress": "hidden"} | PRIVATE
+        left.example.click(lambda: str(example), None, left.video, **PRIVATE)
+        left.gallery.select(self.choose, guests, left.style, **quiet)
+        left.style.change(self.mark, [left.style, guests], left.gallery, **quiet)
+        blocks.load(self.from_link, None, left.style, **quiet)
+
+    def connect_programs(self) -> None:
+        """The same work without the page around it."""
         gr.Button(visible=False).click(
-            stylize, [video, style, temporal, strength, keep_colors, size, brush],
-            gr.Video(visible=False), api_name="stylize",
-            concurrency_limit=1, concurrency_id="paint",
+            self.stylize, self._asked(), gr.Video(visible=False), api_name="stylize",
+            **ONE_AT_A_TIME,
         )  # fmt: skip
-        gr.api(list_names, api_name="list_styles")
-    page.queue(max_size=20)
-    return page
+        gr.api(self.list_styles, api_name="list_styles")
 
-
-def work(
-    video: Path,
-    target: Path,
-    style: Style,
-    options: Options,
-    device: str | None,
-    job: Job,
-    paint: Callable[..., Outcome] = stylize_video,
-) -> Iterator[Progress | Outcome]:
-    """The progress of a painting about twice a second, then its result.
-
-    Args:
-        paint: stylize_video, or another that is called like it; it can be pickled.
-    Raises:
-        StylevidError: whatever `paint` raises; Cancelled when `job` was stopped.
-    """
-    news: queue.Queue[Progress | Outcome | BaseException] = queue.Queue()
-    told = 0.0
-
-    def tell(progress: Progress) -> None:
-        nonlocal told
-        if time.monotonic() - told > 0.5:
-            told = time.monotonic()
-            news.put(progress)
-
-    def run() -> None:
-        try:
-            painter = Painter(style, device)
-            news.put(paint(video, target, painter, options, tell, job.is_stopped))
-        except BaseException as error:  # handed to the page's own thread
-            news.put(error)
-
-    thread = threading.Thread(target=run, name="painter")
-    thread.start()
-    try:
-        while True:
-            item = news.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-            if not isinstance(item, Progress):
-                return
-    finally:  # also when the visitor has gone
-        job.stop()
-        thread.join()
-        job.start()  # which leaves no file behind
-
-
-def lend_gpu() -> Callable[..., Iterator[Any]]:
-    """`work`; on Hugging Face's ZeroGPU in a process that has a GPU for so long.
-
-    ZeroGPU wants to know before the page is launched what will need a GPU.
-    """
-    steps: Callable[..., Iterator[Any]] = work
-    if zero_gpu := sys.modules.get("spaces"):  # imported by the Space's entry, before torch
-        steps = zero_gpu.GPU(duration=GPU_SECONDS)(work)
+    def _asked(self) -> list[gr.components.Component]:
+        left = self.left
+        return [left.video, left.style, left.temporal, left.strength, left.keep_colors, left.size,
+                left.brush]  # fmt: skip
 
     def run(
-        *arguments: object, job: Job, paint: Callable[..., object] = stylize_video
-    ) -> Iterator[Any]:
+        self, video: str | None, name: str | None, temporal: bool, strength: float,
+        keep_colors: bool, size: str, brush: str, job: Job, guests: list[Style],
+    ) -> Iterator[dict]:  # fmt: skip
+        """Paint the visitor's video."""
+        right = self.right
+        job.start()
+        if not video:
+            raise gr.Error("No video yet. Drop one on the left, or press “Try the example”.")
+        if name is None:
+            raise gr.Error("No style is chosen. Choose one in the gallery.")
+        yield self._busy()
+        ready = self._ready() | {right.newest: gr.Image(None, visible=False)}
+        options = _options(
+            self.settings, temporal, strength, keep_colors, SIZES[size], BRUSHES[brush]
+        )
         try:
-            yield from steps(*arguments, job, paint)
-        except GeneratorExit:
-            job.stop()  # another process does not notice that the visitor has gone
-            raise
+            chosen = find_style(name, [*self.styles, *guests])
+            for step in self._paint(Path(video), chosen, options, job):
+                if isinstance(step, Progress):
+                    newest = gr.Image(step.latest, visible=True)
+                    yield {right.status: progress_html(step), right.newest: newest}
+                else:
+                    yield ready | {
+                        right.status: facts_html(step),
+                        right.result: gr.Video(str(step.path), visible=True),
+                        right.download: gr.DownloadButton(value=str(step.path), visible=True),
+                        right.before_after: _frames_at(Path(video), step.path, 0.5),
+                        right.compare: gr.Group(visible=True), right.moment: 50,
+                        self.shown: Painted(Path(video), chosen, options),
+                    }  # fmt: skip
+        except Cancelled as error:
+            yield ready | {right.status: f"<p>{escape(str(error))}</p>"}
+        except StylevidError as error:
+            yield ready | {right.status: f"<p><b>{escape(str(error))}</b></p>"}
+        except Exception:
+            log.exception("painting failed")
+            yield ready | {right.status: f"<p><b>{APOLOGY}</b></p>"}
 
-    return run
+    def stylize(
+        self,
+        video: str | None,
+        slug: str,
+        temporal: bool,
+        strength: float,
+        keep_colors: bool,
+        size: str,
+        brush: str,
+    ) -> Iterator[str]:
+        """Paint a video with a style, by its name; the result is an MP4 with its sound."""
+        if not video:
+            raise gr.Error("No video was given.")
+        options = _options(
+            self.settings, temporal, strength, keep_colors, SIZES[size], BRUSHES[brush]
+        )
+        try:
+            chosen = find_style(slug, self.styles)
+            for step in self._paint(Path(video), chosen, options, Job()):
+                if not isinstance(step, Progress):
+                    yield str(step.path)
+        except (StylevidError, ValueError) as error:
+            raise gr.Error(escape(str(error), quote=False)) from error
+
+    def list_styles(self) -> list[dict[str, str]]:
+        """The styles there are: the name that stylize takes, slug, title, artist, year and
+        origin of each."""
+        return [{"name": name, "slug": s.slug, "title": s.title, "artist": s.artist,
+                 "year": s.year, "origin": s.origin}
+                for name, s in name_styles(self.styles).items()]  # fmt: skip
+
+    def play_both(
+        self, chosen: str, percent: float, painted: Painted | None, job: Job
+    ) -> Iterator[dict]:
+        """Two seconds around the chosen moment, painted without and with the switch."""
+        both, note = self.right.both, self.right.both_note
+        if chosen == STILLS or painted is None:
+            yield {note: ""}
+            return
+        job.start()
+        yield {self.left.stop: gr.Button(visible=True), self.left.paint: gr.Button(visible=False)}
+        try:
+            with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
+                steps = self._work(
+                    painted.video, Path(folder) / "off-on.mp4", painted.style,
+                    painted.options, self.settings.device, job=job,
+                    paint=partial(compare_video, share=percent / 100),
+                )  # fmt: skip
+                for step in steps:
+                    if isinstance(step, Progress):
+                        doing = "Painting two seconds both ways…"
+                        yield {note: status_html(doing, step.fraction)}
+                    else:
+                        yield self._ready() | {both: gr.Video(str(step)), note: TWICE}
+        except StylevidError as error:
+            yield self._ready() | {note: lines_html([str(error)])}
+        except Exception:
+            log.exception("painting both ways failed")
+            yield self._ready() | {note: lines_html([APOLOGY])}
+
+    def show_view(self, chosen: str) -> dict:
+        """The pair of stills, or the place for the two paintings in motion."""
+        right, still = self.right, chosen == STILLS
+        return {
+            right.view: chosen, right.before_after: gr.ImageSlider(visible=still),
+            right.both: gr.Video(None, visible=not still),
+            right.both_note: gr.HTML("", visible=not still),
+        }  # fmt: skip
+
+    def choose(self, guests: list[Style], event: gr.SelectData) -> str:
+        """The style that was clicked in the gallery."""
+        return list(name_styles([*self.styles, *guests]))[event.index]
+
+    def mark(self, name: str | None, guests: list[Style]) -> gr.Gallery:
+        """The gallery with the style that was chosen in the list."""
+        names = list(name_styles([*self.styles, *guests]))
+        return gr.Gallery(selected_index=names.index(name) if name in names else None)
+
+    def from_link(self, request: gr.Request) -> str | None:
+        """The style that the page's address asks for with ?style=SLUG, or the first."""
+        wanted = request.query_params.get("style")
+        if wanted in name_styles(self.styles):
+            return wanted
+        return self.styles[0].slug if self.styles else None
+
+    def _paint(self, video: Path, style: Style, options: Options, job: Job) -> Iterator:
+        """Progress, then the Result; its file goes when the iterator ends."""
+        with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
+            target = Path(folder) / f"{video.stem[:60]}-{style.slug}.mp4"
+            yield from self._work(video, target, style, options, self.settings.device, job=job)
+
+    def _busy(self) -> dict:
+        left, right = self.left, self.right
+        return {
+            right.status: status_html("Starting…", 0), left.stop: gr.Button(visible=True),
+            left.paint: gr.Button(visible=False), right.newest: gr.Image(None, visible=False),
+            right.result: gr.Video(None, visible=False), right.compare: gr.Group(visible=False),
+            right.download: gr.DownloadButton(visible=False), self.shown: None,
+        } | self.show_view(STILLS)  # fmt: skip
+
+    def _ready(self) -> dict:
+        return {self.left.stop: gr.Button(visible=False),
+                self.left.paint: gr.Button(visible=True)}  # fmt: skip
+
+
+def compare_at(
+    video: str | None, painted: str | None, percent: float
+) -> tuple[Frame, Frame] | None:
+    """The same moment of both videos, `percent` of the way through."""
+    if not video or not painted:
+        return None
+    return _frames_at(Path(video), Path(painted), percent / 100)
 
 
 def _options(

@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app import HELLO, Job, Settings, _options, build_app, lend_gpu, work
+from app import Settings, _options, build_app
 from stylevid import Cancelled, Options, Progress, Result, StylevidError, VideoError, get_style
 from stylevid import hub as hub_module
 from stylevid.comparison import compare_video
@@ -23,6 +23,8 @@ from stylevid.hub import Download, HubName, HubStyles
 from stylevid.styles import Style, list_styles
 from webui import hub_box
 from webui.gallery import choices, pictures
+from webui.layout import HELLO
+from webui.painting import Job, lend_gpu, work
 from webui.report import lines_html, progress_html
 
 FIRST = list_styles()[0].slug

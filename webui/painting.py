@@ -1,0 +1,110 @@
+"""The work for one visitor, in a thread or on a GPU that is lent for it; it can be stopped."""
+
+import queue
+import secrets
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from stylevid.painter import Painter
+from stylevid.pipeline import Options, Progress, Result, stylize_video
+from stylevid.styles import Style
+
+Outcome = Result | Path  # of stylize_video, of compare_video
+GPU_SECONDS = 120  # asked of ZeroGPU for one video
+
+
+class Job:
+    """One visitor's switch: set to stop the work that runs for them.
+
+    It is a file, because on ZeroGPU the work has a process of its own.
+    """
+
+    def __init__(self) -> None:
+        self._flag = Path(tempfile.gettempdir()) / f"stylevid-stop-{secrets.token_hex(8)}"
+
+    def start(self) -> None:
+        self._flag.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        self._flag.touch()
+
+    def is_stopped(self) -> bool:
+        return self._flag.exists()
+
+    # gradio copies a State's first value for each visitor.
+    def __deepcopy__(self, _: dict[int, object]) -> "Job":
+        return Job()
+
+
+def work(
+    video: Path,
+    target: Path,
+    style: Style,
+    options: Options,
+    device: str | None,
+    job: Job,
+    paint: Callable[..., Outcome] = stylize_video,
+) -> Iterator[Progress | Outcome]:
+    """The progress of a painting about twice a second, then its result.
+
+    Args:
+        paint: stylize_video, or another that is called like it; it can be pickled.
+    Raises:
+        StylevidError: whatever `paint` raises; Cancelled when `job` was stopped.
+    """
+    news: queue.Queue[Progress | Outcome | BaseException] = queue.Queue()
+    told = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal told
+        if time.monotonic() - told > 0.5:
+            told = time.monotonic()
+            news.put(progress)
+
+    def run() -> None:
+        try:
+            painter = Painter(style, device)
+            news.put(paint(video, target, painter, options, tell, job.is_stopped))
+        except BaseException as error:  # handed to the page's own thread
+            news.put(error)
+
+    thread = threading.Thread(target=run, name="painter")
+    thread.start()
+    try:
+        while True:
+            item = news.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+            if not isinstance(item, Progress):
+                return
+    finally:  # also when the visitor has gone
+        job.stop()
+        thread.join()
+        job.start()  # which leaves no file behind
+
+
+def lend_gpu() -> Callable[..., Iterator[Any]]:
+    """`work`; on Hugging Face's ZeroGPU in a process that has a GPU for so long.
+
+    ZeroGPU wants to know before the page is launched what will need a GPU.
+    """
+    steps: Callable[..., Iterator[Any]] = work
+    if zero_gpu := sys.modules.get("spaces"):  # imported by the Space's entry, before torch
+        steps = zero_gpu.GPU(duration=GPU_SECONDS)(work)
+
+    def run(
+        *arguments: object, job: Job, paint: Callable[..., object] = stylize_video
+    ) -> Iterator[Any]:
+        try:
+            yield from steps(*arguments, job, paint)
+        except GeneratorExit:
+            job.stop()  # another process does not notice that the visitor has gone
+            raise
+
+    return run
