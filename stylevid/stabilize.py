@@ -31,7 +31,11 @@ class StabilizerConfig:
     """How strongly the past is trusted; tuned on real clips for steadiness at full sharpness.
 
     Attributes:
-        blend: share of the warped last output where it is fully trusted.
+        blend: share of the warped last output where it is fully trusted. At 0.9 somewhat less
+            flicker is left, but an average of ten paintings is no painting: on clips in motion
+            the style loss is up to twice that of one, on the median clip 1.09 instead of 1.05.
+        fast: motion a frame, share of the longest side, that halves it: where all rushes by, the
+            eye sees smear before flicker.
         flow_size: longest side, pixels, at which flow and trust are computed.
         tolerance: difference of the input frames, 0 to 255, at which trust falls to 1/e.
         cut_below: likeness to the warped last frame under which the scene is a new one. Of 420 cuts
@@ -41,12 +45,13 @@ class StabilizerConfig:
         max_gain: limit of the texture restored after a warp.
     """
 
-    blend: float = 0.9
+    blend: float = 0.7
+    fast: float = 0.04
     flow_size: int = 224
     tolerance: float = 20.0
     cut_below: float = 0.4
     flash_below: float = 0.5
-    max_gain: float = 1.3
+    max_gain: float = 1.5
 
 
 class TemporalStabilizer:
@@ -128,7 +133,7 @@ class TemporalStabilizer:
             matched = _match_exposure(prev_gray, gray)
             flow_cur_to_prev = self._follow(gray, matched)
             trust = self._trust(gray, _warp(matched, flow_cur_to_prev), flow_cur_to_prev)
-        weight = trust * np.float32(self.config.blend)
+        weight = trust * self._share(flow_cur_to_prev)
         fields: dict[tuple[int, ...], Field] = {}
         mixed: list[Array] = []
         for i, (now, past) in enumerate(zip(painting, prev_output, strict=True)):
@@ -166,6 +171,12 @@ class TemporalStabilizer:
         trust = cv2.exp(-np.square(difference / np.float32(self.config.tolerance)))
         trust *= _inside(flow_cur_to_prev)
         return cast(Array, cv2.blur(trust, (3, 3)))
+
+    def _share(self, flow_cur_to_prev: Array) -> Array:
+        """How much of the past to keep where it is trusted: h,w, from 0 to the configured blend."""
+        square = np.square(flow_cur_to_prev).sum(axis=-1)
+        fast = self.config.fast * max(square.shape)
+        return cast(Array, np.float32(self.config.blend) / (1 + square / np.float32(fast**2)))
 
 
 class Buffers:

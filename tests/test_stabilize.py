@@ -67,17 +67,30 @@ def test_still_clip_becomes_much_steadier(disturb) -> None:
     assert flicker(on[5:]) < 0.2 * flicker(off[5:])
 
 
-def test_moving_clip_becomes_steadier_along_its_motion() -> None:
-    wide, painted, stabilizer = texture(48, 120), texture(48, 120, 1), TemporalStabilizer()
+def flicker_along(motion: int) -> tuple[float, float]:
+    """Of a clip 160 pixels wide that moves to the left: without the stabilizer, and with it."""
+    wide, painted, stabilizer = texture(48, 280), texture(48, 280, 1), TemporalStabilizer()
     off, on = [], []
     for i in range(12):
-        window = (..., slice(3 * i, 3 * i + 64))
+        window = (..., slice(motion * i, motion * i + 160))
         off.append(pulsing(painted[window], i))
         on.append(stabilizer.step(wide[window], off[-1]))
-    followed = [
-        flicker([a[..., 3:], b[..., :-3]]) for frames in (off, on) for a, b in pairwise(frames[4:])
-    ]
-    assert sum(followed[len(followed) // 2 :]) < 0.3 * sum(followed[: len(followed) // 2])
+    ways = (
+        [flicker([a[..., motion:], b[..., :-motion]]) for a, b in pairwise(frames[4:])]
+        for frames in (off, on)
+    )
+    without, steadied = (sum(changes) for changes in ways)
+    return without, steadied
+
+
+def test_moving_clip_becomes_steadier_along_its_motion() -> None:
+    off, on = flicker_along(motion=2)
+    assert on < 0.3 * off
+
+
+def test_where_all_rushes_by_more_of_the_painting_is_fresh() -> None:
+    (slow_off, slow_on), (fast_off, fast_on) = flicker_along(motion=2), flicker_along(motion=10)
+    assert 2 * slow_on / slow_off < fast_on / fast_off < 0.9
 
 
 def test_hard_cut_gives_exactly_the_unstabilized_frame() -> None:
