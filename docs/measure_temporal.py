@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from skimage.registration import optical_flow_tvl1  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -128,6 +127,8 @@ class PairJudge:
 
 def tv_l1(image_a: Tensor, image_b: Tensor) -> Tensor:
     """`flow_a_to_b`, 1,2,H,W."""
+    from skimage.registration import optical_flow_tvl1  # type: ignore[import-not-found]
+
     gray_a, gray_b = (luma(image)[0, 0].numpy() for image in (image_a, image_b))
     rows, columns = optical_flow_tvl1(
         gray_a, gray_b, attachment=30, num_warp=6, num_iter=20, dtype=np.float32

@@ -63,7 +63,7 @@ class StyleNetConfig:
 
 
 class ConvNorm(nn.Sequential):
-    """Reflection pad, 3x3 convolution, affine instance norm (Ulyanov et al. 2017)."""
+    """Reflection pad, 3x3 convolution, affine instance norm (Ulyanov et al. 2016)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__(

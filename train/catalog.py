@@ -71,7 +71,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
                         "catalog's base is trained from nothing and gives them")  # fmt: skip
     parser.add_argument("--runs", type=Path, default=Path("runs/catalog"))
     parser.add_argument("--weights", type=Path, default=Path("weights"))
-    parser.add_argument("--sheet", type=Path, default=Path("docs/catalog.jpg"))
+    parser.add_argument("--sheet", type=Path, default=Path("runs/catalog.jpg"))
     parser.add_argument("--jobs", type=int, default=1, help="styles that are trained at once")
     return parser.parse_args(arguments)
 
@@ -134,6 +134,7 @@ def finish(entry: Entry, options: argparse.Namespace) -> None:
     if options.clips and not (metrics.exists() and metrics.stat().st_mtime > trained):
         _command("train.evaluate", "--weights", run, "--clips", *options.clips, "--json", metrics,
                  "--style", options.paintings / entry.painting, "--photos", options.content,
+                 "--style-size", entry.settings.get("style_size", TrainConfig().style_size),
                  *_vgg(options))  # fmt: skip
     about = run / "about.json"
     about.write_text(json.dumps(entry.about, ensure_ascii=False), "utf-8")

@@ -19,6 +19,7 @@ from stylevid.frames import fit, resize, size_of, to_image
 from stylevid.painter import Painter
 
 from .checkpoint import load_network_from
+from .config import TrainConfig
 from .ground_truth import ground_truth_pairs
 from .images import list_photos, read_painting, read_picture
 from .measure import ClipScore, Fidelity, Judge, score_clip, score_pictures, stability_error
@@ -70,10 +71,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=640, help="longest side of clips, pixels")
     parser.add_argument("--no-switch", action="store_true", help="measure the network alone")
     parser.add_argument("--style", type=Path, help="the painting, for style and content loss")
-    parser.add_argument("--style-size", type=int, default=512, help="its longest side, pixels")
+    parser.add_argument("--style-size", type=int, default=TrainConfig().style_size,
+                        help="its longest side, pixels: as in the training")  # fmt: skip
     parser.add_argument("--photos", type=Path, help="photographs: the held-out ones are used")
     parser.add_argument("--hold-out", type=int, default=40, help="how many, the last by name")
-    parser.add_argument("--photo-size", type=int, default=512, help="longest side, pixels")
+    parser.add_argument("--photo-size", type=int, default=384, help="longest side, pixels")
     parser.add_argument("--vgg", type=Path, help="VGG-16 as safetensors; else torchvision's")
     parser.add_argument("--ground-truth", type=Path, nargs="+", default=[],
                         help="folders of MPI Sintel or SceneFlow, for e_stab")  # fmt: skip

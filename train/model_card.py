@@ -36,7 +36,7 @@ _LIMITS = """\
 - A style changes color and texture, not shapes: it paints brush strokes, it redraws nothing.
 - Areas without any texture, such as an overexposed sky, stay flat.
 - Fine print and small faces dissolve into paint.
-- The size of the strokes is fixed in pixels; it is finer on a larger picture.
+- Up to 960 pixels strokes have a fixed size; on larger videos they grow along.
 - The flicker figures come from a few clips; other footage may flicker more or less.\
 """
 
@@ -237,7 +237,7 @@ def _training(style: Style) -> str:
     earlier = told.get("warm_started_from")
     commands = [*(earlier if isinstance(earlier, list) else []), told.get("command")]
     facts = {"data": told.get("data"), "device": told.get("device"), "torch": told.get("torch")}
-    facts |= {"steps": told.get("steps_done"), "minutes": told.get("minutes")}
+    facts |= {"steps": told.get("steps_done"), "seconds": told.get("seconds")}
     known = "<br>".join(f"{key}: {_html(v)}" for key, v in facts.items() if v is not None)
     # A blank line would end the block of HTML, and with it the escaping.
     lines = [_command(one) for one in commands if one is not None]
