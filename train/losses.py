@@ -4,12 +4,17 @@ Content and style are divided by the target's own energy, so that one set of wei
 painting: 1 means "as far away as nothing at all".
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylevid.frames import luma
+
+TONE = 8  # pixels
+FLAT = 0.05  # a deviation of tones below which a picture is flat: noise is not made into shapes
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -46,6 +51,47 @@ def style_loss(stylized: Sequence[Tensor], style_grams: Sequence[Tensor]) -> Ten
         difference = (gram_matrix(features) - target).square().sum((1, 2))
         total = total + (difference / target.square().sum()).mean()
     return total
+
+
+@dataclass(frozen=True)
+class PaintingTargets:
+    """What the losses want of a painting.
+
+    Attributes:
+        grams: 1,C,C Gram matrices of its features, a layer each.
+        tones: 1,1,h,w, its `tones`.
+    """
+
+    grams: list[Tensor]
+    tones: Tensor
+
+    @classmethod
+    def of(cls, painting: Tensor, vgg: Callable[[Tensor], Sequence[Tensor]]) -> "PaintingTargets":
+        """Of a painting 1,3,H,W in [0, 1]."""
+        return cls([gram_matrix(features) for features in vgg(painting)], tones(painting))
+
+
+def tones(image: Tensor) -> Tensor:
+    """Luminance of the large shapes of an image N,3,H,W: means of tiles of TONE pixels, N,1,h,w."""
+    return F.avg_pool2d(luma(image.float()), TONE)
+
+
+def tone_loss(stylized: Tensor, content: Tensor, painting: Tensor) -> Tensor:
+    """mean ||T(O) - T'(I)||^2 / var T(S): what is bright is painted bright, and what is dark dark.
+
+    T' are the content's tones with mean and deviation of the painting's, so that the whole range of
+    the painting's light is used. 1 means "as far away as no light and shade at all".
+
+    Args:
+        stylized, content: O and I, N,3,H,W in [0, 1].
+        painting: T(S), 1,1,h,w.
+    Source: ours; the matching of two luminances by mean and deviation is that of luminance-only
+        transfer, Gatys et al. 2016 (Preserving Color in Neural Artistic Style Transfer).
+    """
+    wanted = tones(content)
+    mean, deviation = wanted.mean((2, 3), True), wanted.std((2, 3), keepdim=True)
+    wanted = (wanted - mean) / deviation.clamp_min(FLAT) * painting.std() + painting.mean()
+    return (tones(stylized) - wanted).square().mean() / painting.var().clamp_min(FLAT**2)
 
 
 def total_variation(image: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Objective(nn.Module):
         self.network = network
         self._frozen = (vgg,)  # in a tuple, so that it is no submodule: nothing of it is trained
         with torch.no_grad():
-            self.style_grams = [losses.gram_matrix(f) for f in vgg(painting)]
+            self.painting = losses.PaintingTargets.of(painting, vgg)
 
     def forward(self, batch: Tensor | Pairs, step: int, first: int = 0) -> dict[str, Tensor]:
         """The weighted losses by name, float32 scalars.
@@ -54,7 +54,7 @@ class Objective(nn.Module):
         return self.temporal_terms(batch, step, first)
 
     def perceptual_terms(self, content: Tensor) -> dict[str, Tensor]:
-        """Content, style and total-variation losses of pictures N,3,H,W."""
+        """Content, style, tone and total-variation losses of pictures N,3,H,W."""
         with self._autocast(content):
             stylized = self.network(_channels_last(content))
         return self._perceptual(stylized, content, self.config.content_weight)
@@ -130,11 +130,15 @@ class Objective(nn.Module):
                 wanted = vgg(_channels_last(content)).relu3_3
             features = vgg(_channels_last(stylized))
         config = self.config
-        return {
+        terms = {
             "content": content_weight * losses.content_loss(features.relu3_3, wanted),
-            "style": config.style_weight * losses.style_loss(features, self.style_grams),
+            "style": config.style_weight * losses.style_loss(features, self.painting.grams),
             "tv": config.tv_weight * losses.total_variation(stylized),
         }
+        if config.tone_weight:
+            tone = losses.tone_loss(stylized, content, self.painting.tones)
+            terms["tone"] = config.tone_weight * tone
+        return terms
 
     def _autocast(self, beside: Tensor) -> torch.autocast:
         dtype = DTYPES[self.config.precision]

@@ -23,31 +23,31 @@ class PictureLoss:
     def __init__(
         self,
         vgg: VGG16Features,
-        style_grams: list[Tensor],
+        painting: losses.PaintingTargets,
         photo: Tensor,
         weights: Mapping[str, float],
         dtype: torch.dtype = torch.float32,
     ) -> None:
         """
         Args:
-            style_grams: of the painting, as `losses.style_loss` takes them.
             photo: 1,3,H,W in [0, 1].
-            weights: of the terms "content", "style" and "tv".
+            weights: of the terms "content", "style", "tone" and "tv".
             dtype: of VGG; the losses are float32 always.
         """
         self.photo = photo
         self.weights = weights
-        self._vgg, self._grams, self._dtype = vgg, style_grams, dtype
+        self._vgg, self._painting, self._dtype = vgg, painting, dtype
         with torch.no_grad(), self._autocast():
             self._wanted = vgg(_channels_last(photo)).relu3_3
 
     def terms(self, painted: Tensor) -> dict[str, Tensor]:
-        """Content, style and total variation, unweighted scalars, of a painting 1,3,H,W."""
+        """Content, style, tone and total variation, unweighted scalars, of a picture 1,3,H,W."""
         with self._autocast():
             features = self._vgg(_channels_last(painted))
         return {
             "content": losses.content_loss(features.relu3_3, self._wanted),
-            "style": losses.style_loss(features, self._grams),
+            "style": losses.style_loss(features, self._painting.grams),
+            "tone": losses.tone_loss(painted, self.photo, self._painting.tones),
             "tv": losses.total_variation(painted),
         }
 

@@ -68,7 +68,8 @@ class Judge:
     def numbers(self, painted: Tensor) -> dict[str, float]:
         content = (painted - self.photo).square().mean().item()
         style = (1 - painted).square().mean().item()
-        return {"content": content, "style": style, "tv": 0.0, "total": content + style}
+        total = content + style
+        return {"content": content, "style": style, "tone": 0.0, "tv": 0.0, "total": total}
 
 
 def flat(value: float) -> Tensor:
@@ -141,6 +142,7 @@ def test_command_measures_once_and_again_when_the_weights_change(
     assert ours["total"] == pytest.approx(
         weights.content_weight * ours["content"]
         + weights.style_weight * ours["style"]
+        + weights.tone_weight * ours["tone"]
         + weights.tv_weight * ours["tv"]
     )
     assert len(direct["iterations"]) == 2 and direct["times_longer"] > 0

@@ -13,6 +13,8 @@ from train.losses import (
     output_temporal_loss,
     perturb,
     style_loss,
+    tone_loss,
+    tones,
     total_variation,
 )
 
@@ -89,6 +91,47 @@ def test_style_loss_refuses_a_missing_layer() -> None:
     features = random_tensor(1, 3, 4, 5)
     with pytest.raises(ValueError):
         style_loss([features, features], [gram_matrix(features)])
+
+
+def two_tones(left: float, right: float, color: tuple[float, float, float] = (1, 1, 1)) -> Tensor:
+    """32x32, its halves of these values times the color."""
+    image = torch.tensor(color).view(1, 3, 1, 1).expand(1, 3, 32, 32).clone()
+    return image * torch.tensor([left, right]).repeat_interleave(16)
+
+
+def test_tone_loss_has_the_light_of_the_content_in_the_range_of_the_painting() -> None:
+    painting = tones(two_tones(0.1, 0.7))
+    content = two_tones(0.5, 0.6)
+    assert tone_loss(two_tones(0.1, 0.7), content, painting).item() == pytest.approx(0, abs=1e-6)
+    share = 15 / 16  # of the population's variance in that of 16 samples
+    flat = tone_loss(two_tones(0.4, 0.4), content, painting)
+    assert flat.item() == pytest.approx(share)
+    inverted = tone_loss(two_tones(0.7, 0.1), content, painting)
+    assert inverted.item() == pytest.approx(4 * share)
+
+
+def test_tone_loss_sees_luminance_of_large_shapes_only() -> None:
+    painting, content = tones(two_tones(0.1, 0.7)), two_tones(0.5, 0.6)
+    checks = torch.tensor([-0.1, 0.1]).repeat(16).view(1, 1, 1, 32).expand(1, 1, 32, 32)
+    assert tone_loss(two_tones(0.1, 0.7) + checks, content, painting).item() < 1e-6
+    red = (1 / 0.2126, 0.0, 0.0)  # of the same luminance
+    assert tone_loss(two_tones(0.1, 0.2, red), content, painting).item() == pytest.approx(
+        tone_loss(two_tones(0.1, 0.2), content, painting).item(), rel=1e-3
+    )
+
+
+def test_tone_loss_does_not_make_shapes_of_noise() -> None:
+    painting = tones(two_tones(0.1, 0.7))
+    content = two_tones(0.5, 0.501)
+    plain = tone_loss(two_tones(0.4, 0.4), content, painting)
+    assert plain.item() < 0.001
+
+
+def test_tones_of_a_painting_are_one_for_a_batch() -> None:
+    painting = tones(two_tones(0.1, 0.7))
+    contents = torch.cat((two_tones(0.5, 0.6), two_tones(0.9, 0.2)))
+    painted = torch.cat((two_tones(0.1, 0.7), two_tones(0.7, 0.1)))
+    assert tone_loss(painted, contents, painting).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_total_variation_of_a_constant_is_zero() -> None:
@@ -196,15 +239,18 @@ def test_exposure_is_one_gain_for_each_image_in_input_and_target() -> None:
     [
         lambda a, b: content_loss(a, b),
         lambda a, b: style_loss([a], [gram_matrix(b)]),
+        lambda a, b: tone_loss(a, b, tones(b)),
         lambda a, b: total_variation(a),
-        lambda a, b: output_temporal_loss(a, b, b, b, all_visible()),
-        lambda a, b: feature_temporal_loss(a, b, all_visible()),
+        lambda a, b: output_temporal_loss(a, b, b, b, all_visible(16, 24)),
+        lambda a, b: feature_temporal_loss(a, b, all_visible(16, 24)),
     ],
 )
 def test_each_loss_is_a_float32_scalar_even_of_bfloat16(
     loss: Callable[[Tensor, Tensor], Tensor],
 ) -> None:
-    value = loss(random_tensor(1, 3, 4, 6).bfloat16(), random_tensor(1, 3, 4, 6, seed=1).bfloat16())
+    value = loss(
+        random_tensor(1, 3, 16, 24).bfloat16(), random_tensor(1, 3, 16, 24, seed=1).bfloat16()
+    )
     assert value.shape == ()
     assert value.dtype == torch.float32
     assert value > 0

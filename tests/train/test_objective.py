@@ -161,7 +161,7 @@ def test_a_share_of_a_batch_is_that_part_of_it(vgg: VGG16Features) -> None:
 
 
 def test_terms_with_no_weight_are_not_computed(vgg: VGG16Features) -> None:
-    objective = tiny_objective(vgg, replace(TINY, output_temporal_weight=0.0))
+    objective = tiny_objective(vgg, replace(TINY, output_temporal_weight=0.0, tone_weight=0.0))
     with torch.no_grad():
         assert objective(layer_pictures(), 2).keys() == {"content", "style", "tv"}
 

@@ -33,9 +33,9 @@ def judge() -> PictureLoss:
     torch.manual_seed(0)
     vgg = VGG16Features()
     with torch.no_grad():
-        grams = [losses.gram_matrix(f) for f in vgg(random_image(1, 3, 24, 24, seed=1))]
-    weights = {"content": 1.3, "style": 2.0, "tv": 0.5}
-    return PictureLoss(vgg, grams, random_image(1, 3, 16, 24, seed=2), weights)
+        painting = losses.PaintingTargets.of(random_image(1, 3, 24, 24, seed=1), vgg)
+    weights = {"content": 1.3, "style": 2.0, "tone": 0.7, "tv": 0.5}
+    return PictureLoss(vgg, painting, random_image(1, 3, 16, 24, seed=2), weights)
 
 
 def test_the_loss_is_the_one_that_the_training_lowers(judge: PictureLoss) -> None:
@@ -45,7 +45,9 @@ def test_the_loss_is_the_one_that_the_training_lowers(judge: PictureLoss) -> Non
         def forward(self, content: Tensor) -> Tensor:
             return painted
 
-    config = TrainConfig(content_weight=1.3, style_weight=2.0, tv_weight=0.5, precision="float32")
+    config = TrainConfig(
+        content_weight=1.3, style_weight=2.0, tone_weight=0.7, tv_weight=0.5, precision="float32"
+    )
     torch.manual_seed(0)
     objective = Objective(config, Painted(), VGG16Features(), random_image(1, 3, 24, 24, seed=1))
     wanted = {name: term.item() for name, term in objective.perceptual_terms(judge.photo).items()}
