@@ -12,6 +12,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from .errors import WeightsError
+from .files import written_whole
 from .network import StyleNet, StyleNetConfig
 from .styles import Style, parse_json
 
@@ -55,11 +56,10 @@ def save_network(network: StyleNet, path: Path) -> str:
         for name, tensor in network.state_dict().items()
     }
     metadata = {"format": FORMAT, "network": json.dumps(network.config.as_dict())}
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata)
-    _sort_header(partial)
-    partial.chmod(0o644)  # safetensors makes it private
-    partial.replace(path)
+    with written_whole(path) as partial:
+        save_file(tensors, partial, metadata)
+        _sort_header(partial)
+        partial.chmod(0o644)  # safetensors makes it private
     return file_sha256(path)
 
 

@@ -7,6 +7,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = {
     "errors": 0,
+    "files": 0,
     "frames": 0,
     "warp": 0,
     "yuv": 0,
