@@ -50,7 +50,6 @@ class Settings:
     max_seconds: float = 120.0
     max_side: int = 1920
     hub_box: bool = True
-    flow_weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -322,7 +321,6 @@ def _options(
         strength=float(strength),
         keep_colors=keep_colors,
         brush=brush,
-        flow_weights=settings.flow_weights,
         size=min(size, limit) if size else limit,
         enlarge=False,
         max_seconds=settings.max_seconds,
@@ -353,8 +351,6 @@ def main(arguments: list[str] | None = None) -> None:
     )  # fmt: skip
     parser.add_argument("--no-hub-box", action="store_true", help="visitors bring no styles")
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    parser.add_argument("--flow-weights", type=Path, metavar="FILE",
-                        help="RAFT's as safetensors, for a GPU (default: DIS)")  # fmt: skip
     parser.add_argument("--max-seconds", type=float, default=120, help="longest video accepted")
     parser.add_argument("--max-side", type=int, default=1920, help="largest result, pixels")
     parser.add_argument("--max-upload", default="500mb", help="largest upload")
@@ -366,7 +362,7 @@ def main(arguments: list[str] | None = None) -> None:
     hub_logging.set_verbosity_error()  # what matters of it we say in one sentence
     settings = Settings(
         options.weights, options.device, options.max_seconds, options.max_side,
-        hub_box=not options.no_hub_box, flow_weights=options.flow_weights,
+        hub_box=not options.no_hub_box,
     )  # fmt: skip
     styles = hub.collect_styles(options.weights, hub.repo_names(options.hub_repo))
     with tempfile.TemporaryDirectory(prefix="stylevid-example-") as folder:

@@ -50,7 +50,7 @@ def figure(clip: Path, before: Painter, style: str, share: float) -> Image.Image
     painter, stabilizer = Painter(get_style(style)), TemporalStabilizer()
     frames = [timed.frame for timed in islice(read_yuv(info, size), FRAMES)]
     untrained, alone = list(before.paint(frames)), list(painter.paint(frames))
-    steady = [stabilizer.step_frame(*pair) for pair in zip(frames, alone, strict=True)]
+    steady = [stabilizer.step(*pair) for pair in zip(frames, alone, strict=True)]
     x = round(share * (size[1] - 1))
     still = Image.fromarray(rgb(alone[-1]))
     ImageDraw.Draw(still).line([(x, 0), (x, size[0])], "white", 2)

@@ -40,8 +40,9 @@ from stylevid.metrics import (  # noqa: E402
     warping_error,
 )
 from stylevid.stabilize import TemporalStabilizer  # noqa: E402
-from stylevid.video import probe, read_frames  # noqa: E402
+from stylevid.video import probe, read_yuv  # noqa: E402
 from stylevid.warp import warp  # noqa: E402
+from stylevid.yuv import image_to_yuv, yuv_to_image  # noqa: E402
 from train.checkpoint import load_network_from  # noqa: E402
 from train.images import list_photos, read_painting, read_picture  # noqa: E402
 from train.measure import Judge  # noqa: E402
@@ -154,11 +155,13 @@ def measure(clip: Path, painters: dict[str, Painter], judges: dict[str, Judge]) 
     stabilizers = {style: TemporalStabilizer() for style in judges}
     still, losses = StillMeter(), defaultdict(list)
     versions: dict[str, Tensor] = {}
-    for number, timed in enumerate(islice(read_frames(info, size), FRAMES)):
-        image = to_image(timed.frame)
-        versions = {name: painter(image) for name, painter in painters.items()}
+    for number, timed in enumerate(islice(read_yuv(info, size), FRAMES)):
+        image = yuv_to_image(timed.frame)
+        painted = {name: next(p.paint([timed.frame])) for name, p in painters.items()}
+        versions = {name: yuv_to_image(picture) for name, picture in painted.items()}
         for style, stabilizer in stabilizers.items():
-            versions[f"on {style}"] = stabilizer.step(image, versions[f"off {style}"])
+            steadied = stabilizer.step(timed.frame, painted[f"off {style}"])
+            versions[f"on {style}"] = yuv_to_image(steadied)
             if number % EVERY == EVERY - 1:  # not the first, which is the same
                 for kind in ("off", "on"):
                     loss, _ = judges[style](versions[f"{kind} {style}"], image)
@@ -201,9 +204,11 @@ def measure_generated(
     past: dict[str, Tensor] = {}
     sums: dict[str, list[list[float]]] = defaultdict(list)
     for number, image in enumerate(clip.frames(GENERATED_FRAMES, NOISE, generator)):
-        now = {"floor": image} | {name: painter(image) for name, painter in painters.items()}
+        frame = image_to_yuv(image)
+        painted = {name: next(p.paint([frame])) for name, p in painters.items()}
         for style, stabilizer in stabilizers.items():
-            now[f"on {style}"] = stabilizer.step(image, now[f"off {style}"])
+            painted[f"on {style}"] = stabilizer.step(frame, painted[f"off {style}"])
+        now = {"floor": image} | {name: yuv_to_image(p) for name, p in painted.items()}
         if number % 6 == 5:
             exact, seen = clip.flow(number, number - 1)
             ways = {"exact": (exact, seen)}

@@ -54,8 +54,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep-colors", action="store_true", help="keep the video's own colors")
     parser.add_argument("--brush", type=float, help="size of the strokes, 1 to 8 times that of the "
                         "training (default: grows with the picture, 2 for 1080p)")  # fmt: skip
-    parser.add_argument("--flow-weights", type=Path, metavar="FILE",
-                        help="RAFT's as safetensors, for a GPU (default: DIS)")  # fmt: skip
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--engine", help="such as openvino-bfloat16 or torch-float32 (default: the "
                         "fastest, measured once)")  # fmt: skip
@@ -85,7 +83,6 @@ def _paint(options: argparse.Namespace) -> Result:
         strength=options.strength,
         keep_colors=options.keep_colors,
         brush=options.brush,
-        flow_weights=options.flow_weights,
     )
     painter = Painter(style, options.device, options.engine)
     with tqdm(total=1.0, bar_format="{percentage:3.0f}%|{bar}| {postfix}", disable=None) as bar:

@@ -3,23 +3,22 @@
 A pair of still pictures hides flicker; the same moment twice, in motion, shows it.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
-from itertools import islice, tee
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 
 import cv2
 import numpy as np
-import torch
 
-from .brush import for_brush, shrink
+from .brush import shrink
 from .errors import Cancelled
 from .frames import fit
 from .painter import Painter
-from .pipeline import Options, Progress, finish, make_stabilizer, target_size
+from .pipeline import Options, Progress, paint_frames, target_size
 from .video import Timed, VideoWriter, even, probe, read_yuv
 from .yuv import Yuv
 
@@ -29,7 +28,6 @@ LONGEST = 480  # pixels, of each half
 MOST_FRAMES = 240  # of a video that has very many in two seconds
 
 
-@torch.inference_mode()
 def compare_video(
     source: Path | str,
     target: Path | str,
@@ -64,13 +62,15 @@ def compare_video(
         VideoWriter(target, replace(info, audio=()), (small[0], 2 * small[1])) as writer,
         closing(frames),
     ):
-        for passed_s, timed, off, on in _paint_both(frames, painter, options):
+        for painted in paint_frames(frames, painter, replace(options, temporal=True)):
+            timed = painted.timed
+            passed_s = float(timed.time_s)
             if should_stop is not None and should_stop():
                 raise Cancelled(f"Stopped after {count} frames.")
             if passed_s < warm_up_s:
                 continue
-            picture = _side_by_side(_label(shrink(off, small), "off"),
-                                    _label(shrink(on, small), "on"))  # fmt: skip
+            picture = _side_by_side(_label(shrink(painted.alone, small), "off"),
+                                    _label(shrink(painted.steadied, small), "on"))  # fmt: skip
             first_s = timed.time_s if first_s is None else first_s
             writer.write(Timed(picture, timed.time_s - first_s, timed.duration_s))
             count += 1
@@ -86,33 +86,15 @@ def window_start(duration_s: float, share: float) -> float:
     return min(max(share * duration_s - WINDOW_S / 2, 0.0), max(duration_s - WINDOW_S, 0.0))
 
 
-def _first_seconds(
-    frames: Generator[Timed[Yuv]], seconds: float
-) -> Generator[tuple[float, Timed[Yuv]]]:
-    """The frames of the first seconds, each with the time since the first one."""
+def _first_seconds(frames: Generator[Timed[Yuv]], seconds: float) -> Generator[Timed[Yuv]]:
+    """The frames of the first seconds, whose times count from the first one."""
     first_s: Fraction | None = None
     with closing(frames):
         for timed in islice(frames, MOST_FRAMES):
             first_s = timed.time_s if first_s is None else first_s
-            passed_s = float(timed.time_s - first_s)
-            if passed_s >= seconds:
+            if timed.time_s - first_s >= seconds:
                 return
-            yield passed_s, timed
-
-
-def _paint_both(
-    source: Iterable[tuple[float, Timed[Yuv]]], painter: Painter, options: Options
-) -> Iterator[tuple[float, Timed[Yuv], Yuv, Yuv]]:
-    """Each frame with its painting alone and its steadied one."""
-    stabilizer = make_stabilizer(painter, options)
-    both, ahead = tee(
-        (passed_s, timed, for_brush(timed.frame, options.brush)) for passed_s, timed in source
-    )
-    paintings = painter.paint(seen for _, _, seen in ahead)
-    for (passed_s, timed, seen), alone in zip(both, paintings, strict=True):
-        steadied = stabilizer.step_frame(seen, alone)
-        off, on = (finish(timed.frame, seen, painted, options) for painted in (alone, steadied))
-        yield passed_s, timed, off, on
+            yield replace(timed, time_s=timed.time_s - first_s)
 
 
 def _small_size(height: int, width: int) -> tuple[int, int]:

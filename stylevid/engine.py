@@ -32,13 +32,11 @@ class Engine(ABC):
 
     Attributes:
         name: what runs, such as "openvino-bfloat16".
-        device: where floating-point images come from and go to.
         batch: frames that are best painted together.
         ahead: batches that are best submitted before the first one's result is taken.
     """
 
     name: str
-    device: torch.device
     batch: int = 1
     ahead: int = 1
 
@@ -51,10 +49,6 @@ class Engine(ABC):
             StylevidError: there is not enough memory for frames of this size, said here or by
                 what is returned.
         """
-
-    @abstractmethod
-    def __call__(self, image: Tensor) -> Tensor:
-        """The painting, N,3,H,W float32 in [0, 1], of an image N,3,H,W in [0, 1]."""
 
     def paint(self, frames: Iterable[Yuv]) -> Iterator[Yuv]:
         """The paintings of frames of one size and matrix, in order.
@@ -137,11 +131,6 @@ class TorchEngine(Engine):
             return [Yuv(pixels.copy(), matrix) for pixels in home.numpy()]
 
         return wait
-
-    @torch.inference_mode()
-    def __call__(self, image: Tensor) -> Tensor:
-        image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
-        return self.network(image).float()
 
     def _paint(self, frames: Tensor, matrix: str) -> Tensor:
         """N,3*H/2,W uint8, from the same, in as many pieces as memory asks for."""

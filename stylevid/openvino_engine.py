@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .engine import Engine, Pending, check_same_size, is_out_of_memory, out_of_memory
 from .network import MINIMUM, MULTIPLE, ConvNorm, ResidualBlock, StyleNet
-from .yuv import ZERO, Yuv, from_rgb_matrix, to_rgb_matrix
+from .yuv import ZERO, Bytes, Yuv, from_rgb_matrix, to_rgb_matrix
 
 Precision = Literal["bfloat16", "float32"]
 _TYPES = {"bfloat16": ov.Type.bf16, "float32": ov.Type.f32}
@@ -28,8 +28,6 @@ _STREAMS = 4  # frames that are painted side by side, at most; each takes memory
 class OpenVinoEngine(Engine):
     """The network in OpenVINO, on the CPU, with as many threads as torch has."""
 
-    device = torch.device("cpu")
-
     def __init__(self, network: StyleNet, precision: Precision = "bfloat16") -> None:
         """
         Args:
@@ -39,56 +37,39 @@ class OpenVinoEngine(Engine):
         self._network, self._precision = network, precision
         self._streams = min(_STREAMS, torch.get_num_threads())
         self.ahead = 2 * self._streams  # so that none waits for the next frame
-        self._compiled: dict[tuple[str | None, int, int, int], _Compiled] = {}
+        self._compiled: dict[tuple[str, int, int], _Compiled] = {}
 
     def submit(self, frames: Sequence[Yuv]) -> Pending:
         check_same_size(frames)
-        jobs = [self._start_frame(frame) for frame in frames]
+        jobs = [self._start(frame) for frame in frames]
         matrix = frames[0].matrix
         return lambda: [Yuv(job.take(), matrix) for job in jobs]
 
-    def __call__(self, image: Tensor) -> Tensor:
-        count, _, height, width = image.shape
-        inputs = image.detach().float().cpu().contiguous().numpy()
-        painted = np.empty_like(inputs)
-        self._start(None, (count, height, width), [inputs], [painted], painted).take()
-        return torch.from_numpy(painted)
-
-    def _start_frame(self, frame: Yuv) -> "_Job":
-        height, width = frame.size
+    def _start(self, frame: Yuv) -> "_Job":
         whole = Yuv(np.require(frame.pixels, requirements=["C", "W"]))  # as OpenVINO wants them
         painted = Yuv(np.empty_like(whole.pixels))
-        inputs, outputs = ([y.luma[None, None], y.chroma[None]] for y in (whole, painted))
-        return self._start(frame.matrix, (1, height, width), inputs, outputs, painted.pixels)
-
-    def _start(
-        self, matrix: str | None, shape: tuple[int, int, int], inputs: list[np.ndarray],
-        outputs: list[np.ndarray], result: np.ndarray,
-    ) -> "_Job":  # fmt: skip
-        """Start the graph for `shape` (N, H, W); `result` is what `outputs` are parts of."""
         try:
-            compiled = self._compile(matrix, *shape)
+            compiled = self._compile(frame.matrix, *frame.size)
             request = compiled.request()
-            for number, part in enumerate(inputs):
+            for number, part in enumerate((whole.luma[None, None], whole.chroma[None])):
                 request.set_input_tensor(number, ov.Tensor(part, shared_memory=True))
-            for number, part in enumerate(outputs):
+            for number, part in enumerate((painted.luma[None, None], painted.chroma[None])):
                 request.set_output_tensor(number, ov.Tensor(part, shared_memory=True))
             request.start_async()
         except RuntimeError as error:
-            raise _told(error, shape) from error
-        return _Job(compiled, request, shape, inputs, result)
+            raise _told(error, frame.size) from error
+        return _Job(compiled, request, whole, painted)
 
-    def _compile(self, matrix: str | None, count: int, height: int, width: int) -> "_Compiled":
-        key = (matrix, count, height, width)
+    def _compile(self, matrix: str, height: int, width: int) -> "_Compiled":
+        key = (matrix, height, width)
         if key not in self._compiled:
             while len(self._compiled) >= _KEPT_SIZES:
                 self._compiled.pop(next(iter(self._compiled)))
-            model = build_model(self._network, (count, height, width), matrix)
+            model = build_model(self._network, (height, width), matrix)
             settings = {
                 "INFERENCE_PRECISION_HINT": _TYPES[self._precision],
                 "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                # Frames side by side do not wait for one another's threads; an image is in a hurry.
-                "NUM_STREAMS": self._streams if matrix else 1,
+                "NUM_STREAMS": self._streams,  # none waits for another's threads
                 "ENABLE_CPU_PINNING": False,  # decoder, stabilizer and encoder want the cores, too
             }
             self._compiled[key] = _Compiled(ov.Core().compile_model(model, "CPU", settings))
@@ -108,50 +89,33 @@ class _Compiled:
 
 @dataclass
 class _Job:
-    """A request at work on a shape (N, H, W); OpenVINO reads the inputs where they lie, and writes
-    into the result."""
+    """A request at work; OpenVINO reads the frame where it lies, and writes into the painting."""
 
     compiled: _Compiled
     request: ov.InferRequest
-    shape: tuple[int, int, int]
-    inputs: list[np.ndarray]
-    result: np.ndarray
+    frame: Yuv
+    painted: Yuv
 
-    def take(self) -> np.ndarray:
-        """Wait for the result, which may be asked for once."""
+    def take(self) -> Bytes:
+        """Wait for the painting's pixels, which may be asked for once."""
         try:
             self.request.wait()
         except RuntimeError as error:
-            raise _told(error, self.shape) from error
+            raise _told(error, self.frame.size) from error
         self.compiled.idle.append(self.request)
-        return self.result
+        return self.painted.pixels
 
 
-def _told(error: RuntimeError, shape: tuple[int, int, int]) -> Exception:
-    if is_out_of_memory(error):
-        return out_of_memory(*shape[1:], OpenVinoEngine.device)
-    return error
+def _told(error: RuntimeError, size: tuple[int, int]) -> Exception:
+    return out_of_memory(*size, torch.device("cpu")) if is_out_of_memory(error) else error
 
 
-def build_model(
-    network: StyleNet, shape: tuple[int, int, int], matrix: str | None = None
-) -> ov.Model:
-    """The network's graph for a shape (N, H, W).
-
-    Args:
-        matrix: takes and gives YUV pictures of this matrix, as uint8 N,1,H,W and N,2,H/2,W/2; None
-            takes and gives images, float32 N,3,H,W in [0, 1].
-    """
-    count, height, width = shape
-    if matrix is None:
-        image = op.parameter([count, 3, height, width], ov.Type.f32)
-        centered = _pad(op.subtract(image, np.float32(0.5)), height, width)
-        grains = op.space_to_depth(centered, "depth_first", 2)
-        painted = _network(network, grains, cast(nn.Conv2d, network.enter[1]))
-        result = _crop(op.depth_to_space(painted, "depth_first", 2), height, width)
-        return _model([result], [image])
-    luma = op.parameter([count, 1, height, width], ov.Type.u8)
-    chroma = op.parameter([count, 2, height // 2, width // 2], ov.Type.u8)
+def build_model(network: StyleNet, size: tuple[int, int], matrix: str) -> ov.Model:
+    """The network's graph for YUV pictures of `size` (height, width) and a matrix: uint8 1,1,H,W
+    and 1,2,H/2,W/2, in and out."""
+    height, width = size
+    luma = op.parameter([1, 1, height, width], ov.Type.u8)
+    chroma = op.parameter([1, 2, height // 2, width // 2], ov.Type.u8)
     gray = np.float32(128)
     light = _pad(op.subtract(op.convert(luma, ov.Type.f32), gray), height, width)
     color = _pad(op.subtract(op.convert(chroma, ov.Type.f32), gray), height // 2, width // 2, 2)
@@ -160,12 +124,8 @@ def build_model(
     light, color = _to_yuv(painted, matrix)
     light = _crop(op.depth_to_space(light, "depth_first", 2), height, width)
     color = _crop(color, height // 2, width // 2)
-    return _model([_levels(light), _levels(color)], [luma, chroma])
-
-
-def _model(results: list[ov.Node], inputs: list[ov.Node]) -> ov.Model:
     # OpenVINO's type hints name another class.
-    return ov.Model(results, inputs, "stylenet")  # pyright: ignore
+    return ov.Model([_levels(light), _levels(color)], [luma, chroma], "stylenet")  # pyright: ignore
 
 
 def _network(network: StyleNet, grains: ov.Node, enter: nn.Conv2d) -> ov.Node:

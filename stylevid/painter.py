@@ -5,7 +5,6 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from .engine import Engine
 from .errors import StylevidError
@@ -38,11 +37,6 @@ class Painter:
         self.device = _find_device(device)
         network = deepcopy(style) if isinstance(style, StyleNet) else load_network(style)
         self.engine: Engine = make_engine(network, self.device, engine)
-
-    @torch.inference_mode()
-    def __call__(self, image: Tensor) -> Tensor:
-        """The painting, N,3,H,W float32 in [0, 1], of an image N,3,H,W in [0, 1]."""
-        return self.engine(image)
 
     def paint(self, frames: Iterable[Yuv]) -> Iterator[Yuv]:
         """The paintings of frames of one size and matrix, in order; see `Engine.paint`."""

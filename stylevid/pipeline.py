@@ -5,27 +5,27 @@ memory does not grow with the length of the video.
 """
 
 import os
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import tee
 from pathlib import Path
 from typing import cast
 
 import cv2
 import torch
-from torch import Tensor
 
 from .brush import enlarge, for_brush
 from .errors import Cancelled, VideoError
-from .frames import Frame, fit, keep_colors, pad, size_of, to_frame, to_image, unpad
+from .frames import Frame, fit, size_of, to_frame, to_image, unpad
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
-from .raft import RaftEstimator
 from .stabilize import TemporalStabilizer
 from .video import FEW_CORES, Timed, VideoWriter, even, probe, read_yuv
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
@@ -46,7 +46,6 @@ class Options:
         keep_colors: take light and dark from the painting, colors from the video.
         brush: size of the strokes, 1 to 8 times that of the training; None lets them grow with
             the picture.
-        flow_weights: RAFT's, as safetensors, to follow the motion with; None takes DIS.
         measure: measure the flicker while painting.
         max_seconds: refuse a longer video; None takes any.
     """
@@ -57,7 +56,6 @@ class Options:
     strength: float = 1.0
     keep_colors: bool = False
     brush: float | None = None
-    flow_weights: Path | None = None
     measure: bool = True
     max_seconds: float | None = None
 
@@ -68,11 +66,6 @@ class Options:
             raise ValueError(f"size is from 16 to 8192 pixels; got {self.size}")
         if self.brush is not None and not 1 <= self.brush <= 8:
             raise ValueError(f"brush is a number from 1 to 8; got {self.brush}")
-
-    @property
-    def changes_painting(self) -> bool:
-        """Whether anything is done to the network's painting of a single frame."""
-        return self.strength < 1 or self.keep_colors
 
 
 @dataclass(frozen=True)
@@ -126,24 +119,58 @@ class Result:
     flicker: Flicker | None
 
 
-@torch.inference_mode()
 def stylize_image(frame: Frame, painter: Painter, options: Options | None = None) -> Frame:
-    """The painting of one picture, uint8 H,W,3 RGB in and out."""
-    options = options or Options()
-    image = to_image(frame, painter.device)
-    stylized = _paint_image(image, painter, options.brush)
-    if options.keep_colors:
-        stylized = keep_colors(stylized, image)
-    return to_frame(image + options.strength * (stylized - image))
+    """The painting of one picture, uint8 H,W,3 RGB in and out: a video of one frame."""
+    image = to_image(frame)
+    video = [Timed(image_to_yuv(image), Fraction(0), Fraction(1))]
+    (painted,) = paint_frames(video, painter, options or Options())
+    return to_frame(unpad(yuv_to_image(painted.steadied), *size_of(image)))
 
 
-def _paint_image(image: Tensor, painter: Painter, brush: float | None) -> Tensor:
-    whole = image_to_yuv(pad(image, 2, 2))
-    seen = for_brush(whole, brush)
-    if seen is whole:
-        return painter(image)
-    painted = enlarge(image_to_yuv(painter(yuv_to_image(seen, image.device))), seen, whole)
-    return unpad(yuv_to_image(painted, image.device), *size_of(image))
+@dataclass(frozen=True)
+class PaintedFrame:
+    """A frame and its painting, in the frame's size and with the options' strength and colors.
+
+    Attributes:
+        timed: the frame.
+    """
+
+    timed: Timed[Yuv]
+    _seen: Yuv
+    _paintings: tuple[Yuv, Yuv]
+    _options: Options
+
+    @cached_property
+    def alone(self) -> Yuv:
+        """The network's painting of this frame on its own."""
+        return _finish(self.timed.frame, self._seen, self._paintings[0], self._options)
+
+    @cached_property
+    def steadied(self) -> Yuv:
+        """The same, steadied over time; `alone` without temporal consistency."""
+        if self._paintings[0] is self._paintings[1]:
+            return self.alone
+        return _finish(self.timed.frame, self._seen, self._paintings[1], self._options)
+
+
+@torch.inference_mode()
+def paint_frames(
+    source: Iterable[Timed[Yuv]], painter: Painter, options: Options
+) -> Iterator[PaintedFrame]:
+    """The paintings of frames of one size and matrix, in order: the one loop that paints.
+
+    Each frame is painted on its own, while later ones are read and painted; then it is steadied
+    with the last output, the only state between frames.
+
+    Raises:
+        StylevidError: there is not enough memory for frames of this size.
+    """
+    stabilizer = TemporalStabilizer() if options.temporal else None
+    both, ahead = tee((timed, for_brush(timed.frame, options.brush)) for timed in source)
+    paintings = painter.paint(seen for _, seen in ahead)
+    for (timed, seen), alone in zip(both, paintings, strict=True):
+        steadied = stabilizer.step(seen, alone) if stabilizer else alone
+        yield PaintedFrame(timed, seen, (alone, steadied), options)
 
 
 def stylize_video(
@@ -180,15 +207,18 @@ def stylize_video(
     with (
         _opencv_aside(painter.device),
         VideoWriter(target, info, size) as writer,
-        _Background(writer.write) as encoder,
+        _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width)))) as source_frames,
     ):
-        for timed, painted in _paint(source_frames, painter, options, meter):
-            encoder.put(Timed(painted, timed.time_s, timed.duration_s))
+        for painted in paint_frames(source_frames, painter, options):
+            timed, picture = painted.timed, painted.steadied
+            if meter is not None:
+                _measure(meter, painted, options.temporal)
+            put(Timed(picture, timed.time_s, timed.duration_s))
             frames += 1
             _check_length(info.path, float(timed.time_s), options.max_seconds)
             if progress is not None:
-                progress(_progress(frames, started, timed.time_s, info.duration_s, painted))
+                progress(_progress(frames, started, timed.time_s, info.duration_s, picture))
             if should_stop is not None and should_stop():
                 raise Cancelled(f"Stopped after {frames} frames; nothing was written.")
     seconds = time.monotonic() - started
@@ -205,34 +235,13 @@ def stylize_video(
     )
 
 
-@torch.inference_mode()
-def _paint(
-    source: Iterable[Timed[Yuv]], painter: Painter, options: Options, meter: FlickerMeter | None
-) -> Iterator[tuple[Timed[Yuv], Yuv]]:
-    stabilizer = make_stabilizer(painter, options) if options.temporal else None
-    both, ahead = tee((timed, for_brush(timed.frame, options.brush)) for timed in source)
-    for (timed, seen), alone in zip(both, painter.paint(s for _, s in ahead), strict=True):
-        measured = meter is not None and meter.wants_next
-        if meter is not None and not measured:
-            meter.skip()
-        steadied = stabilizer.step_frame(seen, alone) if stabilizer else alone
-        painted = finish(timed.frame, seen, steadied, options)
-        if meter is not None and measured:
-            versions = {"off": yuv_to_image(finish(timed.frame, seen, alone, options))}
-            if stabilizer:
-                versions["on"] = yuv_to_image(painted)
-            meter.update(yuv_to_image(timed.frame), versions, float(timed.time_s))
-        yield timed, painted
-
-
-def make_stabilizer(painter: Painter, options: Options) -> TemporalStabilizer:
-    """With the flow that the options ask for, on the painter's device.
-
-    Raises:
-        WeightsError: the weights of the flow cannot be used.
-    """
-    weights = options.flow_weights
-    return TemporalStabilizer(estimator=RaftEstimator(weights, painter.device) if weights else None)
+def _measure(meter: FlickerMeter, painted: PaintedFrame, temporal: bool) -> None:
+    if not meter.wants_next:
+        return meter.skip()
+    versions = {"off": yuv_to_image(painted.alone)}
+    if temporal:
+        versions["on"] = yuv_to_image(painted.steadied)
+    meter.update(yuv_to_image(painted.timed.frame), versions, float(painted.timed.time_s))
 
 
 def _meter(frames: int) -> FlickerMeter:
@@ -255,18 +264,13 @@ def _check_length(path: Path, seconds: float, limit: float | None) -> None:
         )
 
 
-def finish(frame: Yuv, seen: Yuv, painted: Yuv, options: Options) -> Yuv:
-    """The frame as it is shown.
-
-    Args:
-        seen, painted: the frame as the network saw it, and the painting of that.
-    """
+def _finish(frame: Yuv, seen: Yuv, painted: Yuv, options: Options) -> Yuv:
+    """The painting of `seen`, which is what the network saw of the frame, as it is shown."""
     painted = enlarge(painted, seen, frame)
-    if not options.changes_painting:
+    if options.strength == 1 and not options.keep_colors:
         return painted
-    pixels = cv2.addWeighted(
-        painted.pixels, options.strength, frame.pixels, 1 - options.strength, 0.0
-    )
+    share = options.strength
+    pixels = cv2.addWeighted(painted.pixels, share, frame.pixels, 1 - share, 0.0)
     mixed = Yuv(cast(Bytes, pixels), painted.matrix)
     if options.keep_colors:
         mixed.chroma[:] = frame.chroma
@@ -285,14 +289,34 @@ def _progress(
 @contextmanager
 def _opencv_aside(device: torch.device) -> Generator[None]:
     """OpenCV with one thread where the network keeps all of a few cores busy: more would only wait
-    for one another."""
-    before = cv2.getNumThreads()
-    if device.type == "cpu" and (os.cpu_count() or 1) <= FEW_CORES:
-        cv2.setNumThreads(1)
+    for one another. The number is the whole process's: the last to leave restores it."""
+    if device.type != "cpu" or (os.cpu_count() or 1) > FEW_CORES:
+        yield
+        return
+    with _aside.lock:
+        if not _aside.users:
+            _aside.threads_before = cv2.getNumThreads()
+            cv2.setNumThreads(1)
+        _aside.users += 1
     try:
         yield
     finally:
-        cv2.setNumThreads(before)
+        with _aside.lock:
+            _aside.users -= 1
+            if not _aside.users:
+                cv2.setNumThreads(_aside.threads_before)
+
+
+class _Aside:
+    """Who wants OpenCV to step aside."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+        self.threads_before = 0
+
+
+_aside = _Aside()
 
 
 def _device_name(device: torch.device) -> str:
@@ -301,68 +325,33 @@ def _device_name(device: torch.device) -> str:
 
 def _ahead(frames: Generator[Timed[Yuv]]) -> Generator[Timed[Yuv]]:
     """The same frames, read up to QUEUE_FRAMES ahead in a thread of its own."""
-    ready: queue.Queue[Timed[Yuv] | BaseException | None] = queue.Queue(QUEUE_FRAMES)
-    stop = threading.Event()
-
-    def offer(item: Timed[Yuv] | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                return ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def read() -> None:
+    with closing(frames), ThreadPoolExecutor(1, "decoder") as reader:
+        waiting = deque(reader.submit(next, frames, None) for _ in range(QUEUE_FRAMES))
         try:
-            for timed in frames:
-                offer(timed)
-                if stop.is_set():
-                    break
-            offer(None)
-        except BaseException as error:  # handed over and raised where the frames are used
-            offer(error)
+            while (timed := waiting.popleft().result()) is not None:
+                waiting.append(reader.submit(next, frames, None))
+                yield timed
         finally:
-            frames.close()
-
-    thread = threading.Thread(target=read, name="decoder", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()
+            for future in waiting:
+                future.cancel()
 
 
-class _Background:
-    """Calls `work` on items in a thread of its own, at most QUEUE_FRAMES behind."""
+@contextmanager
+def _behind(work: Callable[[Timed[Yuv]], None]) -> Generator[Callable[[Timed[Yuv]], None]]:
+    """`work` done in a thread of its own, at most QUEUE_FRAMES behind; what it raises comes with a
+    later frame, or at the end."""
+    waiting: deque[Future[None]] = deque()
 
-    def __init__(self, work: Callable[[Timed[Yuv]], None]) -> None:
-        self._work = work
-        self._items: queue.Queue[Timed[Yuv] | None] = queue.Queue(QUEUE_FRAMES)
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
+    def put(item: Timed[Yuv]) -> None:
+        if len(waiting) == QUEUE_FRAMES:
+            waiting.popleft().result()
+        waiting.append(worker.submit(work, item))
 
-    def __enter__(self) -> "_Background":
-        self._thread.start()
-        return self
-
-    def put(self, item: Timed[Yuv]) -> None:
-        if self._error is not None:
-            raise self._error
-        self._items.put(item)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._items.put(None)
-        self._thread.join()
-        if kind is None and self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        while (item := self._items.get()) is not None:
-            if self._error is None:
-                try:
-                    self._work(item)
-                except BaseException as error:  # raised by the next put, or at the end
-                    self._error = error
+    with ThreadPoolExecutor(1, "encoder") as worker:
+        try:
+            yield put
+            while waiting:
+                waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

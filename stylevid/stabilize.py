@@ -14,16 +14,14 @@ from typing import cast
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from .flow import FlowEstimator
-from .frames import LUMA_WEIGHTS, fit, luma
+from .frames import fit
 from .yuv import RANGE, ZERO, Bytes, Yuv
 
 Array = npt.NDArray[np.float32]
 Painting = tuple[Array, ...]
-"""A painted frame as planes H,W of levels: light, and two differences of color, smaller or not."""
+"""A painted frame as planes of levels: Y, H,W, and Cb and Cr, H/2,W/2."""
 
 
 @dataclass(frozen=True)
@@ -76,35 +74,22 @@ class TemporalStabilizer:
         """Forget the past: the next frame starts a new scene."""
         self._prev_gray = self._prev_output = None
 
-    def step_frame(self, frame: Yuv, stylized: Yuv) -> Yuv:
-        """The steadied painting of a frame and its painting of the same size."""
+    def step(self, frame: Yuv, painted: Yuv) -> Yuv:
+        """The steadied painting of a frame, given the network's painting of it, of one size."""
         painting = tuple(
-            self._now(f"painted {i}", plane.shape) for i, plane in enumerate(_planes(stylized))
+            self._now(f"painted {i}", plane.shape) for i, plane in enumerate(_planes(painted))
         )
-        for plane, levels in zip(painting, _planes(stylized), strict=True):
+        for plane, levels in zip(painting, _planes(painted), strict=True):
             np.copyto(plane, levels)
         light = _small(frame.luma, self.config.flow_size)
         gray = (light - ZERO[0]) * np.float32(255 / RANGE[0])
         output = self._advance(gray, painting)
         if output is painting:
-            return stylized
-        steadied = Yuv(np.empty_like(stylized.pixels), stylized.matrix)
+            return painted
+        steadied = Yuv(np.empty_like(painted.pixels), painted.matrix)
         for plane, levels in zip(output, _planes(steadied), strict=True):
-            cv2.convertScaleAbs(plane, dst=levels)  # rounds
+            cv2.add(plane, 0.0, dst=levels, dtype=cv2.CV_8U)  # pyright: ignore  # rounds, clips
         return steadied
-
-    def step(self, image: Tensor, stylized: Tensor) -> Tensor:
-        """The steadied painting, 1,3,H,W float32 in [0, 1], on the painting's device.
-
-        Args:
-            image: the input frame, 1,3,H,W in [0, 1].
-            stylized: the network's painting of it, of the same size.
-        """
-        stylized = stylized.float()
-        gray = luma(image)[0, 0].cpu().numpy() * np.float32(255)
-        painting = _from_image(stylized)
-        output = self._advance(_small(gray, self.config.flow_size), painting)
-        return stylized if output is painting else _to_image(output).to(stylized.device)
 
     def _advance(self, gray: Array, painting: Painting) -> Painting:
         """The painting of a frame, steadied; itself where there is no past.
@@ -253,23 +238,7 @@ def _planes(frame: Yuv) -> tuple[Bytes, Bytes, Bytes]:
     return frame.luma, frame.chroma[0], frame.chroma[1]
 
 
-def _from_image(image: Tensor) -> Painting:
-    """Y, B - Y and R - Y of an image 1,3,H,W in [0, 1]; in full size, all three."""
-    light, blue, red = luma(image), image[:, 2:], image[:, :1]
-    planes = torch.cat([light, blue - light, red - light], dim=1)[0] * 255
-    return tuple(plane.contiguous().cpu().numpy() for plane in planes)
-
-
-def _to_image(painting: Painting) -> Tensor:
-    """`_from_image` undone, clamped to [0, 1]."""
-    red_share, green_share, blue_share = LUMA_WEIGHTS
-    light, blue, red = (torch.from_numpy(plane) for plane in painting)
-    blue, red = blue + light, red + light
-    green = (light - red_share * red - blue_share * blue) / green_share
-    return torch.stack([red, green, blue]).unsqueeze(0).div(255).clamp(0, 1)
-
-
-def _small(light: Array | Bytes, longest: int) -> Array:
+def _small(light: Bytes, longest: int) -> Array:
     """Light H,W, scaled down so that its longest side is `longest` pixels."""
     height, width = light.shape
     if max(height, width) > longest:

@@ -126,5 +126,7 @@ def yuv_to_image(picture: Yuv, device: torch.device | str = "cpu") -> Tensor:
 
 
 def image_to_yuv(image: Tensor, matrix: str = "bt601") -> Yuv:
-    """A picture, of an image 1,3,H,W in [0, 1] with even sides."""
-    return Yuv(image_to_planes(image.detach(), matrix)[0].cpu().numpy(), matrix)
+    """A picture, of an image 1,3,H,W in [0, 1]; the last pixels of an odd side are repeated."""
+    height, width = image.shape[-2:]
+    whole = F.pad(image.detach(), (0, width % 2, 0, height % 2), mode="replicate")
+    return Yuv(image_to_planes(whole, matrix)[0].cpu().numpy(), matrix)

@@ -11,7 +11,6 @@ LAYERS = {
     "frames": 0,
     "warp": 0,
     "yuv": 0,
-    "raft": 1,
     "brush": 1,
     "network": 1,
     "matroska": 0,

@@ -13,6 +13,7 @@ import torch
 
 from stylevid import pipeline
 from stylevid.errors import Cancelled, StylevidError, VideoError
+from stylevid.frames import to_frame, to_image
 from stylevid.painter import Painter
 from stylevid.pipeline import (
     Options,
@@ -22,6 +23,7 @@ from stylevid.pipeline import (
     stylize_video,
 )
 from stylevid.video import VideoWriter, probe, read_frames, read_yuv
+from stylevid.yuv import image_to_yuv, yuv_to_image
 
 PLAIN = Options(temporal=False, measure=False)
 
@@ -107,15 +109,17 @@ def test_strength_0_gives_the_video_back(
 def test_strength_mixes(painter: Painter, textured_frames) -> None:
     frame = textured_frames(1)[0]
     painted = stylize_image(frame, painter).astype(int)
-    assert np.array_equal(stylize_image(frame, painter, Options(strength=0)), frame)
+    plain = stylize_image(frame, painter, Options(strength=0)).astype(int)
+    assert np.array_equal(plain, to_frame(yuv_to_image(image_to_yuv(to_image(frame)))))
     half = stylize_image(frame, painter, Options(strength=0.5)).astype(int)
-    assert np.abs(half - (painted + frame) / 2).max() <= 1.5
+    mixed = (painted + plain) / 2
+    assert np.abs(half - mixed).max() <= 5 and np.abs(half - mixed).mean() < 1  # of whole levels
 
 
 def test_keep_colors_keeps_chroma(painter: Painter, textured_frames) -> None:
     frame = (textured_frames(1)[0] // 8 + 112).astype(np.uint8)  # no value is clamped
     painted = stylize_image(frame, painter, Options(keep_colors=True)).astype(int)
-    light = painted - frame
+    light = painted - stylize_image(frame, painter, Options(strength=0))
     assert np.abs(light).max() > 5
     assert np.abs(light - light[..., :1]).max() <= 1  # the same for red, green and blue
 
@@ -365,13 +369,6 @@ def test_options_out_of_range_are_refused(values: dict[str, float]) -> None:
         Options(**values)
 
 
-def test_painter_gives_float32_within_range(painter: Painter) -> None:
-    image = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
-    painted = painter(image)
-    assert painted.dtype == torch.float32 and painted.shape == image.shape
-    assert painted.min() >= 0 and painted.max() <= 1
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
 def test_missing_gpu_is_said(tiny_weights: Path) -> None:
     with pytest.raises(StylevidError, match="Use --device cpu"):
@@ -394,6 +391,24 @@ def test_opencv_steps_aside_where_cores_are_few(
     try:
         with pipeline._opencv_aside(torch.device("cpu")):
             assert cv2.getNumThreads() == threads
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_overlapping_videos_leave_opencvs_threads_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline.os, "cpu_count", lambda: 2)
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    first, second = (pipeline._opencv_aside(torch.device("cpu")) for _ in range(2))
+    try:
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert cv2.getNumThreads() == 1
+        second.__exit__(None, None, None)
         assert cv2.getNumThreads() == 2
     finally:
         cv2.setNumThreads(before)

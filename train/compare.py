@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from . import losses
 from .catalog import CATALOG, read_catalog
 from .compare_report import make_sheet, markdown, put_section, table
 from .images import list_photos, read_painting, read_picture
+from .measure import paint_image
 from .objective import DTYPES
 from .optimize import Descent, PictureLoss, optimize_pixels
 from .peer_paintings import Choice, paint_with_peer
@@ -118,7 +120,8 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         painter = Painter(style, options.device)
         vgg = vgg or load_vgg(options.vgg, painter.device)
         photos = photos or [photo.to(painter.device) for photo in read_photos(options)]
-        task = prepare(style.slug, paintings[style.slug], painter, vgg, photos, settings)
+        paint = partial(paint_image, painter)
+        task = prepare(style.slug, paintings[style.slug], paint, vgg, photos, settings)
         results[style.slug] = {"title": style.title, "settings": settings} | measure(task, options)
         write_results(options.json, results)
     return {slug: results[slug] for slug in paintings if slug in results}

@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stylevid.frames import fit, to_image
+from stylevid.frames import fit, size_of, unpad
 from stylevid.metrics import Flicker, FlickerMeter
 from stylevid.painter import Painter
 from stylevid.stabilize import TemporalStabilizer
-from stylevid.video import probe, read_frames
+from stylevid.video import probe, read_yuv
 from stylevid.warp import warp
+from stylevid.yuv import image_to_yuv, yuv_to_image
 
 from . import losses
 from .clips import Pairs
@@ -104,15 +105,16 @@ def score_clip(
     estimator = "farneback" if switch else "dis"
     meters = [FlickerMeter(interval, longest=None, judge=estimator) for interval in (1, 10)]
     fidelities: dict[str, list[tuple[float, float]]] = {name: [] for name in painters}
-    for number, timed in enumerate(islice(read_frames(info, fitted), frames)):
+    for number, timed in enumerate(islice(read_yuv(info, fitted), frames)):
         versions: dict[str, Tensor] = {}
         image = None
         for name, painter in painters.items():
-            image = to_image(timed.frame, painter.device)
-            stylized = painter(image)
-            versions[f"off {name}"] = stylized
+            image = yuv_to_image(timed.frame, painter.device)
+            (painted,) = painter.paint([timed.frame])
+            versions[f"off {name}"] = stylized = yuv_to_image(painted, painter.device)
             if switch:
-                versions[f"on {name}"] = stabilizers[name].step(image, stylized)
+                steadied = stabilizers[name].step(timed.frame, painted)
+                versions[f"on {name}"] = yuv_to_image(steadied, painter.device)
             if judge and number % 12 == 0:
                 fidelities[name].append(judge(stylized, image))
         if image is not None:
@@ -140,6 +142,12 @@ def _versions_of(flicker: Flicker, name: str) -> Flicker:
     return Flicker(flicker.floor, part(flicker.errors), part(flicker.sharpness), flicker.pairs)
 
 
+def paint_image(painter: Painter, image: Tensor) -> Tensor:
+    """The painting of an image 1,3,H,W in [0, 1], as a video of one frame."""
+    (painted,) = painter.paint([image_to_yuv(image)])
+    return unpad(yuv_to_image(painted, image.device), *size_of(image))
+
+
 @torch.inference_mode()
 def score_pictures(painter: Painter, pictures: Iterable[Tensor], judge: Judge) -> Fidelity:
     """Style and content loss of a network on pictures 1,3,H,W in [0, 1]."""
@@ -147,7 +155,7 @@ def score_pictures(painter: Painter, pictures: Iterable[Tensor], judge: Judge) -
     def scores() -> Iterable[tuple[float, float]]:
         for picture in pictures:
             image = picture.to(painter.device)
-            yield judge(painter(image), image)
+            yield judge(paint_image(painter, image), image)
 
     return mean_fidelity(scores())
 
@@ -166,7 +174,10 @@ def stability_error(painter: Painter | None, pairs: Iterable[Pairs]) -> tuple[fl
     """
     squares: list[float] = []
     for pair in pairs:
-        cur, prev = (x if painter is None else painter(x).cpu() for x in (pair.cur, pair.prev))
+        cur, prev = (
+            x if painter is None else torch.cat([paint_image(painter, one) for one in x.split(1)])
+            for x in (pair.cur, pair.prev)
+        )
         warped, _ = warp(prev, pair.flow_cur_to_prev)
         squares.append((pair.visible * (cur - warped).square()).mean().item())
     if not squares:
