@@ -55,8 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--brush", type=float, help="size of the strokes, 1 to 8 times that of the "
                         "training (default: grows with the picture, 2 for 1080p)")  # fmt: skip
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    parser.add_argument("--engine", help="such as openvino-bfloat16 or torch-float32 (default: the "
-                        "fastest, measured once)")  # fmt: skip
+    parser.add_argument("--engine", help="such as openvino-bfloat16 or torch-float32 (default: "
+                        "what suits the device)")  # fmt: skip
     parser.add_argument("--weights", type=Path, help="a folder of styles (default: the bundled)")
     parser.add_argument(
         "--hub-repo", action="append", metavar="USER/NAME[@REVISION]",

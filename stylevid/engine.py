@@ -1,27 +1,28 @@
 """How a network runs on a device: YUV frames in, YUV frames out, converted on the device.
 
 Here is what all engines have in common, and torch, which runs everywhere and is the reference;
-`openvino_engine.py` is faster on CPUs. `plans.py` chooses.
+`openvino_engine.py` is faster on CPUs. `painter.py` chooses.
 """
 
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
-from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .errors import StylevidError
-from .frames import size_of
 from .network import StyleNet
-from .tiles import MIN_TILE, paint_in_tiles
+from .tiles import paint_in_tiles
 from .yuv import Yuv, image_to_planes, planes_to_image
 
 log = logging.getLogger(__name__)
+
+_TILES = (1024, 512, 256, 128)  # pixels, the sides that are tried where memory is short
 
 Pending = Callable[[], list[Yuv]]
 """Waits for frames that are being painted, and returns them in order."""
@@ -71,125 +72,117 @@ class Engine(ABC):
                 return
 
 
-class FrameNet(nn.Module):
-    """The network between YUV frames, uint8 N,3*H/2,W."""
-
-    def __init__(self, network: StyleNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, pixels: Tensor, matrix: str) -> Tensor:
-        weight = next(self.network.parameters())
-        image = planes_to_image(pixels, matrix)
-        image = image.to(weight.dtype, memory_format=torch.channels_last)
-        return image_to_planes(self.network(image), matrix)
-
-
 class TorchEngine(Engine):
     """The network in torch, on any device.
 
-    When memory runs out, fewer frames go in at once, then parts of a frame.
+    When memory runs out, fewer frames go in at once, then parts of a frame; what worked for a size
+    is tried first the next time.
     """
 
     def __init__(
-        self, network: StyleNet, device: torch.device, dtype: torch.dtype,
-        batch: int = 1, compiled: bool = False,
-    ) -> None:  # fmt: skip
+        self, network: StyleNet, device: torch.device, dtype: torch.dtype, batch: int = 1
+    ) -> None:
         """
         Args:
             network: taken over, not copied.
-            compiled: through torch.compile, which takes half a minute for each new size and is
-                given up for plain torch where it does not work.
         """
-        precision = str(dtype).removeprefix("torch.")
-        self.name = f"torch-{precision}{'-compiled' if compiled else ''}"
+        self.name = f"torch-{str(dtype).removeprefix('torch.')}"
         self.device, self.dtype, self.batch = device, dtype, batch
         network = network.eval().requires_grad_(False).to(device, dtype)
         self.network = network.to(memory_format=torch.channels_last)  # pyright: ignore
-        self._plain = FrameNet(self.network)
-        mode = "reduce-overhead" if device.type == "cuda" else None  # with CUDA graphs
-        self._fast = torch.compile(self._plain, dynamic=False, mode=mode) if compiled else None
+        self._worked: dict[tuple[int, int], tuple[int, int | None]] = {}
 
     @torch.inference_mode()
     def submit(self, frames: Sequence[Yuv]) -> Pending:
         check_same_size(frames)
-        on_gpu, matrix = self.device.type == "cuda", frames[0].matrix
-        shape = (len(frames), *frames[0].pixels.shape)
-        stacked = torch.empty(shape, dtype=torch.uint8, pin_memory=on_gpu)
-        np.stack([frame.pixels for frame in frames], out=stacked.numpy())
-        painted = self._paint(stacked.to(self.device, non_blocking=True), matrix)
-        if not on_gpu:
-            return lambda: [Yuv(pixels, matrix) for pixels in painted.numpy()]
-        # Pinned memory is kept for reuse by torch, so these are two buffers in turn.
-        home = torch.empty_like(painted, device="cpu", pin_memory=True)
-        home.copy_(painted, non_blocking=True)
-        done = torch.cuda.Event()
-        done.record()
+        size, matrix = frames[0].size, frames[0].matrix
+        on_gpu = self.device.type == "cuda"
+        with telling_lack_of_memory(size, self.device):
+            shape = (len(frames), *frames[0].pixels.shape)
+            stacked = torch.empty(shape, dtype=torch.uint8, pin_memory=on_gpu)
+            np.stack([frame.pixels for frame in frames], out=stacked.numpy())
+            painted = self._paint(stacked.to(self.device, non_blocking=True), size, matrix)
+            take = bring_home(painted, self.device) if on_gpu else painted.cpu().numpy
 
         def wait() -> list[Yuv]:
-            done.synchronize()
-            return [Yuv(pixels.copy(), matrix) for pixels in home.numpy()]
+            with telling_lack_of_memory(size, self.device):
+                return [Yuv(pixels, matrix) for pixels in take()]
 
         return wait
 
-    def _paint(self, frames: Tensor, matrix: str) -> Tensor:
+    def _paint(self, frames: Tensor, size: tuple[int, int], matrix: str) -> Tensor:
         """N,3*H/2,W uint8, from the same, in as many pieces as memory asks for."""
-        try:
-            return self._run(frames, matrix)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-        # Only here has the failed attempt let go of its memory.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        if len(frames) > 1:
-            self.batch = max(1, len(frames) // 2)
-            log.warning("memory for %d frames at once is short; going on with %d",
-                        len(frames), self.batch)  # fmt: skip
-            return torch.cat([self._paint(part, matrix) for part in frames.split(self.batch)])
-        return self._paint_tiles(frames, matrix)
-
-    def _run(self, frames: Tensor, matrix: str) -> Tensor:
-        if self._fast is not None:
+        ways = _ways(self.batch, size)
+        for way in ways[ways.index(self._worked.get(size, ways[0])) :]:
+            count, tile = way
             try:
-                # A CUDA graph overwrites its output when it runs again.
-                return cast(Tensor, self._fast(frames, matrix)).clone()
-            except Exception as error:  # whatever the compiler stumbles over
-                if isinstance(error, RuntimeError) and is_out_of_memory(error):
-                    raise
-                log.warning("torch.compile does not work here (%s); going on without it",
-                            str(error).splitlines()[0])  # fmt: skip
-                self._fast = None
-        return self._plain(frames, matrix)
-
-    def _paint_tiles(self, frames: Tensor, matrix: str) -> Tensor:
-        image = planes_to_image(frames, matrix).to(self.dtype)
-        height, width = size_of(image)
-        tile = 1024
-        while tile >= MIN_TILE:
-            log.warning("memory for %dx%d is short; painting in tiles of %d", width, height, tile)
-            try:
-                return image_to_planes(paint_in_tiles(self.network, image, tile), matrix)
+                parts = [self._run(part, matrix, tile) for part in frames.split(count)]
+                self._worked[size] = way
+                return torch.cat(parts)
             except RuntimeError as error:
-                if not is_out_of_memory(error):
+                if not is_out_of_memory(error) or way == ways[-1]:
                     raise
-            tile //= 2
-        raise out_of_memory(height, width, self.device)
+            # Only here has the failed attempt let go of its memory.
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            log.warning("memory for %d frames of %dx%d %s is short; trying less", count,
+                        size[1], size[0], f"in tiles of {tile}" if tile else "at once")  # fmt: skip
+        raise AssertionError("the last way returns or raises")
+
+    def _run(self, frames: Tensor, matrix: str, tile: int | None) -> Tensor:
+        image = planes_to_image(frames, matrix)
+        image = image.to(self.dtype, memory_format=torch.channels_last)
+        painted = paint_in_tiles(self.network, image, tile) if tile else self.network(image)
+        return image_to_planes(painted, matrix)
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether this is how torch or OpenVINO says that memory ran out."""
+def _ways(batch: int, size: tuple[int, int]) -> list[tuple[int, int | None]]:
+    """Frames at once and the side of a tile, None for whole frames: each way takes less memory."""
+    ways: list[tuple[int, int | None]] = []
+    while batch >= 1:
+        ways.append((batch, None))
+        batch //= 2
+    return ways + [(1, tile) for tile in _TILES if tile < max(size)]
+
+
+def bring_home(painted: Tensor, device: torch.device) -> Callable[[], np.ndarray]:
+    """Start to copy off a GPU, behind the work on its stream; what is returned waits for it."""
+    # Pinned memory is kept for reuse by torch, so these are two buffers in turn.
+    home = torch.empty_like(painted, device="cpu", pin_memory=True)
+    home.copy_(painted, non_blocking=True)
+    done = torch.cuda.Event()
+    done.record(torch.cuda.current_stream(device))  # the current device may be another one
+
+    def take() -> np.ndarray:
+        done.synchronize()
+        return home.numpy().copy()
+
+    return take
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is how torch, numpy or OpenVINO says that memory ran out."""
     text = str(error).lower()
     words = ("not enough memory", "can't allocate memory", "bad_alloc", "out of memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(word in text for word in words)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(w in text for w in words)
 
 
-def out_of_memory(height: int, width: int, device: torch.device) -> StylevidError:
-    """What the user is told."""
-    return StylevidError(
-        f"There is not enough memory on {device} for frames of {width}x{height}. "
-        "Choose a smaller size."
-    )
+@contextmanager
+def telling_lack_of_memory(size: tuple[int, int], device: torch.device) -> Generator[None]:
+    """
+    Raises:
+        StylevidError: instead of whatever says that memory for frames of `size` ran out within.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        height, width = size
+        raise StylevidError(
+            f"There is not enough memory on {device} for frames of {width}x{height}. "
+            "Choose a smaller size."
+        ) from error
 
 
 def check_same_size(frames: Sequence[Yuv]) -> None:

@@ -7,7 +7,8 @@ for each size of frames, which takes a tenth of a second.
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from functools import lru_cache
+from typing import cast
 
 import numpy as np
 import openvino as ov
@@ -15,12 +16,12 @@ import torch
 from openvino import opset13 as op
 from torch import Tensor, nn
 
-from .engine import Engine, Pending, check_same_size, is_out_of_memory, out_of_memory
+from .engine import Engine, Pending, check_same_size, telling_lack_of_memory
 from .network import MINIMUM, MULTIPLE, ConvNorm, ResidualBlock, StyleNet
-from .yuv import ZERO, Bytes, Yuv, from_rgb_matrix, to_rgb_matrix
+from .yuv import ZERO, Yuv, from_rgb_matrix, to_rgb_matrix
 
-Precision = Literal["bfloat16", "float32"]
 _TYPES = {"bfloat16": ov.Type.bf16, "float32": ov.Type.f32}
+_CPU = torch.device("cpu")
 _KEPT_SIZES = 4  # compiled for; a video has one
 _STREAMS = 4  # frames that are painted side by side, at most; each takes memory
 
@@ -28,52 +29,49 @@ _STREAMS = 4  # frames that are painted side by side, at most; each takes memory
 class OpenVinoEngine(Engine):
     """The network in OpenVINO, on the CPU, with as many threads as torch has."""
 
-    def __init__(self, network: StyleNet, precision: Precision = "bfloat16") -> None:
+    def __init__(self, network: StyleNet, precision: str = "bfloat16") -> None:
         """
         Args:
-            precision: of the convolutions; CPUs without bfloat16 compute in float32 anyway.
+            precision: of the convolutions: "bfloat16", or float32 as on CPUs without bfloat16.
         """
         self.name = f"openvino-{precision}"
         self._network, self._precision = network, precision
         self._streams = min(_STREAMS, torch.get_num_threads())
         self.ahead = 2 * self._streams  # so that none waits for the next frame
-        self._compiled: dict[tuple[str, int, int], _Compiled] = {}
+        self._compile = lru_cache(_KEPT_SIZES)(self._compile_for)
 
     def submit(self, frames: Sequence[Yuv]) -> Pending:
         check_same_size(frames)
-        jobs = [self._start(frame) for frame in frames]
-        matrix = frames[0].matrix
-        return lambda: [Yuv(job.take(), matrix) for job in jobs]
+        with telling_lack_of_memory(frames[0].size, _CPU):
+            jobs = [self._start(frame) for frame in frames]
+
+        def wait() -> list[Yuv]:
+            with telling_lack_of_memory(frames[0].size, _CPU):
+                return [job.take() for job in jobs]
+
+        return wait
 
     def _start(self, frame: Yuv) -> "_Job":
-        whole = Yuv(np.require(frame.pixels, requirements=["C", "W"]))  # as OpenVINO wants them
-        painted = Yuv(np.empty_like(whole.pixels))
-        try:
-            compiled = self._compile(frame.matrix, *frame.size)
-            request = compiled.request()
-            for number, part in enumerate((whole.luma[None, None], whole.chroma[None])):
-                request.set_input_tensor(number, ov.Tensor(part, shared_memory=True))
-            for number, part in enumerate((painted.luma[None, None], painted.chroma[None])):
-                request.set_output_tensor(number, ov.Tensor(part, shared_memory=True))
-            request.start_async()
-        except RuntimeError as error:
-            raise _told(error, frame.size) from error
-        return _Job(compiled, request, whole, painted)
+        pixels = np.require(frame.pixels, requirements=["C", "W"])  # as OpenVINO wants them
+        whole, painted = Yuv(pixels, frame.matrix), Yuv(np.empty_like(pixels), frame.matrix)
+        compiled = self._compile(frame.matrix, *frame.size)
+        request = compiled.request()
+        for number, part in enumerate((whole.luma[None, None], whole.chroma[None])):
+            request.set_input_tensor(number, ov.Tensor(part, shared_memory=True))
+        for number, part in enumerate((painted.luma[None, None], painted.chroma[None])):
+            request.set_output_tensor(number, ov.Tensor(part, shared_memory=True))
+        request.start_async()
+        return _Job(request, compiled, whole, painted)
 
-    def _compile(self, matrix: str, height: int, width: int) -> "_Compiled":
-        key = (matrix, height, width)
-        if key not in self._compiled:
-            while len(self._compiled) >= _KEPT_SIZES:
-                self._compiled.pop(next(iter(self._compiled)))
-            model = build_model(self._network, (height, width), matrix)
-            settings = {
-                "INFERENCE_PRECISION_HINT": _TYPES[self._precision],
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                "NUM_STREAMS": self._streams,  # none waits for another's threads
-                "ENABLE_CPU_PINNING": False,  # decoder, stabilizer and encoder want the cores, too
-            }
-            self._compiled[key] = _Compiled(ov.Core().compile_model(model, "CPU", settings))
-        return self._compiled[key]
+    def _compile_for(self, matrix: str, height: int, width: int) -> "_Compiled":
+        model = build_model(self._network, (height, width), matrix)
+        settings = {
+            "INFERENCE_PRECISION_HINT": _TYPES[self._precision],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "NUM_STREAMS": self._streams,  # none waits for another's threads
+            "ENABLE_CPU_PINNING": False,  # decoder, stabilizer and encoder want the cores, too
+        }
+        return _Compiled(ov.Core().compile_model(model, "CPU", settings))
 
 
 @dataclass
@@ -84,30 +82,29 @@ class _Compiled:
     idle: deque[ov.InferRequest] = field(default_factory=deque)
 
     def request(self) -> ov.InferRequest:
-        return self.idle.pop() if self.idle else self.model.create_infer_request()
+        try:
+            return self.idle.pop()
+        except IndexError:
+            return self.model.create_infer_request()
 
 
 @dataclass
 class _Job:
-    """A request at work; OpenVINO reads the frame where it lies, and writes into the painting."""
+    """A request at work; OpenVINO reads the frame where it lies, and writes into the painting.
 
-    compiled: _Compiled
+    The request comes first, and so is let go of first: that waits until it is done with the others.
+    """
+
     request: ov.InferRequest
+    compiled: _Compiled
     frame: Yuv
     painted: Yuv
 
-    def take(self) -> Bytes:
-        """Wait for the painting's pixels, which may be asked for once."""
-        try:
-            self.request.wait()
-        except RuntimeError as error:
-            raise _told(error, self.frame.size) from error
+    def take(self) -> Yuv:
+        """Wait for the painting, which may be asked for once."""
+        self.request.wait()
         self.compiled.idle.append(self.request)
-        return self.painted.pixels
-
-
-def _told(error: RuntimeError, size: tuple[int, int]) -> Exception:
-    return out_of_memory(*size, torch.device("cpu")) if is_out_of_memory(error) else error
+        return self.painted
 
 
 def build_model(network: StyleNet, size: tuple[int, int], matrix: str) -> ov.Model:

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from .frames import fit, pad, resize, size_of, unpad
 from .network import StyleNet
 
-MIN_TILE = 128
-
 
 class FixedNorm(nn.Module):
     """Instance norm with a mean and a variance from elsewhere: a scale and a shift per channel."""

@@ -1,7 +1,7 @@
 """What several test files share: clips made by code, a tiny network, the real clips' folder."""
 
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -77,14 +77,6 @@ def run_ffmpeg() -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def encode() -> Encode:
     return _encode
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The choice of engine is measured for these tests, and not kept in the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STYLEVID_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="session")

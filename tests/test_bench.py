@@ -36,8 +36,7 @@ from stylevid.bench.videos import ALONE, COPY, OFF, ON, VideoTimes, time_videos
 from stylevid.engine import Engine
 from stylevid.network import StyleNet
 from stylevid.openvino_engine import OpenVinoEngine
-from stylevid.painter import Painter
-from stylevid.plans import Plan, candidates
+from stylevid.painter import Painter, engine_names
 from stylevid.yuv import Yuv
 
 CPU = torch.device("cpu")
@@ -152,7 +151,7 @@ def test_a_limit_is_the_arithmetic_at_the_best_rate() -> None:
         for job, macs in (("GEMM", 10**9), ("conv", 10**8))
     ]
     timings = [
-        Timing("ours torch-float32 x4", "ours", (0.050, 0.040)),
+        Timing("ours torch-float32", "ours", (0.050, 0.040)),
         Timing("ours torch-float32-compiled", "ours", (0.001,)),
         Timing("GEMM torch-float32", "kernel", (0.020, 0.010)),
         Timing("conv torch-float32", "kernel", (0.004, 0.002)),
@@ -225,15 +224,15 @@ def test_the_classic_network_runs_in_our_runtime_and_precision(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(networks, "ClassicNet", lambda: ClassicNet(4, 1))
-    plans = [Plan("openvino", "float32"), Plan("torch", "bfloat16")]
+    names = ["openvino-float32", "torch-bfloat16"]
     frame = np.zeros((17, 18, 3), np.uint8)  # no multiple of four
-    timings = race(classic_contenders(plans, frame, CPU), 1, 1, 0, 0)
+    timings = race(classic_contenders(names, frame, CPU), 1, 1, 0, 0)
     assert [(t.name, t.why) for t in timings] == [
         ("classic torch-float32, as people run it", None),
         ("classic torch-bfloat16, channels last", None),
         ("classic openvino-float32", None),
     ]
-    gpu = classic_contenders([Plan("torch", "float16", 4)], frame, torch.device("cuda"))
+    gpu = classic_contenders(["torch-float16"], frame, torch.device("cuda"))
     assert [c.name for c in gpu][1:] == ["classic torch-float16, channels last"]
 
 
@@ -251,12 +250,12 @@ def test_our_contender_has_frames_side_by_side_as_in_a_video(
         yield from ()
 
     monkeypatch.setattr(Engine, "paint", paint)
-    batches = our_contender(tiny_network, Plan("torch", "float32", 4), frames, CPU)
-    assert batches.name == "ours torch-float32 x4" and batches.make()() > 0
-    streams = our_contender(tiny_network, Plan("openvino", "float32"), frames, CPU)
+    batches = our_contender(tiny_network, "torch-float32", frames, CPU)
+    assert batches.name == "ours torch-float32" and batches.make()() > 0
+    streams = our_contender(tiny_network, "openvino-float32", frames, CPU)
     assert streams.make()() > 0
     ahead = OpenVinoEngine(tiny_network, "float32").ahead
-    assert painted == [16, 4 * ahead] and ahead >= 2
+    assert painted == [4, 4 * ahead] and ahead >= 2
 
 
 def test_networks_race_with_their_limits(
@@ -266,8 +265,8 @@ def test_networks_race_with_their_limits(
     frames = [Yuv(np.zeros((24, 24), np.uint8))]
     times = time_networks(tiny_network, frames, CPU, rounds=1, gemm_side=16, calls=1)
     ours = [timing.name for timing in times.timings if timing.kind == "ours"]
-    assert ours == [f"ours {plan.name}" for plan in candidates(CPU)]
-    assert [limit.runtime for limit in times.limits] == [plan.name for plan in candidates(CPU)]
+    assert ours == [f"ours {name}" for name in engine_names(CPU)]
+    assert [limit.runtime for limit in times.limits] == engine_names(CPU)
     assert all(limit.share is not None and limit.share > 0 for limit in times.limits)
     assert times.macs == count_macs(tiny_network, 16, 24) and (times.height, times.width) == (
         16,
@@ -280,7 +279,7 @@ def test_float32_torch_does_not_differ_from_itself(tiny_network: StyleNet) -> No
     rng = np.random.default_rng(0)
     frames = [Yuv(rng.integers(0, 256, (24, 24), np.uint8)) for _ in range(2)]
     found = {d.engine: d for d in differences(tiny_network, frames, CPU)}
-    assert list(found) == [plan.name for plan in candidates(CPU)]
+    assert list(found) == engine_names(CPU)
     same = found["torch-float32"]
     assert (same.mean, same.largest) == (0, 0)
     for other in found.values():
@@ -290,7 +289,7 @@ def test_float32_torch_does_not_differ_from_itself(tiny_network: StyleNet) -> No
 def test_an_engine_that_fails_has_no_difference(
     tiny_network: StyleNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stylevid.bench.difference.candidates", lambda _: [Plan("openvino", "odd")])
+    monkeypatch.setattr("stylevid.bench.difference.engine_names", lambda _: ["openvino-odd"])
     (found,) = differences(tiny_network, [Yuv(np.zeros((24, 24), np.uint8))], CPU)
     assert found.mean is None and found.why
 
@@ -568,7 +567,7 @@ def test_a_quick_run_measures_everything(
     assert kinds == sorted(kinds, key=["ours", "classic", "peer"].index) and len(set(kinds)) == 3
     assert min(c["ratio"] for c in race_["contenders"] if c["kind"] == "ours") == 1
     assert document["pipeline"]["on_to_off"] > 0
-    assert len(document["differences"]) == len(candidates(CPU)) and not document["memory"]["runs"]
+    assert len(document["differences"]) == len(engine_names(CPU)) and not document["memory"]["runs"]
     available = sum(contender["why"] is None for contender in race_["contenders"])
     assert len(list(bars(picture))) == available
 

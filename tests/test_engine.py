@@ -1,21 +1,29 @@
 """Engines: each paints what float32 torch paints, in order, and survives a lack of memory."""
 
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from stylevid.engine import Engine, Pending, TorchEngine, check_same_size, is_out_of_memory
+from stylevid.engine import (
+    Engine,
+    Pending,
+    TorchEngine,
+    bring_home,
+    check_same_size,
+    is_out_of_memory,
+)
 from stylevid.errors import StylevidError
 from stylevid.frames import luma, to_frame, to_image
 from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.openvino_engine import OpenVinoEngine
-from stylevid.painter import Painter
-from stylevid.plans import candidates
+from stylevid.painter import Painter, engine_names, make_engine
 from stylevid.yuv import MATRICES, Yuv, image_to_yuv, planes_to_image, yuv_to_image
 
 CPU = torch.device("cpu")
@@ -48,16 +56,43 @@ def distance(painted: Sequence[Yuv], wanted: Sequence[Yuv]) -> float:
     return max(float(apart(p, w).max()) for p, w in zip(painted, wanted, strict=True))
 
 
-def every_engine() -> list[str]:
-    return [plan.name for plan in candidates(CPU)]
+EVERY_ENGINE = engine_names(CPU)
 
 
 def test_this_machine_has_both_runtimes() -> None:
-    assert {"openvino-float32", "torch-float32"} <= set(every_engine())
+    assert {"openvino-float32", "torch-float32"} <= set(EVERY_ENGINE)
+
+
+@pytest.mark.parametrize(
+    ("device", "able", "openvino", "names"),
+    [
+        ("cuda", {}, True, ["torch-float16", "torch-float32"]),
+        ("cpu", {"avx2": True}, True, ["openvino-float32", "torch-float32"]),
+        ("cpu", {"avx512_f": True, "avx512_bf16": False}, False, ["torch-float32"]),
+        ("cpu", {"amx_bf16": True}, False, ["torch-bfloat16", "torch-float32"]),
+        ("cpu", {"avx512_bf16": True}, True,
+         ["openvino-bfloat16", "openvino-float32", "torch-bfloat16", "torch-float32"]),
+        ("mps", {}, True, ["torch-float32"]),
+    ],
+)  # fmt: skip
+def test_the_engine_that_suits_a_machine_comes_first(
+    monkeypatch: pytest.MonkeyPatch, device: str, able: dict[str, bool], openvino: bool, names
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    if not openvino:
+        monkeypatch.setitem(sys.modules, "openvino", None)  # so that it cannot be imported
+    assert engine_names(torch.device(device)) == names
+
+
+def test_an_engine_is_the_first_or_the_one_that_is_named(network: StyleNet) -> None:
+    assert make_engine(network, CPU).name == EVERY_ENGINE[0]
+    assert make_engine(network, CPU, "torch-float32").name == "torch-float32"
+    with pytest.raises(StylevidError, match="no engine 'onnx' on cpu here"):
+        make_engine(network, CPU, "onnx")
 
 
 @pytest.mark.parametrize("size", [(40, 56), (42, 58), (8, 8), (4, 2), (2, 2), (10, 130)])
-@pytest.mark.parametrize("name", every_engine())
+@pytest.mark.parametrize("name", EVERY_ENGINE)
 def test_every_engine_paints_what_the_network_paints(
     network: StyleNet, name: str, size: tuple[int, int]
 ) -> None:
@@ -70,7 +105,7 @@ def test_every_engine_paints_what_the_network_paints(
 
 
 @pytest.mark.parametrize("matrix", MATRICES)
-@pytest.mark.parametrize("name", every_engine())
+@pytest.mark.parametrize("name", EVERY_ENGINE)
 def test_colors_and_places_are_kept(network: StyleNet, name: str, matrix: str) -> None:
     """A channel, an axis or a matrix mixed up would show at once."""
     frame = np.zeros((16, 24, 3), np.uint8)
@@ -92,7 +127,7 @@ def halved(image: Tensor) -> Tensor:
     return light + torch.nn.functional.interpolate(color, scale_factor=2, mode="nearest")
 
 
-@pytest.mark.parametrize("name", every_engine())
+@pytest.mark.parametrize("name", EVERY_ENGINE)
 def test_a_batch_is_painted_like_its_frames(network: StyleNet, name: str) -> None:
     frames = make_frames(5)
     engine = Painter(network, "cpu", name).engine
@@ -100,7 +135,7 @@ def test_a_batch_is_painted_like_its_frames(network: StyleNet, name: str) -> Non
     assert distance(engine.submit(frames)(), alone) <= 1
 
 
-@pytest.mark.parametrize("name", every_engine())
+@pytest.mark.parametrize("name", EVERY_ENGINE)
 def test_results_stay_when_more_is_painted(network: StyleNet, name: str) -> None:
     frames = make_frames(6)
     engine = Painter(network, "cpu", name).engine
@@ -112,7 +147,7 @@ def test_results_stay_when_more_is_painted(network: StyleNet, name: str) -> None
     assert distance(painted, [engine.submit([frame])()[0] for frame in frames]) == 0
 
 
-@pytest.mark.parametrize("name", every_engine())
+@pytest.mark.parametrize("name", EVERY_ENGINE)
 def test_many_sizes_and_threads_share_an_engine(network: StyleNet, name: str) -> None:
     engine = Painter(network, "cpu", name).engine
     sizes = [(16 + 4 * i, 24) for i in range(7)]
@@ -135,7 +170,7 @@ def test_many_sizes_and_threads_share_an_engine(network: StyleNet, name: str) ->
 
 
 def test_frames_of_two_sizes_are_refused(network: StyleNet) -> None:
-    for name in every_engine():
+    for name in EVERY_ENGINE:
         with pytest.raises(ValueError, match="one size"):
             Painter(network, "cpu", name).engine.submit([*make_frames(1), *make_frames(1, 16, 16)])
     with pytest.raises(ValueError, match="one size"):
@@ -195,18 +230,68 @@ def test_no_more_frames_are_taken_than_are_kept_ahead(
     assert list(painter.paint([])) == []
 
 
+# --- off the GPU ----------------------------------------------------------------------------
+
+
+def test_a_painting_is_taken_from_its_own_device_when_it_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a GPU: the copy arrives when its event does, and not before."""
+    painted = torch.arange(6, dtype=torch.uint8)
+    arriving: list[tuple[Tensor, Tensor]] = []
+    recorded: list[torch.device] = []
+    empty_like = torch.empty_like
+
+    class Home(Tensor):
+        def copy_(self, source: Tensor, non_blocking: bool = False) -> Tensor:
+            assert non_blocking
+            arriving.append((self, source))
+            return self
+
+    class Event:
+        def record(self, stream: torch.device | None = None) -> None:
+            recorded.append(stream or torch.device("cuda:0"))
+
+        def synchronize(self) -> None:
+            for home, source in arriving:
+                Tensor.copy_(home, source)
+
+    def pinned(like: Tensor, device: str, pin_memory: bool) -> Tensor:
+        assert device == "cpu" and pin_memory
+        return empty_like(like).zero_().as_subclass(Home)
+
+    monkeypatch.setattr(torch, "empty_like", pinned)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: device)
+    take = bring_home(painted, torch.device("cuda:1"))
+    assert recorded == [torch.device("cuda:1")] and len(arriving) == 1
+    assert np.array_equal(take(), painted.numpy())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("number", range(torch.cuda.device_count() or 1))
+def test_every_gpu_paints_whole_frames(network: StyleNet, number: int) -> None:
+    frames = make_frames(40, 360, 640)
+    wanted = expected(network, frames)
+    painter = Painter(network, f"cuda:{number}", "torch-float32")
+    assert distance(list(painter.paint(frames)), wanted) <= 2
+
+
 # --- lack of memory -------------------------------------------------------------------------
 
 
-def short_of_memory(monkeypatch: pytest.MonkeyPatch, most_pixels: int) -> list[tuple[int, ...]]:
-    """Let the network fail as torch does when it is given more pixels than that."""
-    seen: list[tuple[int, ...]] = []
+def short_of_memory(
+    monkeypatch: pytest.MonkeyPatch, most_pixels: int, error: type[BaseException] | None = None
+) -> list[int]:
+    """Let the network fail as torch does when it is given more pixels than that; the pixels that
+    it was given."""
+    seen: list[int] = []
     forward = StyleNet.forward
 
-    def limited(self: StyleNet, image: torch.Tensor) -> torch.Tensor:
-        seen.append(tuple(image.shape))
-        if image.shape[0] * image.shape[2] * image.shape[3] > most_pixels:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    def limited(self: StyleNet, image: Tensor) -> Tensor:
+        seen.append(image.shape[0] * image.shape[2] * image.shape[3])
+        if seen[-1] > most_pixels:
+            raise (error or torch.OutOfMemoryError)("CUDA out of memory. Tried to allocate 2 GiB.")
         return forward(self, image)
 
     monkeypatch.setattr(StyleNet, "forward", limited)
@@ -216,55 +301,87 @@ def short_of_memory(monkeypatch: pytest.MonkeyPatch, most_pixels: int) -> list[t
 def test_a_batch_too_large_is_halved_and_stays_so(
     monkeypatch: pytest.MonkeyPatch, network: StyleNet
 ) -> None:
-    frames = make_frames(8)
-    wanted = expected(network, frames)
+    frames, small = make_frames(8), make_frames(8, 20, 28)
+    wanted, wanted_small = expected(network, frames), expected(network, small)
     engine = TorchEngine(network, CPU, torch.float32, batch=8)
-    short_of_memory(monkeypatch, 2 * 40 * 56)
-    assert distance(engine.submit(frames)(), wanted) <= 1
-    assert engine.batch == 2
+    seen = short_of_memory(monkeypatch, 2 * 40 * 56)
+    for attempts in ([8, 4, 2, 2, 2, 2], [2, 2, 2, 2]):
+        assert distance(engine.submit(frames)(), wanted) <= 1
+        assert [pixels // (40 * 56) for pixels in seen] == attempts
+        seen.clear()
+    assert distance(engine.submit(small)(), wanted_small) <= 1
+    assert len(seen) == 1, "a smaller size is not held back"
 
 
-def test_a_frame_too_large_is_painted_in_tiles(
+def test_a_frame_too_large_is_painted_in_tiles_and_the_next_at_once_so(
     monkeypatch: pytest.MonkeyPatch, network: StyleNet
 ) -> None:
     (frame,) = make_frames(1, 300, 460)
+    (wanted,) = expected(network, [frame])
     engine = TorchEngine(network, CPU, torch.float32)
-    seen = short_of_memory(monkeypatch, (256 + 2 * network.config.reach) ** 2)
+    limit = (256 + 2 * network.config.reach) ** 2
+    seen = short_of_memory(monkeypatch, limit)
     (painted,) = engine.submit([frame])()
-    (wanted,) = expected_without_limit(monkeypatch, network, [frame])
     assert apart(painted, wanted).mean() < 8
-    assert len(seen) > 3
+    assert len(seen) > 3 and max(seen) == 300 * 460
+    seen.clear()
+    assert distance(engine.submit([frame])(), [painted]) == 0
+    assert max(seen) <= limit
 
 
-def expected_without_limit(
-    monkeypatch: pytest.MonkeyPatch, network: StyleNet, frames: Sequence[Yuv]
-) -> list[Yuv]:
-    monkeypatch.undo()
-    return expected(network, frames)
-
-
+@pytest.mark.parametrize("size", [(40, 56), (300, 460)])
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
 def test_too_little_memory_for_anything_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, network: StyleNet
+    monkeypatch: pytest.MonkeyPatch, network: StyleNet, size: tuple[int, int], error
 ) -> None:
     engine = TorchEngine(network, CPU, torch.float32)
-    short_of_memory(monkeypatch, 10)
-    with pytest.raises(
-        StylevidError, match=r"not enough memory on cpu for frames of 56x40\. Choose"
-    ):
-        engine.submit(make_frames(1))
+    frames = make_frames(1, *size)
+    short_of_memory(monkeypatch, 10, error)
+    words = rf"not enough memory on cpu for frames of {size[1]}x{size[0]}\. Choose"
+    with pytest.raises(StylevidError, match=words):
+        engine.submit(frames)
+    monkeypatch.undo()
+    assert distance(engine.submit(frames)(), expected(network, frames)) <= 1  # not given up
 
 
-def test_openvinos_lack_of_memory_is_one_sentence(
+def out_of(error: type[Exception]):
+    def fail(*_: object, **__: object) -> None:
+        raise error("Unable to allocate 3 GiB: CUDA error: out of memory, std::bad_alloc")
+
+    return fail
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+@pytest.mark.parametrize("where", ["torch.empty", "numpy.stack", "torch.cat"])
+def test_torchs_lack_of_memory_around_the_network_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, network: StyleNet, where: str, error: type[Exception]
+) -> None:
+    engine, frames = TorchEngine(network, CPU, torch.float32), make_frames(1)
+    monkeypatch.setattr(where, out_of(error))
+    with pytest.raises(StylevidError, match="not enough memory on cpu for frames of 56x40"):
+        engine.submit(frames)()
+
+
+def test_a_lack_of_memory_on_the_way_home_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, network: StyleNet
+) -> None:
+    engine, frames = TorchEngine(network, CPU, torch.float32), make_frames(1)
+    monkeypatch.setattr(engine, "_paint", lambda *_: SimpleNamespace(cpu=lambda: SimpleNamespace(
+        numpy=out_of(RuntimeError))))  # fmt: skip
+    wait = engine.submit(frames)
+    with pytest.raises(StylevidError, match="56x40"):
+        wait()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+@pytest.mark.parametrize("where", ["build_model", "np.empty_like", "_Job.take"])
+def test_openvinos_lack_of_memory_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, network: StyleNet, where: str, error: type[Exception]
 ) -> None:
     engine = OpenVinoEngine(network)
-
-    def fail(*_: object) -> None:
-        raise RuntimeError("Exception from src/inference: std::bad_alloc")
-
-    monkeypatch.setattr(engine, "_compile", fail)
-    with pytest.raises(StylevidError, match="56x40"):
-        engine.submit(make_frames(1))
+    monkeypatch.setattr(f"stylevid.openvino_engine.{where}", out_of(error))
+    with pytest.raises(StylevidError, match="not enough memory on cpu for frames of 56x40"):
+        engine.submit(make_frames(1))()
 
 
 def test_other_trouble_is_not_taken_for_a_lack_of_memory(
@@ -275,7 +392,7 @@ def test_other_trouble_is_not_taken_for_a_lack_of_memory(
     def fail(*_: object) -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(engine, "_plain", fail)
+    monkeypatch.setattr(engine, "_run", fail)
     with pytest.raises(RuntimeError, match="mat1"):
         engine.submit(make_frames(1))
     assert is_out_of_memory(
@@ -292,7 +409,7 @@ def test_a_real_lack_of_memory_is_recognized() -> None:
 # --- on real pictures -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", every_engine())
+@pytest.mark.parametrize("name", EVERY_ENGINE)
 def test_real_frames_stay_within_the_limits(shared_data: Path, name: str) -> None:
     """Mean within 2/255 and largest within 12/255 of float32; torch's bfloat16, which nothing
     chooses where OpenVINO is, may differ by more in a few pixels."""

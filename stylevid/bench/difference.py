@@ -9,7 +9,7 @@ import torch
 
 from ..engine import Engine, TorchEngine
 from ..network import StyleNet
-from ..plans import candidates
+from ..painter import engine_names, make_engine
 from ..yuv import Yuv, yuv_to_image
 from .race import reason
 
@@ -35,14 +35,14 @@ def differences(network: StyleNet, frames: Sequence[Yuv], device: torch.device) 
     cpu = torch.device("cpu")
     reference = _paint_all(TorchEngine(deepcopy(network), cpu, torch.float32), frames)
     found: list[Difference] = []
-    for plan in {plan.name: plan for plan in candidates(device)}.values():
+    for name in engine_names(device):
         try:
-            painted = _paint_all(plan.build(deepcopy(network), device), frames)
+            painted = _paint_all(make_engine(deepcopy(network), device, name), frames)
         except Exception as error:  # as in `race`
-            found.append(Difference(plan.name, why=reason(error)))
+            found.append(Difference(name, why=reason(error)))
             continue
         apart = np.abs(painted - reference)
-        found.append(Difference(plan.name, float(apart.mean()), int(apart.max())))
+        found.append(Difference(name, float(apart.mean()), int(apart.max())))
     return found
 
 

@@ -11,7 +11,7 @@ import torch
 
 from ..frames import Frame, to_frame
 from ..network import StyleNet
-from ..plans import Plan, candidates, frames_for
+from ..painter import engine_names, make_engine
 from ..yuv import Yuv, yuv_to_image
 from .arithmetic import ConvShape, conv_shapes, count_macs, main_shape
 from .classic import ClassicNet, TorchClassic
@@ -47,7 +47,6 @@ def time_networks(
     device: torch.device,
     rounds: int,
     peer: Peer | None = None,
-    compiled: bool = False,
     gemm_side: int = 1024,
     calls: int = 2,
 ) -> NetworkTimes:
@@ -57,19 +56,15 @@ def time_networks(
         network: ours; copied.
         frames: some, of one size.
         peer: to race against, too.
-        compiled: our network through torch.compile, too, which compiles for minutes.
         gemm_side: of the matrices whose product is timed.
     """
     height, width = frames[0].size
-    plans = candidates(device)
-    runtimes = list(dict.fromkeys([*(plan.name for plan in plans), "torch-float32"]))
+    names = engine_names(device)
+    runtimes = list(dict.fromkeys([*names, "torch-float32"]))
     shapes = conv_shapes(network, height, width)
     bare = kernels(runtimes, main_shape(shapes), device, gemm_side)
-    if compiled:
-        precisions = dict.fromkeys(plan.precision for plan in plans)
-        plans += [Plan("torch-compiled", precision) for precision in precisions]
-    contenders = [our_contender(network, plan, frames, device) for plan in plans]
-    contenders += classic_contenders(plans, to_frame(yuv_to_image(frames[0])), device)
+    contenders = [our_contender(network, name, frames, device) for name in names]
+    contenders += classic_contenders(names, to_frame(yuv_to_image(frames[0])), device)
     if peer is not None:
         contenders += peer_contenders(peer, height, width, device)
     macs = sum(shape.macs for shape in shapes)
@@ -86,23 +81,20 @@ def time_networks(
 
 
 def our_contender(
-    network: StyleNet, plan: Plan, frames: Sequence[Yuv], device: torch.device
+    network: StyleNet, name: str, frames: Sequence[Yuv], device: torch.device
 ) -> Contender:
     """Our network in one engine, from and to YUV frames, some of them side by side as in a
     video."""
 
     def make() -> Work:
-        engine = plan.build(deepcopy(network), device)
-        clip = list(islice(cycle(frames), frames_for(engine)))
+        engine = make_engine(deepcopy(network), device, name)
+        clip = list(islice(cycle(frames), 4 * engine.ahead * engine.batch))
         return stopwatch(lambda: list(engine.paint(clip)), len(clip))
 
-    at_once = f" x{plan.batch}" if plan.batch > 1 else ""
-    return Contender(f"ours {plan.name}{at_once}", "ours", make)
+    return Contender(f"ours {name}", "ours", make)
 
 
-def classic_contenders(
-    plans: Sequence[Plan], frame: Frame, device: torch.device
-) -> list[Contender]:
+def classic_contenders(names: Sequence[str], frame: Frame, device: torch.device) -> list[Contender]:
     """The classic network as people run it, tuned, and in our own runtime and precision."""
     height, width, _ = frame.shape
     down, right = _in_fours(height) - height, _in_fours(width) - width
@@ -121,14 +113,14 @@ def classic_contenders(
     as_people = partial(in_torch, torch.float32, False)
     found = [Contender("classic torch-float32, as people run it", "classic", as_people)]
     for precision in ("bfloat16", "float16"):
-        if any(plan.precision == precision for plan in plans):
+        if any(name.endswith(f"-{precision}") for name in names):
             make = partial(in_torch, getattr(torch, precision), True)
             name = f"classic torch-{precision}, channels last"
             found.append(Contender(name, "classic", make))
-    graphs = [plan for plan in plans if plan.runtime == "openvino"]
-    for plan in graphs[:1]:
-        make = partial(in_openvino, plan.precision)
-        found.append(Contender(f"classic {plan.name}", "classic", make))
+    graphs = [name for name in names if name.startswith("openvino-")]
+    for name in graphs[:1]:
+        make = partial(in_openvino, name.removeprefix("openvino-"))
+        found.append(Contender(f"classic {name}", "classic", make))
     return found
 
 
