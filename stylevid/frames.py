@@ -82,12 +82,3 @@ def luma(image: Tensor) -> Tensor:
     """Relative luminance Y = 0.2126 R + 0.7152 G + 0.0722 B, N,1,H,W, of an image N,3,H,W."""
     red, green, blue = image.split(1, dim=1)
     return LUMA_WEIGHTS[0] * red + LUMA_WEIGHTS[1] * green + LUMA_WEIGHTS[2] * blue
-
-
-def keep_colors(stylized: Tensor, original: Tensor) -> Tensor:
-    """The stylized picture's light and dark with the original's colors, N,3,H,W in [0, 1].
-
-    Source: luminance-only transfer, Gatys et al. 2016 (Preserving Color in Neural Artistic
-    Style Transfer), section 3: only Y comes from the stylized picture.
-    """
-    return (original + (luma(stylized) - luma(original))).clamp(0, 1)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .flow import Method, estimate_flow
-from .frames import fit, luma, resize
+from .frames import fit, luma, resize, size_of
 from .warp import motion_boundary_mask, occlusion_mask, warp
 
 # Likeness of two frames along the flow under which a scene cut lies between them: of 210 pairs
@@ -143,6 +143,10 @@ def _verdict(added: float, left: float) -> str:
     return f"With temporal consistency on, {share} of the flicker that painting adds is gone."
 
 
+Seen = tuple[Tensor, dict[str, Tensor]]
+"""An input image and its stylized versions by name, 1,3,H,W each."""
+
+
 @dataclass
 class FlickerMeter:
     """Measures E_warp while frames go by, keeping only the last few of them.
@@ -165,7 +169,7 @@ class FlickerMeter:
     judge: Method = "farneback"
     _seen: int = 0
     _cuts: int = 0
-    _waiting: dict[int, tuple[Tensor, dict[str, Tensor]]] = field(default_factory=dict)
+    _waiting: dict[int, Seen] = field(default_factory=dict)
     _pairs: dict[int, Pair] = field(default_factory=dict)  # by the number of the earlier frame
 
     @property
@@ -184,23 +188,18 @@ class FlickerMeter:
         if not self.wants_next:
             return self.skip()
         number = self._seen
+        starts_pair = number % self.every == 0  # as was said before this frame
         self._seen += 1
-        starts_pair = number % self.every == 0
-        size = self._size(image)
-        image = resize(image, size)
+        longest = self.longest if max(size_of(image)) > (self.longest or 0) else None
+        size = fit(*size_of(image), longest)
         small = {name: resize(version.float(), size) for name, version in versions.items()}
+        seen = resize(image, size), small
         if past := self._waiting.pop(number - self.interval, None):
-            self._measure(number - self.interval, past, (image, small), time_s)
+            self._measure(number - self.interval, past, seen, time_s)
         if starts_pair:
-            self._waiting[number] = (image, small)
+            self._waiting[number] = seen
 
-    def _measure(
-        self,
-        start: int,
-        prev: tuple[Tensor, dict[str, Tensor]],
-        cur: tuple[Tensor, dict[str, Tensor]],
-        time_s: float,
-    ) -> None:
+    def _measure(self, start: int, prev: Seen, cur: Seen, time_s: float) -> None:
         """Keep the pair of two frames, unless a cut lies between them; `start` is the number of
         the earlier one."""
         (prev_image, prev_versions), (image, versions) = prev, cur
@@ -218,18 +217,9 @@ class FlickerMeter:
         }
         sharpness = {name: gradient_energy(version) for name, version in versions.items()}
         self._pairs[start] = Pair(time_s, floor, errors, sharpness)
-        self._thin_out()
-
-    def _thin_out(self) -> None:
-        """Keep every second pair, from now on too, once there are too many."""
-        if self.most is not None and len(self._pairs) > self.most:
+        if self.most is not None and len(self._pairs) > self.most:  # every second is enough
             self.every *= 2
             self._pairs = {n: pair for n, pair in self._pairs.items() if n % self.every == 0}
-
-    def _size(self, image: Tensor) -> tuple[int, int]:
-        height, width = image.shape[-2:]
-        longest = self.longest if max(height, width) > (self.longest or 0) else None
-        return fit(height, width, longest)
 
     def result(self) -> Flicker:
         """The means over the pairs so far; zeros when there were none."""

@@ -286,6 +286,10 @@ def _progress(
     return Progress(frames, fraction, frames / spent, left_s, picture)
 
 
+_opencv_threads: list[int] = []  # what each video at work found set; the first is what was before
+_opencv_lock = threading.Lock()
+
+
 @contextmanager
 def _opencv_aside(device: torch.device) -> Generator[None]:
     """OpenCV with one thread where the network keeps all of a few cores busy: more would only wait
@@ -293,30 +297,14 @@ def _opencv_aside(device: torch.device) -> Generator[None]:
     if device.type != "cpu" or (os.cpu_count() or 1) > FEW_CORES:
         yield
         return
-    with _aside.lock:
-        if not _aside.users:
-            _aside.threads_before = cv2.getNumThreads()
-            cv2.setNumThreads(1)
-        _aside.users += 1
+    with _opencv_lock:
+        _opencv_threads.append(cv2.getNumThreads())
+        cv2.setNumThreads(1)
     try:
         yield
     finally:
-        with _aside.lock:
-            _aside.users -= 1
-            if not _aside.users:
-                cv2.setNumThreads(_aside.threads_before)
-
-
-class _Aside:
-    """Who wants OpenCV to step aside."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.users = 0
-        self.threads_before = 0
-
-
-_aside = _Aside()
+        with _opencv_lock:
+            cv2.setNumThreads(_opencv_threads.pop())
 
 
 def _device_name(device: torch.device) -> str:

@@ -66,24 +66,29 @@ class TemporalStabilizer:
         """
         self.config = config or StabilizerConfig()
         self._estimator = estimator or FlowEstimator()
-        self._prev_gray: Array | None = None
-        self._prev_output: Painting | None = None
+        self._past: tuple[Array, Painting] | None = None
         self._now, self._before = Buffers(), Buffers()
 
     def reset(self) -> None:
         """Forget the past: the next frame starts a new scene."""
-        self._prev_gray = self._prev_output = None
+        self._past = None
 
     def step(self, frame: Yuv, painted: Yuv) -> Yuv:
-        """The steadied painting of a frame, given the network's painting of it, of one size."""
+        """The steadied painting of a frame, given the network's painting of it, of one size.
+
+        Raises:
+            ValueError: the size is not the last frame's.
+        """
         painting = tuple(
             self._now(f"painted {i}", plane.shape) for i, plane in enumerate(_planes(painted))
         )
         for plane, levels in zip(painting, _planes(painted), strict=True):
             np.copyto(plane, levels)
-        light = _small(frame.luma, self.config.flow_size)
-        gray = (light - ZERO[0]) * np.float32(255 / RANGE[0])
-        output = self._advance(gray, painting)
+        gray, output = _gray(frame, self.config.flow_size), painting
+        if self._past is not None:
+            output = self._blend(gray, painting, *self._past)
+        self._past = gray, output
+        self._now, self._before = self._before, self._now  # what was just made is kept for a frame
         if output is painting:
             return painted
         steadied = Yuv(np.empty_like(painted.pixels), painted.matrix)
@@ -91,24 +96,16 @@ class TemporalStabilizer:
             cv2.add(plane, 0.0, dst=levels, dtype=cv2.CV_8U)  # pyright: ignore  # rounds, clips
         return steadied
 
-    def _advance(self, gray: Array, painting: Painting) -> Painting:
-        """The painting of a frame, steadied; itself where there is no past.
+    def _blend(
+        self, gray: Array, painting: Painting, prev_gray: Array, prev_output: Painting
+    ) -> Painting:
+        """The painting of a frame, steadied; itself where a new scene starts.
 
         Args:
-            gray: h,w, the frame's light from 0 to 255.
+            gray, prev_gray: h,w, the frames' light from 0 to 255, in a small size.
         """
-        output = painting
-        if self._prev_gray is not None and self._prev_output is not None:
-            if self._prev_output[0].shape != painting[0].shape:
-                raise ValueError("the frame size changed without reset()")
-            output = self._blend(gray, self._prev_gray, painting, self._prev_output)
-        self._prev_gray, self._prev_output = gray, output
-        self._now, self._before = self._before, self._now  # what was just made is kept for a frame
-        return output
-
-    def _blend(
-        self, gray: Array, prev_gray: Array, painting: Painting, prev_output: Painting
-    ) -> Painting:
+        if prev_output[0].shape != painting[0].shape:
+            raise ValueError("the frame size changed without reset()")
         flow_cur_to_prev = self._follow(gray, prev_gray)
         warped_gray = _warp(prev_gray, flow_cur_to_prev)
         if _likeness(gray, warped_gray) < self.config.cut_below:
@@ -118,15 +115,17 @@ class TemporalStabilizer:
             matched = _match_exposure(prev_gray, gray)
             flow_cur_to_prev = self._follow(gray, matched)
             trust = self._trust(gray, _warp(matched, flow_cur_to_prev), flow_cur_to_prev)
-        weight = trust * self._share(flow_cur_to_prev)
-        fields: dict[tuple[int, ...], Field] = {}
+        small_weight = trust * self._share(flow_cur_to_prev)
+        fields = {
+            size: _enlarge(flow_cur_to_prev, small_weight, size, self._now)
+            for size in {plane.shape for plane in painting}
+        }
         mixed: list[Array] = []
         for i, (now, past) in enumerate(zip(painting, prev_output, strict=True)):
-            if now.shape not in fields:
-                fields[now.shape] = Field(flow_cur_to_prev, weight, now.shape, self._now)
+            flow, weight = fields[now.shape]
             warped = self._now(f"warped {i}", now.shape)
-            _warp(past, fields[now.shape].flow_cur_to_prev, cv2.INTER_CUBIC, warped)
-            mixed.append(_mix(warped, now, fields[now.shape].weight, warped, self._now))
+            _warp(past, flow, cv2.INTER_CUBIC, target=warped)
+            mixed.append(_mix(warped, now, weight, warped, self._now))
         gain = texture_gain(mixed[0], painting[0], self.config.max_gain)
         for plane, size in zip(mixed, (5, 3, 3), strict=True):
             raise_texture(plane, gain, size, self._now)
@@ -154,7 +153,7 @@ class TemporalStabilizer:
         """
         difference = cv2.blur(cv2.absdiff(gray, warped_gray), (3, 3))
         trust = cv2.exp(-np.square(difference / np.float32(self.config.tolerance)))
-        trust *= _inside(flow_cur_to_prev)
+        trust *= _warp(np.ones_like(gray), flow_cur_to_prev, border=cv2.BORDER_CONSTANT)
         return cast(Array, cv2.blur(trust, (3, 3)))
 
     def _share(self, flow_cur_to_prev: Array) -> Array:
@@ -179,24 +178,17 @@ class Buffers:
         return self._arrays[key]
 
 
-class Field:
-    """Flow and weight, computed in a small size, for planes of `size` H,W.
-
-    Attributes:
-        flow_cur_to_prev: H,W,2, in pixels of the planes.
-        weight: H,W.
-    """
-
-    def __init__(
-        self, flow_cur_to_prev: Array, weight: Array, size: tuple[int, ...], buffers: Buffers
-    ) -> None:
-        height, width = size
-        small_height, small_width = weight.shape
-        scale = np.array([width / small_width, height / small_height], np.float32)
-        self.flow_cur_to_prev = buffers("flow", (height, width, 2))
-        self.weight = buffers("weight", (height, width))
-        cv2.resize(flow_cur_to_prev * scale, (width, height), dst=self.flow_cur_to_prev)
-        cv2.resize(weight, (width, height), dst=self.weight)
+def _enlarge(
+    flow: Array, weight: Array, size: tuple[int, ...], buffers: Buffers
+) -> tuple[Array, Array]:
+    """Flow and weight, computed in a small size, for planes of `size` H,W and in their pixels."""
+    height, width = size
+    small_height, small_width = weight.shape
+    scale = np.array([width / small_width, height / small_height], np.float32)
+    large_flow, large_weight = buffers("flow", (height, width, 2)), buffers("weight", size)
+    cv2.resize(flow * scale, (width, height), dst=large_flow)
+    cv2.resize(weight, (width, height), dst=large_weight)
+    return large_flow, large_weight
 
 
 def _mix(one: Array, other: Array, weight: Array, target: Array, buffers: Buffers) -> Array:
@@ -238,14 +230,13 @@ def _planes(frame: Yuv) -> tuple[Bytes, Bytes, Bytes]:
     return frame.luma, frame.chroma[0], frame.chroma[1]
 
 
-def _small(light: Bytes, longest: int) -> Array:
-    """Light H,W, scaled down so that its longest side is `longest` pixels."""
-    height, width = light.shape
-    if max(height, width) > longest:
-        small_height, small_width = fit(height, width, longest)
-        small = cv2.resize(light, (small_width, small_height), interpolation=cv2.INTER_AREA)
-        return small.astype(np.float32)
-    return light.astype(np.float32)
+def _gray(frame: Yuv, longest: int) -> Array:
+    """A frame's light from 0 to 255, scaled down so that its longest side is `longest` pixels."""
+    light = frame.luma
+    if max(frame.size) > longest:
+        height, width = fit(*frame.size, longest)
+        light = cast(Bytes, cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA))
+    return (light.astype(np.float32) - ZERO[0]) * np.float32(255 / RANGE[0])
 
 
 def _power(image: Array) -> Array:
@@ -279,20 +270,10 @@ def _match_exposure(gray: Array, wanted: Array) -> Array:
 
 
 def _warp(
-    image: Array, flow: Array, interpolation: int = cv2.INTER_LINEAR, target: Array | None = None
-) -> Array:
-    """`warp.warp` for arrays H,W or H,W,C, into `target`; edge pixels are repeated outwards."""
-    how = interpolation | cv2.WARP_RELATIVE_MAP
-    return _remap(image, flow, how, cv2.BORDER_REPLICATE, target)
-
-
-def _inside(flow: Array) -> Array:
-    """1 where the flow ends within the picture, H,W; falls to 0 over the first pixel beyond."""
-    ones = np.ones(flow.shape[:2], np.float32)
-    how = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
-    return _remap(ones, flow, how, cv2.BORDER_CONSTANT)
-
-
-def _remap(image: Array, flow: Array, how: int, border: int, target: Array | None = None) -> Array:
+    image: Array, flow: Array, how: int = cv2.INTER_LINEAR, border: int = cv2.BORDER_REPLICATE,
+    target: Array | None = None,
+) -> Array:  # fmt: skip
+    """`warp.warp` for arrays H,W, into `target`; beyond the edge lies the edge, or 0."""
     none = cast(Array, None)  # the second map, which OpenCV's type hints demand
+    how |= cv2.WARP_RELATIVE_MAP
     return cast(Array, cv2.remap(image, flow, none, how, dst=target, borderMode=border))

@@ -7,7 +7,6 @@ import torch
 from stylevid.frames import (
     LUMA_WEIGHTS,
     fit,
-    keep_colors,
     luma,
     pad,
     resize,
@@ -201,20 +200,3 @@ def test_luma_of_pure_colors() -> None:
     assert luma(flat_image(0, 0, 1))[0, 0, 0, 0].item() == pytest.approx(0.0722)
     assert luma(flat_image(1, 1, 1))[0, 0, 0, 0].item() == pytest.approx(1)
     assert luma(random_image()).shape == (1, 1, 16, 24)
-
-
-def test_keep_colors_of_itself_is_itself() -> None:
-    image = random_image()
-    assert torch.allclose(keep_colors(image, image), image, atol=1e-6)
-
-
-def test_keep_colors_takes_light_from_one_and_color_from_the_other() -> None:
-    stylized, original = flat_image(0.6, 0.6, 0.6), flat_image(0.5, 0.4, 0.3)
-    kept = keep_colors(stylized, original)
-    assert torch.allclose(luma(kept), torch.tensor(0.6), atol=1e-6)
-    assert torch.allclose(kept - kept[:, :1], original - original[:, :1], atol=1e-6)
-
-
-def test_keep_colors_stays_in_range() -> None:
-    kept = keep_colors(flat_image(1, 1, 1), flat_image(0.9, 0.1, 0.1))
-    assert kept.min() >= 0 and kept.max() <= 1

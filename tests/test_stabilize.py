@@ -130,8 +130,8 @@ def test_what_falls_below_black_is_black() -> None:
         moved = [np.roll(picture.luma, shift, axis=1) for picture in (frame, painted)]
         frame.luma[:], painted.luma[:] = moved
         output = stabilizer.step(frame, painted)
-        assert stabilizer._prev_output is not None
-        kept = stabilizer._prev_output[0]
+        assert stabilizer._past is not None
+        kept = stabilizer._past[1][0]
         assert np.array_equal(output.luma, np.rint(kept.clip(0, 255)))
     assert kept.min() < -1, "there was nothing to clip"
 
