@@ -49,7 +49,9 @@ def test_warping_the_second_picture_draws_the_first(method: Method) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_equal_pictures_do_not_move(method: Method) -> None:
     image = texture(64, 96)
+    before = image.clone()
     assert estimate_flow(image, image, method).abs().max() < 0.05
+    assert torch.equal(image, before)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -58,14 +60,6 @@ def test_any_size_is_taken(method: Method, size: tuple[int, int]) -> None:
     flow = estimate_flow(texture(*size), texture(*size, seed=1), method)
     assert flow.shape == (1, 2, *size)
     assert torch.isfinite(flow).all()
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_pictures_are_left_alone(method: Method) -> None:
-    first, second = shifted_pair(2, 1)
-    before = first.clone(), second.clone()
-    estimate_flow(first, second, method)
-    assert torch.equal(first, before[0]) and torch.equal(second, before[1])
 
 
 def test_sizes_that_differ_are_refused() -> None:

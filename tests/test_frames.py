@@ -4,105 +4,67 @@ import numpy as np
 import pytest
 import torch
 
-from stylevid.frames import (
-    LUMA_WEIGHTS,
-    fit,
-    luma,
-    pad,
-    resize,
-    to_frame,
-    to_image,
-    unpad,
-)
+from stylevid.frames import LUMA_WEIGHTS, fit, luma, pad, resize, to_frame, to_image, unpad
 
 
-def random_frame(height: int = 16, width: int = 24, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+def random_frame(height: int = 16, width: int = 24) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def random_image(height: int = 16, width: int = 24, seed: int = 0) -> torch.Tensor:
-    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+def random_image(height: int = 16, width: int = 24) -> torch.Tensor:
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
 def flat_image(*color: float) -> torch.Tensor:
     return torch.tensor(color).view(1, 3, 1, 1).expand(1, 3, 2, 3)
 
 
-def test_every_byte_survives_the_round_trip() -> None:
-    frame = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
-    assert np.array_equal(to_frame(to_image(frame)), frame)
-
-
-@pytest.mark.parametrize("size", [(16, 24), (7, 13), (1, 1)])
-def test_random_frame_survives_the_round_trip(size: tuple[int, int]) -> None:
-    frame = random_frame(*size)
-    assert np.array_equal(to_frame(to_image(frame)), frame)
-
-
-def test_image_is_float_with_one_picture_of_three_channels() -> None:
-    image = to_image(random_frame())
-    assert image.shape == (1, 3, 16, 24)
-    assert image.dtype == torch.float32
+@pytest.mark.parametrize(
+    "frame",
+    [
+        np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2),
+        random_frame(),
+        random_frame(7, 13),
+        random_frame(1, 1),
+        random_frame()[..., ::-1],  # a view with turned channels
+    ],
+)
+def test_every_byte_survives_the_round_trip_and_no_memory_is_shared(frame: np.ndarray) -> None:
+    image, before = to_image(frame), frame.copy()
+    assert image.shape == (1, 3, *frame.shape[:2]) and image.dtype == torch.float32
     assert image.min() >= 0 and image.max() <= 1
+    back = to_frame(image)
+    assert np.array_equal(back, frame)
+    assert back.dtype == np.uint8 and back.flags.c_contiguous
+    image.zero_()
+    assert np.array_equal(frame, before)
 
 
-def test_each_pixel_keeps_its_place() -> None:
+def test_each_pixel_keeps_its_place_and_color() -> None:
     frame = random_frame()
     image = to_image(frame)
     for y, x, channel in ((0, 0, 0), (0, 23, 1), (15, 0, 2), (5, 17, 0), (11, 3, 1)):
         assert round(image[0, channel, y, x].item() * 255) == frame[y, x, channel]
-
-
-def test_each_value_of_the_image_lands_in_its_byte() -> None:
     image = torch.zeros(1, 3, 4, 6)
     image[0, 2, 1, 5] = 1.0
     frame = to_frame(image)
-    assert frame[1, 5].tolist() == [0, 0, 255]
-    assert frame.sum() == 255
+    assert frame[1, 5].tolist() == [0, 0, 255] and frame.sum() == 255
 
 
-def test_red_stays_red() -> None:
-    frame = np.zeros((2, 3, 3), np.uint8)
-    frame[..., 0] = 255
-    image = to_image(frame)
-    assert image[:, 0].eq(1).all()
-    assert image[:, 1:].eq(0).all()
-    assert np.array_equal(to_frame(image), frame)
-
-
-def test_to_frame_rounds_and_does_not_truncate() -> None:
-    assert to_frame(flat_image(100.4 / 255, 100.6 / 255, 254.7 / 255))[0, 0].tolist() == [
-        100,
-        101,
-        255,
-    ]
-
-
-def test_to_frame_clamps_and_does_not_wrap() -> None:
-    assert to_frame(flat_image(-0.5, 1.5, 300.0))[0, 0].tolist() == [0, 255, 255]
+@pytest.mark.parametrize(
+    ("color", "expected"),
+    [
+        ((100.4 / 255, 100.6 / 255, 254.7 / 255), [100, 101, 255]),  # rounded, not truncated
+        ((-0.5, 1.5, 300.0), [0, 255, 255]),  # clamped, not wrapped
+    ],
+)
+def test_to_frame_rounds_and_clamps(color, expected: list[int]) -> None:
+    assert to_frame(flat_image(*color))[0, 0].tolist() == expected
 
 
 def test_to_frame_takes_bfloat16_and_gradients() -> None:
     image = flat_image(0.0, 0.5, 1.0).bfloat16().requires_grad_()
     assert to_frame(image)[0, 0].tolist() == [0, 128, 255]
-
-
-def test_to_frame_gives_contiguous_bytes() -> None:
-    frame = to_frame(random_image())
-    assert frame.dtype == np.uint8
-    assert frame.flags.c_contiguous
-
-
-def test_to_image_does_not_share_memory() -> None:
-    frame = random_frame()
-    before = frame.copy()
-    to_image(frame).zero_()
-    assert np.array_equal(frame, before)
-
-
-def test_to_image_reads_a_view_with_turned_channels() -> None:
-    bgr = random_frame()
-    assert np.array_equal(to_frame(to_image(bgr[..., ::-1])), bgr[..., ::-1])
 
 
 @pytest.mark.parametrize(
@@ -147,16 +109,9 @@ def test_fit_refuses_no_pixels() -> None:
         fit(4, 6, 0)
 
 
-def test_resize_takes_height_first() -> None:
+def test_resize_takes_height_first_and_keeps_flat_colors_and_the_range() -> None:
     assert resize(random_image(), (8, 30)).shape == (1, 3, 8, 30)
-
-
-def test_resize_to_its_own_size_changes_nothing() -> None:
-    image = random_image()
-    assert torch.equal(resize(image, (16, 24)), image)
-
-
-def test_resize_keeps_a_flat_color_and_the_range() -> None:
+    assert torch.equal(resize(random_image(), (16, 24)), random_image())
     flat = torch.full((1, 3, 16, 24), 0.25)
     assert torch.allclose(resize(flat, (5, 7)), torch.tensor(0.25), atol=1e-6)
     enlarged = resize(random_image().round(), (33, 50))
@@ -184,19 +139,9 @@ def test_pad_repeats_the_right_and_bottom_edge() -> None:
     assert torch.equal(pad(image, 4, 1)[0, 0], expected)
 
 
-def test_pad_leaves_a_fitting_image_alone() -> None:
-    image = random_image()
-    assert torch.equal(pad(image, 4, 8), image)
-
-
 def test_luma_weights_are_those_of_bt709() -> None:
     assert LUMA_WEIGHTS == (0.2126, 0.7152, 0.0722)
-    assert abs(sum(LUMA_WEIGHTS) - 1) < 1e-12
-
-
-def test_luma_of_pure_colors() -> None:
-    assert luma(flat_image(1, 0, 0))[0, 0, 0, 0].item() == pytest.approx(0.2126)
-    assert luma(flat_image(0, 1, 0))[0, 0, 0, 0].item() == pytest.approx(0.7152)
-    assert luma(flat_image(0, 0, 1))[0, 0, 0, 0].item() == pytest.approx(0.0722)
+    for color, light in (((1, 0, 0), 0.2126), ((0, 1, 0), 0.7152), ((0, 0, 1), 0.0722)):
+        assert luma(flat_image(*color))[0, 0, 0, 0].item() == pytest.approx(light)
     assert luma(flat_image(1, 1, 1))[0, 0, 0, 0].item() == pytest.approx(1)
     assert luma(random_image()).shape == (1, 1, 16, 24)

@@ -44,17 +44,13 @@ def noise(image: Tensor, sigma: float, seed: int) -> Tensor:
     return sigma * torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_warping_error_of_hand_made_pictures() -> None:
-    prev, cur = torch.zeros(1, 3, 4, 6), torch.zeros(1, 3, 4, 6)
-    cur[:, 0] = 0.5  # one channel of three: mean over RGB of 0.25 is 1/12
-    still, everywhere = constant_flow(0, 0, 4, 6), torch.ones(1, 1, 4, 6)
-    assert warping_error(cur, prev, still, everywhere) == pytest.approx(0.25 / 3)
-
-
 def test_warping_error_counts_only_what_is_visible() -> None:
     prev, cur = torch.zeros(1, 3, 4, 6), torch.zeros(1, 3, 4, 6)
-    cur[..., :3] = 1
     still = constant_flow(0, 0, 4, 6)
+    cur[:, 0] = 0.5  # one channel of three: mean over RGB of 0.25 is 1/12
+    assert warping_error(cur, prev, still, torch.ones(1, 1, 4, 6)) == pytest.approx(0.25 / 3)
+    cur = torch.zeros(1, 3, 4, 6)
+    cur[..., :3] = 1
     left = torch.zeros(1, 1, 4, 6)
     left[..., :3] = 1
     assert warping_error(cur, prev, still, left) == pytest.approx(1)
@@ -79,20 +75,13 @@ def test_constant_flow_is_trusted_where_it_stays_inside() -> None:
     assert torch.equal(mask, expected)
 
 
-def test_still_clip_does_not_flicker() -> None:
-    result = measure([texture()] * 5, [texture(seed=1)] * 5)
-    assert result.pairs == 4
-    assert result.floor < STILL
-    assert result.errors["off"] < STILL
-
-
-@pytest.mark.parametrize("sigma", [0.02, 0.05])
+@pytest.mark.parametrize("sigma", [0.0, 0.02, 0.05])
 def test_white_noise_flicker_gives_twice_its_variance(sigma: float) -> None:
     image = texture()
     versions = [image + noise(image, sigma, seed) for seed in range(6)]
     result = measure([image] * 6, versions)
     assert result.floor < STILL
-    assert result.errors["off"] == pytest.approx(2 * sigma**2, rel=0.05)
+    assert result.errors["off"] == pytest.approx(2 * sigma**2, rel=0.05, abs=STILL)
 
 
 def test_moving_clip_has_a_small_floor() -> None:
@@ -133,13 +122,6 @@ def test_one_pair_in_so_many_is_measured(
     assert result.pairs == pairs
 
 
-def test_only_frames_of_open_pairs_are_kept() -> None:
-    meter = FlickerMeter(interval=2)
-    for _ in range(9):
-        meter.update(texture(24, 32), {})
-        assert len(meter._waiting) <= 2
-
-
 def test_versions_are_told_apart_by_name() -> None:
     image, meter = texture(), FlickerMeter()
     for seed in range(3):
@@ -151,7 +133,9 @@ def test_versions_are_told_apart_by_name() -> None:
 
 
 def test_nothing_seen_gives_zeros() -> None:
-    assert FlickerMeter().result() == Flicker(floor=0, errors={}, sharpness={}, pairs=0)
+    nothing = FlickerMeter().result()
+    assert nothing == Flicker(floor=0, errors={}, sharpness={}, pairs=0)
+    assert nothing.in_words() == NOTHING_MEASURED
 
 
 def test_large_frames_are_scaled_to_the_longest_side_first() -> None:
@@ -162,11 +146,8 @@ def test_large_frames_are_scaled_to_the_longest_side_first() -> None:
     assert meter.result().pairs == 1
 
 
-def test_gradient_energy_of_a_constant_is_zero() -> None:
-    assert gradient_energy(torch.full((1, 3, 5, 7), 0.3)) == 0
-
-
 def test_gradient_energy_of_a_step() -> None:
+    assert gradient_energy(torch.full((1, 3, 5, 7), 0.3)) == 0
     step = torch.zeros(1, 3, 4, 6)
     step[..., 3:] = 0.5  # one of five neighbours across differs by 0.5
     assert gradient_energy(step) == pytest.approx(0.25 / 5)
@@ -246,7 +227,3 @@ def test_pairs_across_a_cut_are_left_out_and_counted() -> None:
 def test_flicker_in_words(floor: float, off: float, on: float | None, words: str) -> None:
     errors = {"off": off} if on is None else {"off": off, "on": on}
     assert words in Flicker(floor, errors, {}, pairs=7).in_words()
-
-
-def test_nothing_measured_in_words() -> None:
-    assert FlickerMeter().result().in_words() == NOTHING_MEASURED

@@ -1,7 +1,5 @@
 """Known answers for StyleNet and its configuration."""
 
-from dataclasses import FrozenInstanceError
-
 import pytest
 import torch
 from torch import Tensor
@@ -29,66 +27,32 @@ def random_image(n: int = 1, height: int = 16, width: int = 24) -> Tensor:
 def test_any_size_comes_back_at_its_size_and_in_range(
     network: StyleNet, size: tuple[int, int]
 ) -> None:
-    stylized = network(random_image(1, *size))
+    image = random_image(1, *size)
+    before = image.clone()
+    stylized = network(image)
     assert stylized.shape == (1, 3, *size)
     assert stylized.isfinite().all()
     assert stylized.min() >= 0 and stylized.max() <= 1
-
-
-def test_extreme_weights_still_paint_within_0_and_1(network: StyleNet) -> None:
-    for parameter in network.parameters():
-        parameter.mul_(100)
-    stylized = network(random_image())
-    assert stylized.min() >= 0 and stylized.max() <= 1
+    assert torch.equal(image, before)
+    assert torch.equal(network.train()(image), stylized)  # no statistics are kept
 
 
 def test_batch_of_two_is_two_singles(network: StyleNet) -> None:
     images = random_image(2)
     singles = torch.cat([network(images[:1]), network(images[1:])])
     assert torch.allclose(network(images), singles, atol=1e-5)
-
-
-def test_a_flat_neighbour_in_the_batch_changes_nothing(network: StyleNet) -> None:
-    image = random_image()
-    with_neighbour = network(torch.cat((image, torch.zeros_like(image))))
-    assert torch.allclose(with_neighbour[:1], network(image), atol=1e-5)
-
-
-def test_training_and_evaluation_modes_paint_alike(network: StyleNet) -> None:
-    trained = network.train()(random_image())
-    assert torch.equal(network.eval()(random_image()), trained)
-
-
-def test_channels_last_paints_the_same(network: StyleNet) -> None:
-    plain = network(random_image())
     network = network.to(memory_format=torch.channels_last)
-    stylized = network(random_image().contiguous(memory_format=torch.channels_last))
-    assert torch.allclose(stylized, plain, atol=1e-5)
+    channels_last = images.contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(network(channels_last), singles, atol=1e-5)
 
 
 def test_bfloat16_is_close_to_float32(network: StyleNet) -> None:
     plain = network(random_image())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (network(random_image()).float() - plain).abs().max() < 0.05
     stylized = network.bfloat16()(random_image().bfloat16())
     assert stylized.dtype == torch.bfloat16
     assert (stylized.float() - plain).abs().max() < 0.05
-
-
-def test_autocast_is_close_to_float32(network: StyleNet) -> None:
-    plain = network(random_image())
-    with torch.autocast("cpu", torch.bfloat16):
-        stylized = network(random_image())
-    assert (stylized.float() - plain).abs().max() < 0.05
-
-
-def test_the_callers_image_is_left_alone(network: StyleNet) -> None:
-    image = random_image(1, 7, 13)
-    before = image.clone()
-    network(image)
-    assert torch.equal(image, before)
-
-
-def test_encoder_gives_a_quarter_of_the_size(network: StyleNet) -> None:
-    assert network.encode(random_image()).shape == (1, 4, 4, 6)
 
 
 def test_a_picture_moved_by_four_pixels_moves_the_painting_alike(network: StyleNet) -> None:
@@ -162,11 +126,6 @@ def test_config_survives_its_dictionary() -> None:
 def test_config_refuses_what_is_no_network(values: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"network setting|width is|blocks is"):
         StyleNetConfig.from_dict(values)
-
-
-def test_config_is_frozen() -> None:
-    with pytest.raises(FrozenInstanceError):
-        StyleNetConfig().width = 8  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_level_sub_pixels_leave_no_grid_on_flat_features() -> None:

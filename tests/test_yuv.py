@@ -63,6 +63,14 @@ def test_light_is_kept_for_each_pixel_and_color_for_each_four() -> None:
     assert picture.chroma[1, 1, 1] == 128
 
 
+def test_an_odd_side_repeats_its_last_pixels() -> None:
+    image = torch.rand(1, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    picture = image_to_yuv(image)
+    assert picture.size == (6, 8)
+    assert np.array_equal(picture.luma[5], picture.luma[4])
+    assert np.array_equal(picture.luma[:, 7], picture.luma[:, 6])
+
+
 def test_planes_lie_where_i420_has_them() -> None:
     pixels = np.arange(6 * 6, dtype=np.uint8).reshape(6, 6)
     picture = Yuv(pixels)
