@@ -1,49 +1,35 @@
-"""What a style is judged by: steadiness on real clips and on frames with ground truth, style and
-content loss on pictures. Numbers only; the command that prints them is `evaluate`."""
+"""What a style is judged by, measured on what is delivered: pictures and videos are painted as a
+user has them painted, and the video files are decoded again."""
 
 import math
-from collections.abc import Iterable, Mapping
+import subprocess
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from statistics import mean
+from tempfile import TemporaryDirectory
 
 import torch
+from imageio_ffmpeg import get_ffmpeg_exe
 from torch import Tensor
 
-from stylevid.frames import fit, size_of, unpad
-from stylevid.metrics import Flicker, FlickerMeter
+from stylevid.errors import VideoError
+from stylevid.frames import Frame, to_frame, to_image
+from stylevid.metrics import CUT_BELOW, Flicker, FlickerMeter
 from stylevid.painter import Painter
-from stylevid.stabilize import TemporalStabilizer
-from stylevid.video import probe, read_yuv
+from stylevid.pipeline import Options, stylize_image, stylize_video, target_size
+from stylevid.video import VideoInfo, probe, read_yuv
 from stylevid.warp import warp
-from stylevid.yuv import image_to_yuv, yuv_to_image
+from stylevid.yuv import yuv_to_image
 
 from . import losses
 from .clips import Pairs
 from .vgg import VGG16Features
 
-
-@dataclass(frozen=True)
-class Fidelity:
-    """Style and content loss, means over `count` pictures; nan when there were none."""
-
-    style: float
-    content: float
-    count: int
-
-
-@dataclass(frozen=True)
-class ClipScore:
-    """One clip, one style: E_warp at 1 and 10 frames, and the fidelity of a few of its frames.
-
-    Both flickers have the versions "off" (the network alone) and, if it was asked for, "on" (the
-    temporal-consistency switch).
-    """
-
-    clip: str
-    short: Flicker
-    long: Flicker
-    fidelity: Fidelity | None = None
+PAIR_EVERY = 3  # frames between the pairs whose warping error is measured
+LOSS_EVERY = 16  # frames between those whose losses are; never the first, painted alike off and on
+KINDS = ("off", "on")  # the temporal-consistency switch
 
 
 class Judge:
@@ -52,112 +38,159 @@ class Judge:
     def __init__(self, vgg: VGG16Features, painting: Tensor) -> None:
         """
         Args:
-            vgg: on the device where the pictures will be.
-            painting: 1,3,H,W in [0, 1].
+            vgg: on the device where it is to work.
+            painting: 1,3,H,W in [0, 1], in the size that the style was trained with.
         """
-        self.vgg = vgg
+        self._vgg = vgg
         with torch.no_grad():
             self._grams = [losses.gram_matrix(f) for f in vgg(painting.to(vgg.mean.device))]
 
+    def __call__(self, painted: Tensor, image: Tensor) -> tuple[float, float]:
+        """Style and content loss of the painting of an image, both N,3,H,W in [0, 1]."""
+        return self.compare(painted, self.content(image))
+
     @torch.no_grad()
-    def __call__(self, stylized: Tensor, image: Tensor) -> tuple[float, float]:
-        """Style and content loss of the painted image, both N,3,H,W in [0, 1]."""
-        with torch.autocast(image.device.type, torch.bfloat16):
-            features, wanted = self.vgg(stylized), self.vgg(image).relu3_3
+    def content(self, image: Tensor) -> Tensor:
+        """What every painting of an image is compared with: relu3_3, N,256,h,w."""
+        with torch.autocast(self._vgg.mean.device.type, torch.bfloat16):
+            return self._vgg(image.to(self._vgg.mean.device)).relu3_3
+
+    @torch.no_grad()
+    def compare(self, painted: Tensor, content: Tensor) -> tuple[float, float]:
+        """The same as a call, with the `content` of the image."""
+        with torch.autocast(self._vgg.mean.device.type, torch.bfloat16):
+            features = self._vgg(painted.to(self._vgg.mean.device))
         style = losses.style_loss(features, self._grams)
-        return style.item(), losses.content_loss(features.relu3_3, wanted).item()
+        return style.item(), losses.content_loss(features.relu3_3, content).item()
 
 
-def mean_fidelity(values: Iterable[tuple[float, float]]) -> Fidelity:
-    """The means of (style, content) pairs."""
-    pairs = list(values)
-    if not pairs:
-        return Fidelity(math.nan, math.nan, 0)
-    style, content = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
-    return Fidelity(style, content, len(pairs))
+@dataclass(frozen=True)
+class Subject:
+    """A style to be measured.
+
+    Attributes:
+        judge: of its painting; None leaves its losses out.
+    """
+
+    painter: Painter
+    judge: Judge | None = None
 
 
 @torch.inference_mode()
 def score_clip(
-    clip: Path,
-    painters: Mapping[str, Painter],
-    frames: int,
-    size: int,
-    switch: bool = True,
-    judge: Judge | None = None,
-) -> dict[str, ClipScore]:
-    """Each painter's score on the first `frames` frames of a clip, `size` pixels at its longest.
+    clip: Path, subjects: Mapping[str, Subject], frames: int, size: int
+) -> dict[str, dict[str, float]]:
+    """Each style's numbers on the first `frames` frames of a clip, `size` pixels at its longest.
 
-    The clip is decoded and its flow estimated once for all painters.
+    The clip is decoded and its flow, by Farneback's estimator, is found once for all styles.
 
-    Args:
-        switch: measure with the temporal-consistency switch on as well; the flow is then
-            Farneback's, else DIS's.
-        judge: takes style and content loss of every twelfth frame, switch off.
+    Returns:
+        By style: E_warp of the clip itself, "floor", and of the painted files, "off" and "on"; the
+        same ten frames apart, "floor_10" and so on; "gradient_energy" of the file painted with the
+        switch off and "sharpness", on / off; "style" and "content" loss of frames of that file,
+        "style_on" and "content_on" of the other. What the clip is too short for is left out.
     Raises:
         VideoError: the clip cannot be read.
     """
-    info = probe(clip)
-    fitted = fit(info.height, info.width, min(size, max(info.height, info.width)))
-    stabilizers = {name: TemporalStabilizer() for name in painters}
-    # DIS follows clips more closely than Farneback, and the stabilizer uses it: so it judges only
-    # where there is no stabilizer.
-    estimator = "farneback" if switch else "dis"
-    meters = [FlickerMeter(interval, longest=None, judge=estimator) for interval in (1, 10)]
-    fidelities: dict[str, list[tuple[float, float]]] = {name: [] for name in painters}
-    for number, timed in enumerate(islice(read_yuv(info, fitted), frames)):
-        versions: dict[str, Tensor] = {}
-        image = None
-        for name, painter in painters.items():
-            image = yuv_to_image(timed.frame, painter.device)
-            (painted,) = painter.paint([timed.frame])
-            versions[f"off {name}"] = stylized = yuv_to_image(painted, painter.device)
-            if switch:
-                steadied = stabilizers[name].step(timed.frame, painted)
-                versions[f"on {name}"] = yuv_to_image(steadied, painter.device)
-            if judge and number % 12 == 0:
-                fidelities[name].append(judge(stylized, image))
-        if image is not None:
-            for meter in meters:
+    meters = {n: FlickerMeter(n, PAIR_EVERY, longest=None, cut_below=CUT_BELOW) for n in (1, 10)}
+    fidelity: dict[str, list[tuple[float, float]]] = {}
+    painters = {name: subject.painter for name, subject in subjects.items()}
+    with painted_files(clip, painters, frames, size) as (cut, files):
+        for number, (image, versions) in enumerate(decoded(cut, files, size)):
+            for meter in meters.values():
                 meter.update(image, versions)
-    short, long = (meter.result() for meter in meters)
+            if number % LOSS_EVERY < LOSS_EVERY - 1:
+                continue
+            content = None
+            for version, painted in versions.items():
+                if judge := subjects[version.split(" ", 1)[1]].judge:
+                    content = judge.content(image) if content is None else content
+                    fidelity.setdefault(version, []).append(judge.compare(painted, content))
+    flickers = {interval: meter.result() for interval, meter in meters.items()}
+    return {name: _numbers(name, flickers, fidelity) for name in subjects}
+
+
+def _numbers(
+    name: str, flickers: Mapping[int, Flicker], fidelity: Mapping[str, list[tuple[float, float]]]
+) -> dict[str, float]:
+    """One style's part of what was measured for all."""
+    numbers: dict[str, float] = {}
+    for interval, flicker in flickers.items():
+        if flicker.pairs:
+            suffix = "" if interval == 1 else f"_{interval}"
+            numbers[f"floor{suffix}"] = flicker.floor
+            numbers |= {kind + suffix: flicker.errors[f"{kind} {name}"] for kind in KINDS}
+    if (sharp := flickers[1].sharpness) and sharp[f"off {name}"]:
+        numbers["gradient_energy"] = sharp[f"off {name}"]
+        numbers["sharpness"] = sharp[f"on {name}"] / sharp[f"off {name}"]
+    for kind, suffix in zip(KINDS, ("", "_on"), strict=True):
+        if values := fidelity.get(f"{kind} {name}"):
+            style, content = map(mean, zip(*values, strict=True))
+            numbers |= {f"style{suffix}": style, f"content{suffix}": content}
+    return numbers
+
+
+@contextmanager
+def painted_files(
+    clip: Path, painters: Mapping[str, Painter], frames: int, size: int
+) -> Generator[tuple[Path, dict[str, Path]]]:
+    """The first frames of a clip as a file of their own, and the files that each painter makes of
+    it, by "off NAME" and "on NAME"; all are gone when the block ends."""
+    files: dict[str, Path] = {}
+    with TemporaryDirectory() as folder:
+        cut = _cut(probe(clip), frames, Path(folder) / "cut.mp4")
+        for name, painter in painters.items():
+            for kind in KINDS:
+                files[f"{kind} {name}"] = target = Path(folder) / f"{len(files)}.mp4"
+                options = Options(kind == "on", size, enlarge=False, measure=False)
+                stylize_video(cut, target, painter, options)
+        yield cut, files
+
+
+def decoded(
+    clip: Path, files: Mapping[str, Path], size: int
+) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """Each frame of a clip, `size` pixels at its longest, with the same frame of every file that
+    was painted from it, 1,3,H,W in [0, 1]."""
+    info = probe(clip)
+    fitted = target_size(info.height, info.width, Options(size=size, enlarge=False))
+    with ExitStack() as stack:
+        source = stack.enter_context(closing(read_yuv(info, fitted)))
+        painted = [stack.enter_context(closing(read_yuv(probe(f)))) for f in files.values()]
+        for timed, *others in zip(source, *painted, strict=True):
+            versions = {n: yuv_to_image(o.frame) for n, o in zip(files, others, strict=True)}
+            yield yuv_to_image(timed.frame), versions
+
+
+def _cut(info: VideoInfo, frames: int, target: Path) -> Path:
+    """The first frames of a video, silent and without loss."""
+    command = [get_ffmpeg_exe(), "-v", "error", "-i", str(info.path), "-map", "0:v:0",
+               "-frames:v", str(frames), "-fps_mode", "passthrough",
+               "-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", str(target)]  # fmt: skip
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if ended.returncode:
+        said = ended.stderr.strip().splitlines()[-1:] or ["ffmpeg said nothing"]
+        raise VideoError(f"{info.path.name} cannot be cut to {frames} frames: {said[0]}.")
+    return target
+
+
+def score_photos(
+    photos: Iterable[Frame], subjects: Mapping[str, Subject]
+) -> dict[str, dict[str, float]]:
+    """Mean style and content loss of each style's paintings of pictures, and their count."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for photo in photos:
+        content = None
+        for name, subject in subjects.items():
+            if judge := subject.judge:
+                content = judge.content(to_image(photo)) if content is None else content
+                painted = to_image(stylize_image(photo, subject.painter))
+                found.setdefault(name, []).append(judge.compare(painted, content))
+    means = {name: list(map(mean, zip(*values, strict=True))) for name, values in found.items()}
     return {
-        name: ClipScore(
-            clip.name,
-            _versions_of(short, name),
-            _versions_of(long, name),
-            mean_fidelity(fidelities[name]) if judge else None,
-        )
-        for name in painters
+        name: {"style": style, "content": content, "count": len(found[name])}
+        for name, (style, content) in means.items()
     }
-
-
-def _versions_of(flicker: Flicker, name: str) -> Flicker:
-    """One painter's part of a flicker that was measured for all."""
-
-    def part(values: dict[str, float]) -> dict[str, float]:
-        kinds = (key.split(" ", 1) for key in values)
-        return {kind: values[f"{kind} {owner}"] for kind, owner in kinds if owner == name}
-
-    return Flicker(flicker.floor, part(flicker.errors), part(flicker.sharpness), flicker.pairs)
-
-
-def paint_image(painter: Painter, image: Tensor) -> Tensor:
-    """The painting of an image 1,3,H,W in [0, 1], as a video of one frame."""
-    (painted,) = painter.paint([image_to_yuv(image)])
-    return unpad(yuv_to_image(painted, image.device), *size_of(image))
-
-
-@torch.inference_mode()
-def score_pictures(painter: Painter, pictures: Iterable[Tensor], judge: Judge) -> Fidelity:
-    """Style and content loss of a network on pictures 1,3,H,W in [0, 1]."""
-
-    def scores() -> Iterable[tuple[float, float]]:
-        for picture in pictures:
-            image = picture.to(painter.device)
-            yield judge(paint_image(painter, image), image)
-
-    return mean_fidelity(scores())
 
 
 @torch.inference_mode()
@@ -172,14 +205,16 @@ def stability_error(painter: Painter | None, pairs: Iterable[Pairs]) -> tuple[fl
         pairs: whole frames; N,3,H,W each.
     Source: the temporal error e_stab of ReCoNet, Gao et al. 2018, section 4.
     """
+
+    def painted(images: Tensor) -> Tensor:
+        if painter is None:
+            return images
+        frames = [stylize_image(to_frame(image), painter) for image in images.split(1)]
+        return torch.cat([to_image(frame, images.device) for frame in frames])
+
     squares: list[float] = []
     for pair in pairs:
-        cur, prev = (
-            x if painter is None else torch.cat([paint_image(painter, one) for one in x.split(1)])
-            for x in (pair.cur, pair.prev)
-        )
+        cur, prev = painted(pair.cur), painted(pair.prev)
         warped, _ = warp(prev, pair.flow_cur_to_prev)
         squares.append((pair.visible * (cur - warped).square()).mean().item())
-    if not squares:
-        return math.nan, 0
-    return math.sqrt(sum(squares) / len(squares)), len(squares)
+    return (mean(squares) ** 0.5 if squares else math.nan), len(squares)

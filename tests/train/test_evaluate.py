@@ -1,6 +1,7 @@
 """The evaluation's numbers on clips, pictures and ground truth made here."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +11,19 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stylevid import metrics
-from stylevid.errors import DataError
-from stylevid.flow import estimate_flow
+from stylevid.errors import DataError, StyleError
+from stylevid.frames import to_frame, to_image
+from stylevid.metrics import FlickerMeter
 from stylevid.network import StyleNet
 from stylevid.painter import Painter
+from stylevid.pipeline import Options, stylize_image, stylize_video
+from stylevid.video import probe, read_yuv
+from stylevid.yuv import yuv_to_image
 from train.clips import Pairs
-from train.evaluate import main, ratios, read_metrics
+from train.evaluate import main, put_in_record, trained_on
 from train.flow_files import write_flo
 from train.ground_truth import ground_truth_pairs
-from train.measure import (
-    ClipScore,
-    Judge,
-    mean_fidelity,
-    paint_image,
-    score_clip,
-    score_pictures,
-    stability_error,
-)
+from train.measure import Judge, Subject, score_clip, score_photos, stability_error
 from train.vgg import VGG16Features
 
 
@@ -49,88 +45,81 @@ def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def score(clip: Path, painter: Painter, frames: int, size: int) -> ClipScore:
-    return score_clip(clip, {"tiny": painter}, frames, size)["tiny"]
-
-
 def random_image(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_score_has_floor_off_and_on(noisy_clip: Path, painter: Painter) -> None:
-    result = score(noisy_clip, painter, frames=13, size=48)
-    assert result.clip == "noisy.mp4"
-    assert (result.short.pairs, result.long.pairs) == (12, 3)
-    for flicker in (result.short, result.long):
-        assert flicker.floor > 0
-        assert flicker.errors.keys() == flicker.sharpness.keys() == {"off", "on"}
-        assert 0 < flicker.errors["on"] < flicker.errors["off"]
+def images(path: Path) -> list[Tensor]:
+    return [yuv_to_image(timed.frame) for timed in read_yuv(probe(path))]
 
 
-def test_score_stops_at_the_clips_end_and_fits_the_size(noisy_clip: Path, painter: Painter) -> None:
-    assert score(noisy_clip, painter, frames=99, size=640).short.pairs == 13
-    assert score(noisy_clip, painter, frames=3, size=24).short.pairs == 2
+def test_what_is_measured_is_the_files_that_the_pipeline_makes(
+    noisy_clip: Path, painter: Painter, tmp_path: Path
+) -> None:
+    versions: dict[str, list[Tensor]] = {}
+    for kind in ("off", "on"):
+        target = tmp_path / f"{kind}.mp4"
+        stylize_video(noisy_clip, target, painter, Options(kind == "on", measure=False))
+        versions[kind] = images(target)
+    meter = FlickerMeter(1, every=3, longest=None)
+    for number, image in enumerate(images(noisy_clip)):
+        meter.update(image, {kind: frames[number] for kind, frames in versions.items()})
+    expected = meter.result()
+    found = score_clip(noisy_clip, {"tiny": Subject(painter)}, 99, 640)["tiny"]
+    assert found["floor"] == expected.floor > 0
+    for kind in ("off", "on"):
+        assert found[kind] == pytest.approx(expected.errors[kind], rel=1e-6)
+    assert 0 < found["on"] < found["off"]
+    assert {"floor_10", "off_10", "on_10", "sharpness", "gradient_energy"} <= found.keys()
 
 
 def test_several_styles_measured_at_once_are_as_each_alone(
     noisy_clip: Path, painter: Painter, tiny_network: StyleNet
 ) -> None:
     torch.manual_seed(5)
-    other = Painter(StyleNet(tiny_network.config), "cpu")
-    both = score_clip(noisy_clip, {"one": painter, "two on": other}, 12, 48)
-    assert both["one"] == score(noisy_clip, painter, 12, 48)
-    assert both["two on"] == score(noisy_clip, other, 12, 48)
-    assert both["one"].short.errors != both["two on"].short.errors
-    alone = score_clip(noisy_clip, {"one": painter}, 12, 48, switch=False)["one"]
-    assert alone.short.errors.keys() == {"off"}
-    assert alone.short.sharpness == {"off": both["one"].short.sharpness["off"]}
+    one, other = Subject(painter), Subject(Painter(StyleNet(tiny_network.config), "cpu"))
+    both = score_clip(noisy_clip, {"one": one, "two on": other}, 12, 48)
+    assert both["one"] == score_clip(noisy_clip, {"one": one}, 12, 48)["one"]
+    assert both["two on"] == score_clip(noisy_clip, {"two on": other}, 12, 48)["two on"]
+    assert both["one"]["off"] != both["two on"]["off"]
 
 
-def test_dis_judges_where_nothing_was_steadied_with_it(
-    noisy_clip: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def watch(a: Tensor, b: Tensor, method: str) -> Tensor:
-        asked.append(method)
-        return estimate_flow(a, b, method)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(metrics, "estimate_flow", watch)
-    for switch, judge in ((True, "farneback"), (False, "dis")):
-        asked.clear()
-        score_clip(noisy_clip, {"one": painter}, 3, 48, switch)
-        assert set(asked) == {judge}
-
-
-def test_a_painter_copies_the_network_it_is_given(tiny_network: StyleNet) -> None:
-    network = StyleNet(tiny_network.config)
-    painter = Painter(network, "cpu")
-    image = random_image(1, 3, 16, 24)
-    before = paint_image(painter, image)
-    with torch.no_grad():
-        network.get_parameter("leave.1.weight").zero_()
-    assert torch.equal(paint_image(painter, image), before)
-    assert all(p.requires_grad for p in network.parameters())
+def test_a_clip_too_short_for_ten_frames_says_nothing_of_them(clip: Path, painter: Painter) -> None:
+    found = score_clip(clip, {"tiny": Subject(painter)}, 99, 640)["tiny"]
+    assert "off" in found and "off_10" not in found and "style" not in found
 
 
 class Judged(Judge):
-    """Counts in place of VGG: style is the mean, content the first pixel."""
+    """Plain numbers in place of VGG's: style is the painting's mean, content the picture's."""
 
     def __init__(self) -> None:
         pass
 
-    def __call__(self, stylized: Tensor, image: Tensor) -> tuple[float, float]:
-        return stylized.mean().item(), image[0, 0, 0, 0].item()
+    def content(self, image: Tensor) -> Tensor:
+        return image
+
+    def compare(self, painted: Tensor, content: Tensor) -> tuple[float, float]:
+        return painted.mean().item(), content.mean().item()
 
 
-def test_fidelity_is_a_mean_over_pictures(painter: Painter) -> None:
-    pictures = [random_image(1, 3, 16, 24, seed=i) for i in range(3)]
-    fidelity = score_pictures(painter, pictures, Judged())
-    assert fidelity.count == 3
-    style = sum(paint_image(painter, p).mean().item() for p in pictures) / 3
-    assert fidelity.style == pytest.approx(style)
-    assert fidelity.content == pytest.approx(sum(p[0, 0, 0, 0].item() for p in pictures) / 3)
-    assert mean_fidelity([]).count == 0
+def test_losses_are_of_the_delivered_frames_off_and_on(
+    encode, textured_frames, painter: Painter, tmp_path: Path
+) -> None:
+    clip = encode(tmp_path / "clip.mp4", textured_frames(20))
+    found = score_clip(clip, {"tiny": Subject(painter, Judged())}, 99, 640)["tiny"]
+    for kind, suffix in (("off", ""), ("on", "_on")):
+        target = tmp_path / f"{kind}.mp4"
+        stylize_video(clip, target, painter, Options(kind == "on"))
+        assert found[f"style{suffix}"] == pytest.approx(images(target)[15].mean().item(), rel=1e-5)
+        assert found[f"content{suffix}"] == pytest.approx(images(clip)[15].mean().item(), rel=1e-5)
+
+
+def test_losses_of_photographs_are_means(painter: Painter) -> None:
+    photos = [to_frame(random_image(1, 3, 16, 24, seed=i)) for i in range(3)]
+    found = score_photos(photos, {"tiny": Subject(painter, Judged())})["tiny"]
+    painted = [to_image(stylize_image(photo, painter)).mean().item() for photo in photos]
+    assert found["count"] == 3 and found["style"] == pytest.approx(sum(painted) / 3)
+    assert found["content"] == pytest.approx(sum(p.mean() / 255 for p in photos) / 3)
 
 
 def test_judge_finds_no_style_loss_in_the_painting_and_no_content_loss_in_the_picture() -> None:
@@ -199,56 +188,54 @@ def test_a_folder_without_ground_truth_is_refused(tmp_path: Path) -> None:
         list(ground_truth_pairs(tmp_path, "clean"))
 
 
-def test_command_prints_a_table_and_writes_json(
-    tmp_path: Path,
-    noisy_clip: Path,
-    tiny_weights: Path,
-    vgg_file: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    numbers = tmp_path / "metrics.json"
+@pytest.fixture
+def folder(tmp_path: Path, tiny_weights: Path, vgg_file: Path, record: dict[str, object]) -> Path:
+    """A style with its record, VGG, and photographs of which one is the painting."""
     (tmp_path / "photos").mkdir()
     for i in range(3):
         picture = (random_image(24, 32, 3, seed=i) * 255).byte().numpy()
         Image.fromarray(picture).save(tmp_path / "photos" / f"{i}.png")
-    write_sintel(tmp_path / "sintel")
-    arguments = f"""--weights {tiny_weights} --clips {noisy_clip} --frames 12 --device cpu
-        --style {tmp_path / "photos" / "0.png"} --style-size 32 --photos {tmp_path / "photos"}
-        --hold-out 2 --vgg {vgg_file} --ground-truth {tmp_path / "sintel"} --json {numbers}"""
-    assert main(arguments.split()) == 0
+    shutil.copy(tiny_weights, tmp_path / "tiny.safetensors")
+    shutil.copy(vgg_file, tmp_path / "vgg.safetensors")
+    training = {
+        "command": "python -m train --style 0.png --name tiny",
+        "config": {"style_size": 32},
+    }
+    (tmp_path / "tiny.json").write_text(json.dumps(record | {"training": training}))
+    return tmp_path
+
+
+def test_command_prints_a_table_and_writes_json_and_record(
+    folder: Path, noisy_clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sintel(folder / "sintel")
+    shared = f"""--weights {folder / "tiny.safetensors"} --frames 12 --device cpu --hold-out 2
+        --photos {folder / "photos"} --vgg {folder / "vgg.safetensors"}""".split()
+    arguments = f"""--clips {noisy_clip} --style {folder / "photos" / "0.png"} --style-size 32
+        --ground-truth {folder / "sintel"} --json {folder / "m.json"}""".split()
+    assert main([*shared, *arguments]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[1].split()[:4] == ["clip", "floor", "off", "on"]
-    written = json.loads(numbers.read_text())
-    clip = written["clips"]["noisy.mp4"]
-    assert {"floor", "off", "on", "floor_10", "off_10", "on_10", "sharpness", "style"} <= set(clip)
-    assert 0 < clip["on"] < clip["off"]
-    assert f"{1000 * clip['off']:.2f}" in printed
+    written = json.loads((folder / "m.json").read_text())
+    assert f"{1000 * written['clips']['noisy.mp4']['off']:.3f}" in printed
     assert written["photos"]["count"] == 2 and written["photos"]["style"] > 0
+    assert written["photos"]["size"] == 640
     assert written["e_stab"]["sintel"]["pairs"] == 2
-    assert main([*arguments.split(), "--against", str(numbers)]) == 0
-    against = capsys.readouterr().out
-    assert "gradient_energy                  1.000" in against
-    assert "style on photographs             1.000" in against
+    # The painting and its size from the record, and the numbers into it.
+    assert main([*shared, "--paintings", str(folder / "photos"), "--record"]) == 0
+    kept = json.loads((folder / "tiny.json").read_text())
+    assert kept["metrics"]["photos"] == written["photos"] and kept["title"] == "A Square"
 
 
-def test_ratios_are_of_the_excess_over_the_floor() -> None:
-    ours = {"clips": {"a": {"floor": 1.0, "off": 2.0}, "b": {"floor": 0.0, "off": 1.0}}}
-    theirs = {"clips": {"a": {"floor": 1.0, "off": 5.0}, "c": {"floor": 0.0, "off": 1.0}}}
-    text = ratios(ours, theirs)
-    assert text.splitlines()[0].startswith("medians over 1 clips")
-    assert "excess E_warp, off, 1 frame(s)   0.250" in text
-    assert "10 frame(s)" not in text
-
-
-def test_record_and_json_are_read_alike_and_others_refused(tmp_path: Path) -> None:
-    metrics = {"clips": {"a": {"off": 1.0}}}
-    for content in (metrics, {"slug": "x", "metrics": metrics}):
-        (tmp_path / "m.json").write_text(json.dumps(content))
-        assert read_metrics(tmp_path / "m.json") == metrics
-    for text in ("[]", "{", '{"metrics": 3}', '{"clips": []}'):
-        (tmp_path / "m.json").write_text(text)
-        with pytest.raises(Exception, match=r"m\.json holds no metrics of a style"):
-            read_metrics(tmp_path / "m.json")
+def test_a_record_without_its_painting_is_refused(folder: Path, record: dict[str, object]) -> None:
+    assert trained_on(folder / "tiny.json") == ("0.png", 32)
+    for training in ({}, {"command": "python -m train"}, {"command": 3, "config": []}):
+        (folder / "tiny.json").write_text(json.dumps(record | {"training": training}))
+        with pytest.raises(StyleError, match="does not say which painting"):
+            trained_on(folder / "tiny.json")
+    with pytest.raises(StyleError, match="not a readable style record"):
+        put_in_record(folder / "none.json", {})
+    assert not (folder / "none.json").exists()
 
 
 def test_missing_clip_is_one_line(
@@ -264,10 +251,3 @@ def test_nothing_to_measure_is_one_line(
 ) -> None:
     assert main(["--weights", str(tiny_weights)]) == 1
     assert capsys.readouterr().err.startswith("There is nothing to measure on.")
-
-
-def test_clip_of_ten_frames_has_a_line_too(
-    clip: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["--weights", str(tiny_weights), "--clips", str(clip), "--device", "cpu"]) == 0
-    assert len(capsys.readouterr().out.strip().splitlines()) == 3
