@@ -117,8 +117,9 @@ class TorchEngine(Engine):
             count, tile = way
             try:
                 parts = [self._run(part, matrix, tile) for part in frames.split(count)]
+                painted = torch.cat(parts)
                 self._worked[size] = way
-                return torch.cat(parts)
+                return painted
             except RuntimeError as error:
                 if not is_out_of_memory(error) or way == ways[-1]:
                     raise

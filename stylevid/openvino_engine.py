@@ -7,7 +7,7 @@ for each size of frames, which takes a tenth of a second.
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import cast
 
 import numpy as np
@@ -35,10 +35,9 @@ class OpenVinoEngine(Engine):
             precision: of the convolutions: "bfloat16", or float32 as on CPUs without bfloat16.
         """
         self.name = f"openvino-{precision}"
-        self._network, self._precision = network, precision
-        self._streams = min(_STREAMS, torch.get_num_threads())
-        self.ahead = 2 * self._streams  # so that none waits for the next frame
-        self._compile = lru_cache(_KEPT_SIZES)(self._compile_for)
+        streams = min(_STREAMS, torch.get_num_threads())
+        self.ahead = 2 * streams  # so that none waits for the next frame
+        self._compile = lru_cache(_KEPT_SIZES)(partial(_compile, network, precision, streams))
 
     def submit(self, frames: Sequence[Yuv]) -> Pending:
         check_same_size(frames)
@@ -63,16 +62,6 @@ class OpenVinoEngine(Engine):
         request.start_async()
         return _Job(request, compiled, whole, painted)
 
-    def _compile_for(self, matrix: str, height: int, width: int) -> "_Compiled":
-        model = build_model(self._network, (height, width), matrix)
-        settings = {
-            "INFERENCE_PRECISION_HINT": _TYPES[self._precision],
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "NUM_STREAMS": self._streams,  # none waits for another's threads
-            "ENABLE_CPU_PINNING": False,  # decoder, stabilizer and encoder want the cores, too
-        }
-        return _Compiled(ov.Core().compile_model(model, "CPU", settings))
-
 
 @dataclass
 class _Compiled:
@@ -86,6 +75,19 @@ class _Compiled:
             return self.idle.pop()
         except IndexError:
             return self.model.create_infer_request()
+
+
+def _compile(
+    network: StyleNet, precision: str, streams: int, matrix: str, height: int, width: int
+) -> _Compiled:
+    model = build_model(network, (height, width), matrix)
+    settings = {
+        "INFERENCE_PRECISION_HINT": _TYPES[precision],
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "NUM_STREAMS": streams,  # none waits for another's threads
+        "ENABLE_CPU_PINNING": False,  # decoder, stabilizer and encoder want the cores, too
+    }
+    return _Compiled(ov.Core().compile_model(model, "CPU", settings))
 
 
 @dataclass
