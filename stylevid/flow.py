@@ -22,8 +22,9 @@ def estimate_flow(image_a: Tensor, image_b: Tensor, method: Method = "dis") -> T
 
     Args:
         image_a, image_b: 1,3,H,W in [0, 1], of the same size; any size from one pixel up.
-        method: "dis" (Kroeger et al. 2016, preset medium) for the stabilizer; "farneback"
-            (Farneback 2003) for judging it, so that no estimator marks its own work.
+        method: "farneback" (Farneback 2003) to judge what was steadied with `FlowEstimator`, which
+            is DIS: no estimator marks its own work. "dis" (Kroeger et al. 2016, preset medium) to
+            judge what was not.
     Raises:
         ValueError: the sizes differ.
     """

@@ -2,7 +2,8 @@
 
 Perceptual-loss transformer network after Johnson et al. 2016, reshaped so that every convolution
 runs at half or quarter resolution: pixel-unshuffle by 2, a stride-2 convolution, residual blocks
-at a quarter, bilinear x2, pixel-shuffle by 2. Reading weights from files is `hub.py`'s work.
+at a quarter, bilinear x2, pixel-shuffle by 2. Reading weights from files is
+`weights.py`'s work.
 """
 
 from dataclasses import asdict, dataclass
