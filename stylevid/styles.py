@@ -17,7 +17,8 @@ from PIL import Image
 
 from .errors import StyleError
 
-BUNDLED = Path(__file__).resolve().parent.parent / "weights"
+_INSTALLED = Path(__file__).resolve().parent / "bundled"
+BUNDLED = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parent.parent / "weights"
 MAX_RECORD_BYTES = 64 << 10  # ours have 3 KB
 MAX_PREVIEW_BYTES = 4 << 20
 MAX_PREVIEW_PIXELS = 16 << 20
