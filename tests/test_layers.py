@@ -31,23 +31,6 @@ LAYERS = {
     "__main__": 8,
     "scene": 1,
     "example": 2,
-    "bench.race": 9,
-    "bench.machine": 9,
-    "bench.arithmetic": 9,
-    "bench.classic": 9,
-    "bench.clips": 9,
-    "bench.memory": 9,
-    "bench.peer_worker": 9,
-    "bench.peer": 10,
-    "bench.openvino_models": 10,
-    "bench.videos": 10,
-    "bench.difference": 10,
-    "bench.kernels": 11,
-    "bench.networks": 12,
-    "bench.report": 13,
-    "bench.plot": 13,
-    "bench.__init__": 14,
-    "bench.__main__": 14,
 }
 
 
@@ -141,9 +124,6 @@ def test_an_upward_or_sideways_import_is_found() -> None:
     assert upward("video", names) == {"weights", "flow"}
     assert upward("pipeline", names) == set()
     assert upward("pipeline", {"stylevid.stylize_image"}) == {"__init__"}
-    assert upward("bench.race", {"stylevid.bench.kernels.limits", "stylevid.frames"}) == {
-        "bench.kernels"
-    }
 
 
 def test_a_forbidden_import_is_found() -> None:

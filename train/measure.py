@@ -52,14 +52,12 @@ class Judge:
     @torch.no_grad()
     def content(self, image: Tensor) -> Tensor:
         """What every painting of an image is compared with: relu3_3, N,256,h,w."""
-        with torch.autocast(self._vgg.mean.device.type, torch.bfloat16):
-            return self._vgg(image.to(self._vgg.mean.device)).relu3_3
+        return self._vgg(image.to(self._vgg.mean.device)).relu3_3
 
     @torch.no_grad()
     def compare(self, painted: Tensor, content: Tensor) -> tuple[float, float]:
         """The same as a call, with the `content` of the image."""
-        with torch.autocast(self._vgg.mean.device.type, torch.bfloat16):
-            features = self._vgg(painted.to(self._vgg.mean.device))
+        features = self._vgg(painted.to(self._vgg.mean.device))
         style = losses.style_loss(features, self._grams)
         return style.item(), losses.content_loss(features.relu3_3, content).item()
 

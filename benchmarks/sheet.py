@@ -1,0 +1,89 @@
+"""`python -m benchmarks.sheet`: a style beside what it stands for: pictures at full size, as its
+network paints them, as direct optimization does (Gatys et al. 2016), and the painting."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from stylevid.errors import StylevidError
+from stylevid.files import written_whole
+from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
+from stylevid.painter import Painter
+from stylevid.pipeline import stylize_image
+from stylevid.styles import read_style
+from train.config import TrainConfig
+from train.images import read_painting, read_picture
+from train.losses import PaintingTargets
+from train.optimize import PictureLoss, optimize_pixels
+from train.vgg import load_vgg
+
+BAR = 26  # pixels over a picture, for its name
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("python -m benchmarks.sheet", description=__doc__)
+    parser.add_argument("--style", type=Path, required=True, help="weights, beside their record")
+    parser.add_argument("--painting", type=Path, required=True)
+    parser.add_argument("--pictures", type=Path, nargs="+", required=True)
+    parser.add_argument("--size", type=int, default=640, help="longest side of pictures, pixels")
+    parser.add_argument("--iterations", type=int, default=120, help="of L-BFGS; 0 leaves it out")
+    parser.add_argument("--vgg", type=Path, help="VGG-16 as safetensors; else torchvision's")
+    parser.add_argument("--out", type=Path, required=True, help="a .jpg or .png")
+    options = parser.parse_args(arguments)
+    try:
+        sheet = make(options)
+        with written_whole(options.out) as partial:
+            sheet.save(partial, quality=90)
+    except (StylevidError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def make(options: argparse.Namespace) -> Image.Image:
+    """A row for each picture: the picture, the network's painting, L-BFGS's, and the painting.
+
+    The losses of direct optimization are those of the style's training, with its weights.
+    """
+    painter = Painter(options.style)
+    config = read_style(options.style.with_suffix(".json")).training.get("config", {})
+    config = vars(TrainConfig()) | config
+    painting = read_painting(options.painting, config["style_size"])
+    shown = to_frame(read_painting(options.painting, options.size))
+    vgg = load_vgg(options.vgg).requires_grad_(False)
+    targets = PaintingTargets.of(painting, vgg)
+    weights = {term: config[f"{term}_weight"] for term in ("content", "style", "tone", "tv")}
+    rows: list[dict[str, Frame]] = []
+    for path in options.pictures:
+        image = to_image(read_picture(path))
+        image = resize(image, fit(*size_of(image), options.size)).contiguous()
+        row = {path.stem: to_frame(image), "network": stylize_image(to_frame(image), painter)}
+        if options.iterations:
+            loss = PictureLoss(vgg, targets, image, weights)
+            found = optimize_pixels(loss, image, -1.0, options.iterations)
+            row[f"L-BFGS, {options.iterations} iterations"] = to_frame(found.picture)
+        rows.append(row | {"painting": shown})
+    return paste(rows)
+
+
+def paste(rows: list[dict[str, Frame]]) -> Image.Image:
+    """Pictures side by side, unscaled, each under its name; rows below one another."""
+    heights = [max(len(frame) for frame in row.values()) + BAR for row in rows]
+    width = max(sum(frame.shape[1] for frame in row.values()) for row in rows)
+    sheet = Image.new("RGB", (width, sum(heights)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    top = 0
+    for row, height in zip(rows, heights, strict=True):
+        left = 0
+        for name, frame in row.items():
+            draw.text((left + 4, top + 3), name, "black", font)
+            sheet.paste(Image.fromarray(frame), (left, top + BAR))
+            left += frame.shape[1]
+        top += height
+    return sheet
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""`python -m benchmarks.tables`: put what the records of weights/ hold into docs/catalog.md, and
+with `--picture` the example in every style into docs/styles.jpg."""
+
+import argparse
+import tomllib
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from PIL import Image
+
+from stylevid import Painter, Style, list_styles, stylize_image
+from stylevid.video import probe, read_frames
+
+from .sheet import paste
+from .speed import EXAMPLE
+
+ROOT = Path(__file__).resolve().parent.parent
+CATALOG = ROOT / "docs" / "catalog.md"
+START, END = "<!-- styles -->", "<!-- end of styles -->"  # in CATALOG
+COLUMNS, TILE = 3, (225, 400)  # of docs/styles.jpg: height, width in pixels
+EXAMPLE_FRAME = 48  # the one that all paint
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks.tables", description=__doc__)
+    parser.add_argument("--picture", action="store_true")
+    options = parser.parse_args(arguments)
+    styles = list_styles()
+    CATALOG.write_text(with_styles(CATALOG.read_text("utf-8"), styles), "utf-8")
+    if options.picture:
+        picture(styles).save(ROOT / "docs" / "styles.jpg", quality=88)
+
+
+def with_styles(document: str, styles: Sequence[Style]) -> str:
+    """The document with what the records say between its two marks."""
+    before, rest = document.split(START)
+    after = rest.split(END)[1]
+    notes = tomllib.loads((ROOT / "train" / "catalog.toml").read_text("utf-8"))["styles"]
+    return f"{before}{START}\n{styles_text(styles, notes)}\n{END}{after}"
+
+
+def styles_text(styles: Sequence[Style], notes: dict[str, dict[str, Any]]) -> str:
+    """A table of the records, how its numbers were measured, and a sentence about each style. A
+    style that has not been measured has a row without numbers."""
+    ways: dict[str, list[str]] = {}
+    for style in filter(clips, styles):
+        size = style.metrics.get("photos", {}).get("size", "?")
+        how = f"{style.metrics['how']}; {len(clips(style))} clips; photographs {size} px"
+        ways.setdefault(how, []).append(f"`{style.slug}`")
+    steadied = [clip_mean(style, "on") for style in styles if clips(style)]
+    spread = (
+        f"With temporal consistency the median is {1000 * median(steadied):.1f}, the largest "
+        f"{max(steadied) / median(steadied):.1f} times that."
+        if steadied
+        else ""
+    )
+    return "\n".join(
+        [
+            "| style | painting | steps | 1 frame | 10 frames | sharpness | style: photographs | "
+            "style: frames off / on | content |",
+            "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+            *map(row, styles),
+            "",
+            spread,
+            "",
+            *(f"- {', '.join(slugs)}: {how}." for how, slugs in ways.items()),
+            "",
+            *(
+                f"- **{style.title}** (`{style.slug}`): {notes[style.slug]['note']}"
+                for style in styles
+                if "note" in notes.get(style.slug, {})
+            ),
+        ]
+    )
+
+
+def row(style: Style) -> str:
+    cells = [f"`{style.slug}`", f"{style.title}, {style.artist}, {style.year}", steps(style)]
+    cells += measured(style) if clips(style) else [""] * 6
+    return f"| {' | '.join(cells)} |"
+
+
+def measured(style: Style) -> list[str]:
+    """The cells of a style's numbers; losses that a record does not have are left empty."""
+    cells = [
+        " / ".join(
+            f"{1000 * clip_mean(style, kind + after):.1f}" for kind in ("floor", "off", "on")
+        )
+        for after in ("", "_10")
+    ]
+    photos = style.metrics.get("photos", {})
+    has_losses = all("style_on" in clip for clip in clips(style))
+    frames = [f"{clip_mean(style, key):.2f}" for key in ("style", "style_on") if has_losses]
+    return [
+        *cells,
+        f"{clip_mean(style, 'sharpness'):.0%}",
+        f"{photos['style']:.2f}" if photos else "",
+        " / ".join(frames),
+        f"{photos['content']:.2f}" if photos else "",
+    ]
+
+
+def steps(style: Style) -> str:
+    """Of both stages of its last run; one that only went on from another has none of the first."""
+    config = style.training.get("config", {})
+    return f"{config.get('steps', '?')} + {config.get('temporal_steps', '?')}"
+
+
+def clips(style: Style) -> list[dict[str, float]]:
+    return list(style.metrics.get("clips", {}).values())
+
+
+def clip_mean(style: Style, key: str) -> float:
+    """Over the clips that are long enough to have it."""
+    return mean(clip[key] for clip in clips(style) if key in clip)
+
+
+def picture(styles: Sequence[Style]) -> Image.Image:
+    """A frame of the example, and its painting in every style."""
+    with closing(read_frames(probe(EXAMPLE), TILE)) as frames:
+        frame = next(islice(frames, EXAMPLE_FRAME, None)).frame
+    tiles = {"the example": frame}
+    for style in styles:
+        tiles[f"{style.title}, {style.artist}"] = stylize_image(frame, Painter(style))
+    named = list(tiles.items())
+    return paste([dict(named[i : i + COLUMNS]) for i in range(0, len(named), COLUMNS)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""`python -m stylevid.bench`: how fast stylevid is on this machine, and beside others."""

