@@ -26,7 +26,7 @@ from stylevid.metrics import CUT_BELOW, gradient_energy, likeness, trusted, warp
 from stylevid.painter import Painter
 from stylevid.styles import get_style
 from stylevid.warp import warp
-from train.checkpoint import load_network_from
+from train.learning.checkpoint import load_network_from
 from train.measure import decoded, painted_files
 
 FRAMES, LONGEST = 48, 640

@@ -93,6 +93,46 @@ def test_stylevid_never_imports_training_or_the_page() -> None:
         assert not found, f"stylevid/{module}.py imports {found}"
 
 
+# Rooms of train from the bottom up; what is not named is a command or what commands share.
+TRAIN_ROOMS = {"config": 0, "data": 1, "learning": 2}
+
+
+def imported_from_train(names: set[str]) -> set[str]:
+    """The modules of train, by name below it, that `names` come from."""
+    known = set(modules("train"))
+    found: set[str] = set()
+    for name in names:
+        top, *rest = name.split(".")
+        parts = (".".join(rest[:count]) for count in range(len(rest), 0, -1))
+        found |= {next((part for part in parts if part in known), "__init__")} & (
+            known if top == "train" else set()
+        )
+    return found - {"__init__"}
+
+
+def train_upward(module: str, names: set[str]) -> set[str]:
+    """The modules among `names` that lie in a room above `module`'s."""
+    room = TRAIN_ROOMS.get(module.split(".")[0], 3)
+    return {m for m in imported_from_train(names) if TRAIN_ROOMS.get(m.split(".")[0], 3) > room}
+
+
+def test_train_imports_downwards_only() -> None:
+    waiting = {module: imported_by(path) for module, path in modules("train").items()}
+    for module, names in waiting.items():
+        assert not train_upward(module, names), f"train/{module} imports {names}"
+    edges = {module: imported_from_train(names) for module, names in waiting.items()}
+    while leaves := {module for module, below in edges.items() if not below & set(edges)}:
+        edges = {module: below for module, below in edges.items() if module not in leaves}
+    assert not edges, f"these modules of train import each other in a circle: {sorted(edges)}"
+
+
+def test_an_upward_import_in_train_is_found() -> None:
+    names = {"train.learning.losses.style_loss", "train.config.TrainConfig", "torch"}
+    assert train_upward("data.pairs", names) == {"learning.losses"}
+    assert train_upward("evaluate", names) == set()
+    assert train_upward("learning.loop", {"train.export.read_json"}) == {"export"}
+
+
 def test_training_never_imports_the_page() -> None:
     for module, path in modules("train").items():
         found = forbidden(imported_by(path), {"app", "gradio", "webui"})
@@ -101,7 +141,7 @@ def test_training_never_imports_the_page() -> None:
 
 def test_the_packages_are_where_this_test_looks() -> None:
     assert {"errors", "frames", "warp", "network"} <= set(modules("stylevid"))
-    assert {"loop", "losses", "vgg"} <= set(modules("train"))
+    assert {"learning.loop", "data.pairs", "config"} <= set(modules("train"))
 
 
 def test_every_spelling_of_an_import_is_read() -> None:

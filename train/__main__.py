@@ -14,17 +14,17 @@ import torch
 from stylevid.errors import StylevidError
 from stylevid.network import StyleNet
 
-from .checkpoint import load_network_from
 from .config import CHOICES, TrainConfig
-from .data import TrainingData
-from .distributed import Processes, join
+from .data.images import list_photos, read_painting
+from .data.loader import TrainingData
+from .data.sceneflow import SceneFlow
 from .export import read_json
-from .images import list_photos, read_painting
-from .loop import fit, make_trainer
-from .report import Reporter
-from .sceneflow import SceneFlow
-from .shrink import shrink
-from .vgg import load_vgg
+from .learning.checkpoint import load_network_from
+from .learning.curves import Reporter
+from .learning.distributed import Processes, join
+from .learning.loop import fit, make_trainer
+from .learning.shrink import shrink
+from .learning.vgg import load_vgg
 
 
 def main(arguments: list[str] | None = None) -> int:

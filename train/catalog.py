@@ -16,8 +16,8 @@ from PIL import Image
 from stylevid.errors import StyleError, StylevidError, WeightsError
 from stylevid.styles import list_styles
 
-from .checkpoint import load_checkpoint
 from .config import TrainConfig
+from .learning.checkpoint import load_checkpoint
 from .model_card import contact_sheet
 
 CATALOG = Path(__file__).with_name("catalog.toml")

@@ -17,10 +17,11 @@ from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
 from stylevid.painter import Painter
 from stylevid.styles import read_style
 
-from .checkpoint import load_network_from
 from .config import TrainConfig
+from .data.images import list_photos, read_painting, read_picture
 from .ground_truth import ground_truth_pairs
-from .images import list_photos, read_painting, read_picture
+from .learning.checkpoint import load_network_from
+from .learning.vgg import VGG16Features, load_vgg
 from .measure import (
     LOSS_EVERY,
     PAIR_EVERY,
@@ -30,7 +31,6 @@ from .measure import (
     score_photos,
     stability_error,
 )
-from .vgg import VGG16Features, load_vgg
 
 _COLUMNS = ("floor", "off", "on", "floor_10", "off_10", "on_10", "sharpness", "style", "style_on",
             "content", "content_on")  # fmt: skip

@@ -17,8 +17,8 @@ from stylevid.network import StyleNet
 from stylevid.styles import read_style
 from stylevid.weights import save_network
 
-from .checkpoint import load_checkpoint, load_network_from
-from .images import read_picture
+from .data.images import read_picture
+from .learning.checkpoint import load_checkpoint, load_network_from
 
 _PREVIEW = 384  # pixels, square
 

@@ -12,10 +12,10 @@ import torch
 from stylevid.errors import DataError
 from stylevid.frames import to_image
 
-from .clips import Pairs
-from .flow_files import read_flow
-from .images import read_picture
-from .sceneflow import SceneFlow
+from .data.flow_files import read_flow
+from .data.images import read_picture
+from .data.pairs import Pairs
+from .data.sceneflow import SceneFlow
 
 T = TypeVar("T")
 

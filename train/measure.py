@@ -23,9 +23,9 @@ from stylevid.video import VideoInfo, probe, read_yuv
 from stylevid.warp import warp
 from stylevid.yuv import yuv_to_image
 
-from . import losses
-from .clips import Pairs
-from .vgg import VGG16Features
+from .data.pairs import Pairs
+from .learning import losses
+from .learning.vgg import VGG16Features
 
 PAIR_EVERY = 3  # frames between the pairs whose warping error is measured
 LOSS_EVERY = 16  # frames between those whose losses are; never the first, painted alike off and on

@@ -22,9 +22,9 @@ from tqdm import tqdm
 from stylevid.errors import DataError, StylevidError
 from stylevid.frames import resize, to_frame, to_image
 
-from .flow_files import write_pfm
-from .images import list_photos, read_picture
-from .scenes import Scene, draw_layers, owner_boundaries, render
+from .data.flow_files import write_pfm
+from .data.images import list_photos, read_picture
+from .data.layers import Scene, draw_layers, owner_boundaries, render
 
 _SCENES_A_LETTER = 10_000
 _MOST_SCENES = 26 * _SCENES_A_LETTER

@@ -9,9 +9,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from stylevid.errors import WeightsError
 from stylevid.network import StyleNet, StyleNetConfig
-from train import checkpoint as checkpoint_module
-from train.checkpoint import load_checkpoint, load_network_from, save_checkpoint
 from train.config import TrainConfig
+from train.learning import checkpoint as checkpoint_module
+from train.learning.checkpoint import load_checkpoint, load_network_from, save_checkpoint
 
 CONFIG = TrainConfig(width=4, blocks=1, seed=3)
 

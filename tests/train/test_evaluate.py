@@ -19,12 +19,12 @@ from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_image, stylize_video
 from stylevid.video import probe, read_yuv
 from stylevid.yuv import yuv_to_image
-from train.clips import Pairs
+from train.data.flow_files import write_flo
+from train.data.pairs import Pairs
 from train.evaluate import main, put_in_record, trained_on
-from train.flow_files import write_flo
 from train.ground_truth import ground_truth_pairs
+from train.learning.vgg import VGG16Features
 from train.measure import Judge, Subject, score_clip, score_photos, stability_error
-from train.vgg import VGG16Features
 
 
 @pytest.fixture(scope="module")

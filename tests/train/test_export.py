@@ -12,9 +12,9 @@ from stylevid.frames import resize, to_image
 from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.styles import get_style, list_styles
 from stylevid.weights import load_network
-from train.checkpoint import save_checkpoint
 from train.config import TrainConfig
 from train.export import main, paint_preview
+from train.learning.checkpoint import save_checkpoint
 
 CONFIG = TrainConfig(width=4, blocks=1, seed=3)
 FILES = ["wave.jpg", "wave.json", "wave.safetensors"]

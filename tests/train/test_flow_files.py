@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stylevid.errors import DataError, StylevidError
-from train.flow_files import (
+from train.data.flow_files import (
     map_flow,
     map_pfm,
     read_flo,

@@ -13,11 +13,11 @@ from torch import Tensor
 from stylevid.errors import StyleError, WeightsError
 from stylevid.network import StyleNet
 from train.config import TrainConfig
-from train.data import TrainingData
-from train.distributed import Processes
-from train.loop import Trainer, fit, learning_rate, make_trainer, train_step
-from train.objective import CUTOUTS
-from train.vgg import VGG16Features
+from train.data.loader import TrainingData
+from train.data.pairs import CUTOUTS
+from train.learning.distributed import Processes
+from train.learning.loop import Trainer, fit, learning_rate, make_trainer, train_step
+from train.learning.vgg import VGG16Features
 
 TINY = TrainConfig(
     width=4, blocks=1, steps=2, batch=2, crop=32, temporal_steps=2, temporal_batch=2, hold_out=0

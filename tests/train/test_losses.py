@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from train.losses import (
+from train.learning.losses import (
     content_loss,
     feature_temporal_loss,
     gram_matrix,

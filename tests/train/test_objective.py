@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from stylevid.network import StyleNet
-from train.clips import Pairs, generate_pairs
 from train.config import TrainConfig
-from train.objective import CUTOUTS, Objective, concatenate
-from train.vgg import VGG16Features
+from train.data.pairs import CUTOUTS, Pairs, generate_pairs
+from train.learning.objective import Objective, concatenate
+from train.learning.vgg import VGG16Features
 
 TINY = TrainConfig(
     width=4, blocks=1, steps=2, batch=1, crop=32, temporal_steps=2, temporal_batch=1, hold_out=0

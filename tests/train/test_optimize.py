@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from train import losses
 from train.config import TrainConfig
-from train.objective import Objective
-from train.optimize import PictureLoss, optimize_pixels
-from train.vgg import VGG16Features
+from train.learning import losses
+from train.learning.objective import Objective
+from train.learning.optimize import PictureLoss, optimize_pixels
+from train.learning.vgg import VGG16Features
 
 
 def random_image(*shape: int, seed: int = 0) -> Tensor:

@@ -14,9 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from stylevid.warp import occlusion_mask, warp
-from train.clips import Pairs
-from train.flow_files import map_pfm, read_flow, read_pfm, write_flo, write_pfm
-from train.pair_files import (
+from train.data.flow_files import map_pfm, read_flow, read_pfm, write_flo, write_pfm
+from train.data.pair_files import (
     PairFiles,
     collision_mask,
     crop_window,
@@ -24,6 +23,7 @@ from train.pair_files import (
     read_pair,
     resize_pairs,
 )
+from train.data.pairs import Pairs
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from stylevid.errors import DataError
 from stylevid.network import StyleNet
-from train.checkpoint import load_network_from
-from train.flow_files import write_pfm
-from train.sceneflow import SceneFlow
+from train.data.flow_files import write_pfm
+from train.data.sceneflow import SceneFlow
+from train.learning.checkpoint import load_network_from
 from train.synthesize import main as synthesize
 
 ROOT = Path(__file__).parents[2]

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from stylevid.errors import DataError
 from stylevid.warp import inside, pixel_grid, warp
-from train.clips import Pairs
-from train.flow_files import write_flo, write_pfm
-from train.pair_files import (
+from train.data.flow_files import write_flo, write_pfm
+from train.data.pair_files import (
     PairFiles,
     Window,
     collision_mask,
@@ -28,7 +27,8 @@ from train.pair_files import (
     read_pair,
     resize_pairs,
 )
-from train.sceneflow import SceneFlow, pair_batch
+from train.data.pairs import Pairs
+from train.data.sceneflow import SceneFlow, pair_batch
 
 HEIGHT, WIDTH = 48, 64
 STEP = (5, -3)  # (dx, dy) in pixels a frame

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from stylevid.warp import warp
-from train.sequences import Sequence, draw_sequence
+from train.data.sequences import Sequence, draw_sequence
 
 SIZE = (72, 96)
 

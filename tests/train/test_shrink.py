@@ -5,7 +5,7 @@ import torch
 
 from stylevid.errors import StyleError
 from stylevid.network import StyleNet, StyleNetConfig
-from train.shrink import shrink
+from train.learning.shrink import shrink
 
 CONFIG = StyleNetConfig(width=8, blocks=2)
 

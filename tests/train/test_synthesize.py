@@ -19,10 +19,10 @@ from torch import Tensor
 from stylevid.frames import to_image
 from stylevid.warp import inside, occlusion_mask, pixel_grid, warp
 from train import synthesize as module
-from train.flow_files import read_flow, read_pfm
-from train.pair_files import read_pair
-from train.sceneflow import SceneFlow
-from train.scenes import draw_layers, owner_boundaries, render
+from train.data.flow_files import read_flow, read_pfm
+from train.data.layers import draw_layers, owner_boundaries, render
+from train.data.pair_files import read_pair
+from train.data.sceneflow import SceneFlow
 from train.synthesize import Recipe, file_names, final_pass, main, random_part
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from stylevid.errors import WeightsError
-from train.vgg import VGG16Features, load_vgg
+from train.learning.vgg import VGG16Features, load_vgg
 
 WEIGHTS = Path(__file__).parents[2].parent / "shared/data/vgg16_features.safetensors"
 CAFFE_MEAN = torch.tensor((0.48235, 0.45882, 0.40784)).view(1, 3, 1, 1)

@@ -24,9 +24,9 @@ from stylevid.warp import (
     sample,
 )
 
-from .clips import Pairs
 from .flow_files import FloatArray, map_flow, to_flow
 from .images import read_picture
+from .pairs import Pairs
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .scenes import Layer, Motion, View, draw_layers, paint, pick, visible_along
+from .layers import Layer, Motion, View, draw_layers, paint, pick, visible_along
 
 _TURN = 0.1  # of what a pair turns and zooms: a clip goes on for longer
 

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .clips import Pairs
-from .config import TrainConfig
+from ..config import TrainConfig
 from .images import photo_batch
-from .objective import CUTOUTS
+from .pairs import CUTOUTS, Pairs
 from .sceneflow import SceneFlow, pair_batch
 
 Batch = Tensor | Pairs

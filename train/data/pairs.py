@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .scenes import draw_layers, render
+from .layers import draw_layers, render
+
+CUTOUTS = 2  # moving shapes before the background of a generated pair
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ def generate_pairs(
     pictures: Tensor,
     size: int,
     generator: torch.Generator,
-    cutouts: int = 2,
+    cutouts: int = CUTOUTS,
     speed: float = 6.0,
     still: float = 0.0,
 ) -> Pairs:

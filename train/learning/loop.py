@@ -16,10 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from stylevid.errors import WeightsError
 from stylevid.network import StyleNet
 
+from ..config import TrainConfig
+from ..data.loader import Batch, TrainingData
+from ..data.pairs import Pairs
 from .checkpoint import load_checkpoint, save_checkpoint
-from .clips import Pairs
-from .config import TrainConfig
-from .data import Batch, TrainingData
 from .distributed import Processes
 from .objective import Objective
 from .vgg import VGG16Features

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from stylevid.warp import inside, occlusion_mask, pixel_grid, warp
-from train.clips import Pairs, generate_pairs
-from train.scenes import Layer, Motion, Scene, draw_layers, owner_boundaries, paint, render
+from train.data.layers import Layer, Motion, Scene, draw_layers, owner_boundaries, paint, render
+from train.data.pairs import Pairs, generate_pairs
 
 SIZE = 48
 WIDE = (60, 96)  # of a whole scene

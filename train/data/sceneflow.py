@@ -21,9 +21,9 @@ import torch
 
 from stylevid.errors import DataError
 
-from .clips import Pairs
 from .flow_files import map_flow
 from .pair_files import PairFiles, Window, crop_window, mirror_pairs, read_pair, resize_pairs
+from .pairs import Pairs
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from stylevid.errors import WeightsError
 from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.weights import load_network
 
-from .config import TrainConfig
+from ..config import TrainConfig
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
 from stylevid.network import StyleNet
 
-from .images import read_picture
+from ..data.images import read_picture
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from stylevid.network import StyleNet
 from stylevid.warp import resize_flow, warp
 
+from ..config import TrainConfig
+from ..data.pairs import CUTOUTS, Pairs, generate_pairs
 from . import losses
-from .clips import Pairs, generate_pairs
-from .config import TrainConfig
 from .vgg import VGG16Features
 
-CUTOUTS = 2
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
