@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch.optim.swa_utils import AveragedModel
 
 from stylevid.errors import WeightsError
 from stylevid.network import StyleNet, StyleNetConfig
@@ -104,15 +103,6 @@ def test_the_network_alone_comes_from_a_checkpoint_or_its_folder(tmp_path: Path)
         assert loaded.config == network.config
         for name, tensor in network.state_dict().items():
             assert torch.equal(loaded.state_dict()[name], tensor)
-
-
-def test_the_network_alone_is_the_average_where_there_is_one(tmp_path: Path) -> None:
-    network, optimizer = make_run(seed=0, steps=1)
-    average = AveragedModel(make_run(seed=1, steps=0)[0])
-    path = tmp_path / "checkpoint.safetensors"
-    save_checkpoint(path, network, optimizer, 1, CONFIG, average)
-    for name, tensor in average.module.state_dict().items():
-        assert torch.equal(load_network_from(path).state_dict()[name], tensor)
 
 
 def test_the_network_alone_comes_from_a_styles_weights(

@@ -20,7 +20,15 @@ from train.learning.loop import Trainer, fit, learning_rate, make_trainer, train
 from train.learning.vgg import VGG16Features
 
 TINY = TrainConfig(
-    width=4, blocks=1, steps=2, batch=2, crop=32, temporal_steps=2, temporal_batch=2, hold_out=0
+    width=4,
+    blocks=1,
+    steps=2,
+    batch=2,
+    crop=32,
+    temporal_crop=32,
+    temporal_steps=2,
+    temporal_batch=2,
+    hold_out=0,
 )
 
 
@@ -100,7 +108,6 @@ def run(
     ("config", "stop_after"),
     [
         *((TINY, step) for step in (1, 2, 3)),
-        *((replace(TINY, average_decay=0.5), step) for step in (1, 2, 3)),
         (replace(TINY, precision="float16", temporal_steps=0), 1),
     ],
 )
@@ -110,19 +117,8 @@ def test_a_stopped_run_continues_to_the_very_same_weights(
     whole = run(vgg, photos, tmp_path / "whole", config=config)
     run(vgg, photos, tmp_path / "parts", stop_after, config)
     continued = run(vgg, photos, tmp_path / "parts", config=config)
-    for network in ("network", "result"):
-        for name, tensor in getattr(whole, network).state_dict().items():
-            assert torch.equal(getattr(continued, network).state_dict()[name], tensor)
-
-
-def test_the_average_follows_the_weights(vgg: VGG16Features) -> None:
-    trainer = tiny_trainer(vgg, replace(TINY, average_decay=0.5))
-    content, weights = random_image(1, 3, 32, 32), []
-    for step in range(2):
-        train_step(trainer, content, step)
-        weights.append(trainer.network.get_parameter("leave.1.weight").detach().clone())
-    average = trainer.result.get_parameter("leave.1.weight")
-    assert torch.allclose(average, (weights[0] + weights[1]) / 2, atol=1e-7)
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(continued.network.state_dict()[name], tensor)
 
 
 def test_batches_need_an_even_share(vgg: VGG16Features) -> None:
@@ -133,12 +129,10 @@ def test_batches_need_an_even_share(vgg: VGG16Features) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("schedule", "linear", "schedule is one of one-cycle, cosine; got 'linear'"),
         ("precision", "int8", "precision is one of bfloat16, float16, float32; got 'int8'"),
         ("batch", 0, "batch is at least 1; got 0"),
         ("noise", -0.1, "noise is at least 0; got -0.1"),
         ("crop", 18, "crop is a multiple of 4 from 16 up; got 18"),
-        ("average_decay", 1.0, "average_decay is below 1; got 1.0"),
     ],
 )
 def test_settings_outside_their_limits_are_refused(
@@ -231,3 +225,15 @@ def test_a_few_steps_lower_the_temporal_loss(vgg: VGG16Features) -> None:
     for step in range(config.temporal_steps):
         train_step(trainer, layer_pictures(), step)
     assert loss() < 0.8 * before
+
+
+@pytest.mark.parametrize("step", [0, 2])
+def test_every_step_levels_the_sub_pixels(
+    vgg: VGG16Features, photos: list[Path], step: int
+) -> None:
+    trainer = tiny_trainer(vgg)
+    train_step(trainer, TrainingData(TINY, photos).load(step), step)
+    after = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
+    trainer.network.level_sub_pixels()
+    for name, tensor in trainer.network.state_dict().items():
+        torch.testing.assert_close(tensor, after[name], atol=1e-6, rtol=0)

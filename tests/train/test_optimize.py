@@ -103,3 +103,12 @@ def test_the_limit_holds_and_the_start_may_be_good_enough() -> None:
     at_once = optimize_pixels(bowl, start, target=1e9, limit=3)
     assert (at_once.matched, at_once.iterations) == (True, 0)
     assert torch.equal(at_once.picture, start) and not start.any(), "the start is left as it was"
+
+
+def test_a_channels_last_picture_is_optimized_alike() -> None:
+    start = random_image(1, 3, 4, 6, seed=5)
+    wanted = random_image(1, 3, 4, 6)
+    plain = optimize_pixels(Bowl(wanted), start, target=-1, limit=3)
+    last = start.contiguous(memory_format=torch.channels_last)
+    turned = optimize_pixels(Bowl(wanted), last, target=-1, limit=3)
+    torch.testing.assert_close(turned.picture, plain.picture)

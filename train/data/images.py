@@ -57,12 +57,12 @@ def read_painting(path: Path, longest: int) -> Tensor:
 def random_crop(photo: Path, size: int, rng: np.random.Generator) -> Tensor:
     """A square of `size` pixels, 1,3,size,size: random place, scale and mirror.
 
-    The shorter side is scaled to between 1 and 2.25 times `size`, so that content is seen near
-    and far.
+    The shorter side is scaled to between 1 and 1.3 times `size`: content as large as it is when
+    a video is painted.
     """
     frame = read_picture(photo)
     height, width = frame.shape[:2]
-    short = size * rng.uniform(1.0, 2.25)
+    short = size * rng.uniform(1.0, 1.3)
     scale = max(short, size) / min(height, width)
     scaled = max(size, round(height * scale)), max(size, round(width * scale))
     image = resize(to_image(frame), scaled)

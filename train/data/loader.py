@@ -54,8 +54,9 @@ class TrainingData:
         share = config.temporal_batch // self.processes
         if self.sceneflow is None:
             layers = share * (1 + CUTOUTS)
-            return self._photos(layers, config.crop * 5 // 4, step, self.rank * layers)
-        return pair_batch(self.sceneflow, share, config.crop, config.seed, step, self.first_pair)
+            return self._photos(layers, config.temporal_crop * 5 // 4, step, self.rank * layers)
+        size = config.temporal_crop
+        return pair_batch(self.sceneflow, share, size, config.seed, step, self.first_pair)
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """The batches of the steps from `first` up to `last`, loaded ahead."""

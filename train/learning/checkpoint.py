@@ -1,4 +1,4 @@
-"""Save and resume a run: network, its average, optimizer moments, step and configuration in one
+"""Save and resume a run: network, optimizer moments, step and configuration in one
 safetensors file, written beside its name and moved into place when whole."""
 
 import json
@@ -11,7 +11,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from stylevid.errors import WeightsError
 from stylevid.network import StyleNet, StyleNetConfig
@@ -35,7 +34,6 @@ class Checkpoint:
         self,
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
-        average: AveragedModel | None = None,
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
         """Put the state back; chance needs nothing, it follows from (seed, step)."""
@@ -47,9 +45,6 @@ class Checkpoint:
         }
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
-        if average:
-            average.module.load_state_dict(_part(self.tensors, "average."))
-            average.n_averaged.fill_(self.step)
         if scaler:
             scaler.load_state_dict(self.scaler)
 
@@ -60,14 +55,10 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     step: int,
     config: TrainConfig,
-    average: AveragedModel | None = None,
     scaler: torch.amp.GradScaler | None = None,
 ) -> None:
     """Write the run's state after `step` steps, atomically."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    if average:
-        averaged = average.module.state_dict()
-        tensors |= {f"average.{name}": tensor for name, tensor in averaged.items()}
     for number, moments in optimizer.state_dict()["state"].items():
         for moment in _MOMENTS:
             tensors[f"optimizer.{number}.{moment}"] = moments[moment]
@@ -105,8 +96,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def load_network_from(path: Path) -> StyleNet:
     """The network of a style's weights file, of a checkpoint or of a run's folder, in float32.
 
-    Of a checkpoint it is the moving average of the weights, where the run kept one.
-
     Raises:
         WeightsError: the path is none of these.
     """
@@ -117,8 +106,7 @@ def load_network_from(path: Path) -> StyleNet:
     network = StyleNet(
         StyleNetConfig.from_dict({key: checkpoint.config[key] for key in ("width", "blocks")})
     )
-    tensors = checkpoint.tensors
-    network.load_state_dict(_part(tensors, "average.") or _part(tensors, "network."))
+    network.load_state_dict(_part(checkpoint.tensors, "network."))
     return network
 
 

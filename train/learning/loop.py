@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from stylevid.errors import WeightsError
 from stylevid.network import StyleNet
@@ -35,7 +34,6 @@ class Trainer:
 
     Attributes:
         objective: the losses; `wrapped` is the same, shared by all processes.
-        average: the moving average of the network's weights, if the configuration wants one.
         scaler: keeps float16 gradients from vanishing; does nothing in other precisions.
     """
 
@@ -44,21 +42,12 @@ class Trainer:
     wrapped: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
-    average: AveragedModel | None
     device: torch.device
     processes: Processes
 
     @property
     def network(self) -> StyleNet:
         return self.objective.network
-
-    @property
-    def result(self) -> StyleNet:
-        """The network that the run gives: the average where there is one."""
-        if self.average is None:
-            return self.network
-        assert isinstance(self.average.module, StyleNet)
-        return self.average.module
 
 
 def make_trainer(
@@ -90,9 +79,6 @@ def make_trainer(
             network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99)
         ),
         scaler=torch.amp.GradScaler(place.type, enabled=config.precision == "float16"),
-        average=AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average_decay))
-        if config.average_decay
-        else None,
         device=place,
         processes=processes,
     )
@@ -125,7 +111,7 @@ def fit(
                 save(trainer, folder / "perceptual.safetensors", step)
             if step % checkpoint_every == 0 or step in (config.steps, config.total_steps):
                 save(trainer, folder / "checkpoint.safetensors", step)
-        report(step, values, trainer.result)
+        report(step, values, trainer.network)
 
 
 def resume(trainer: Trainer, latest: Path) -> int:
@@ -136,7 +122,7 @@ def resume(trainer: Trainer, latest: Path) -> int:
     if checkpoint is None:
         return 0
     _check_same_run(latest, checkpoint.config, trainer.config)
-    checkpoint.restore(trainer.network, trainer.optimizer, trainer.average, trainer.scaler)
+    checkpoint.restore(trainer.network, trainer.optimizer, trainer.scaler)
     log.info("continuing at step %d of %d", checkpoint.step, trainer.config.total_steps)
     return checkpoint.step
 
@@ -144,7 +130,7 @@ def resume(trainer: Trainer, latest: Path) -> int:
 def save(trainer: Trainer, path: Path, step: int) -> None:
     """Write the trainer's state after `step` steps, atomically."""
     parts = trainer.network, trainer.optimizer, step, trainer.config
-    save_checkpoint(path, *parts, trainer.average, trainer.scaler)
+    save_checkpoint(path, *parts, trainer.scaler)
 
 
 def _check_same_run(path: Path, saved: dict[str, object], config: TrainConfig) -> None:
@@ -181,23 +167,19 @@ def train_step(trainer: Trainer, batch: Batch, step: int, first: int = 0) -> dic
     nn.utils.clip_grad_norm_(trainer.network.parameters(), 10.0)
     scaler.step(optimizer)
     scaler.update()
-    # The network study trains others in its place.
-    if isinstance(trainer.network, StyleNet):  # pyright: ignore[reportUnnecessaryIsInstance]
-        trainer.network.level_sub_pixels()
-    if trainer.average:
-        trainer.average.update_parameters(trainer.network)
+    trainer.network.level_sub_pixels()
     return dict(zip(terms, trainer.processes.mean(loss.detach()).tolist(), strict=True))
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """A cosine from the stage's peak to a hundredth of it; one-cycle rises to the peak over the
-    stage's first tenth (Smith and Topin 2018)."""
+    """One cycle: up to the peak over a tenth of the stage, and a cosine down to a hundredth of it
+    (Smith and Topin 2018)."""
     if step < config.steps:
         peak, at = config.learning_rate, (step + 1) / config.steps
     else:
         peak = config.temporal_learning_rate
         at = (step + 1 - config.steps) / config.temporal_steps
-    rise = 0.1 if config.schedule == "one-cycle" else 0.0
+    rise = 0.1
     if at < rise:
         return peak * max(at / rise, 0.04)
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (at - rise) / (1 - rise))))

@@ -4,11 +4,10 @@ can wrap."""
 from dataclasses import fields
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylevid.network import StyleNet
-from stylevid.warp import resize_flow, warp
+from stylevid.warp import warp
 
 from ..config import TrainConfig
 from ..data.pairs import CUTOUTS, Pairs, generate_pairs
@@ -56,21 +55,23 @@ class Objective(nn.Module):
         """Content, style, tone and total-variation losses of pictures N,3,H,W."""
         with self._autocast(content):
             stylized = self.network(_channels_last(content))
-        return self._perceptual(stylized, content, self.config.content_weight)
+        config = self.config
+        return self._perceptual(stylized, content, config.content_weight, config.style_weight)
 
     def temporal_terms(self, pairs: Pairs, step: int, first: int = 0) -> dict[str, Tensor]:
         """The perceptual losses of both frames, and the temporal losses between them."""
         cur, noisy = self._perturb(pairs.cur, step, first)
         with self._autocast(cur):
-            features = self.network.encode(_channels_last(torch.cat((pairs.prev, noisy))))
-            stylized = self.network.decode(features).float()
+            stylized = self.network(_channels_last(torch.cat((pairs.prev, noisy)))).float()
+        config = self.config
         terms = self._perceptual(
-            stylized, torch.cat((pairs.prev, cur)), self.config.temporal_content_weight
+            stylized,
+            torch.cat((pairs.prev, cur)),
+            config.temporal_content_weight,
+            config.temporal_style_weight,
         )
         if self.config.output_temporal_weight:
             terms["output_temporal"] = self._output_temporal(stylized, cur, pairs)
-        if self.config.feature_temporal_weight:
-            terms["feature_temporal"] = self._feature_temporal(features, pairs)
         return terms
 
     def _generate(self, pictures: Tensor, step: int, first: int) -> Pairs:
@@ -78,7 +79,7 @@ class Objective(nn.Module):
         return concatenate(
             [
                 generate_pairs(
-                    layers, config.crop, self._generator(layers, step, first + i), CUTOUTS,
+                    layers, config.temporal_crop, self._generator(layers, step, first + i), CUTOUTS,
                     config.speed,
                 )
                 for i, layers in enumerate(pictures.split(group))
@@ -111,17 +112,8 @@ class Objective(nn.Module):
             cur_stylized, warped_stylized, cur, warped_image, pairs.visible
         )
 
-    def _feature_temporal(self, features: Tensor, pairs: Pairs) -> Tensor:
-        prev_features, cur_features = features.float().chunk(2)
-        size = (cur_features.shape[-2], cur_features.shape[-1])
-        warped, _ = warp(prev_features, resize_flow(pairs.flow_cur_to_prev, size))
-        visible = F.interpolate(pairs.visible, size, mode="area")
-        return self.config.feature_temporal_weight * losses.feature_temporal_loss(
-            cur_features, warped, visible
-        )
-
     def _perceptual(
-        self, stylized: Tensor, content: Tensor, content_weight: float
+        self, stylized: Tensor, content: Tensor, content_weight: float, style_weight: float
     ) -> dict[str, Tensor]:
         (vgg,) = self._frozen
         with self._autocast(content):
@@ -131,7 +123,7 @@ class Objective(nn.Module):
         config = self.config
         terms = {
             "content": content_weight * losses.content_loss(features.relu3_3, wanted),
-            "style": config.style_weight * losses.style_loss(features, self.painting.grams),
+            "style": style_weight * losses.style_loss(features, self.painting.grams),
             "tv": config.tv_weight * losses.total_variation(stylized),
         }
         if config.tone_weight:

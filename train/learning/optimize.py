@@ -108,7 +108,7 @@ def optimize_pixels(
     Source: Gatys et al. 2016 (Image Style Transfer Using CNNs), section 2; L-BFGS, Liu and
         Nocedal 1989.
     """
-    pixels = start.clone().requires_grad_(True)
+    pixels = start.clone(memory_format=torch.contiguous_format).requires_grad_(True)
     optimizer = torch.optim.LBFGS(
         [pixels], lr=1, max_iter=1, history_size=HISTORY, tolerance_grad=0, tolerance_change=0
     )
