@@ -111,7 +111,7 @@ def test_only_the_second_frame_is_noisy_and_jittered(vgg: VGG16Features) -> None
         objective = tiny_objective(vgg, replace(TINY, noise=noise, exposure=0.0))
         forward = objective.network.forward
 
-        def watch(image: Tensor, name: str = name, forward=forward) -> Tensor:
+        def watch(image: Tensor, name: str = name, forward=forward) -> Tensor:  # pyright: ignore
             seen[name] = image.detach().clone()
             return forward(image)
 
