@@ -15,9 +15,9 @@ from stylevid.pipeline import stylize_image
 from stylevid.styles import read_style
 from train.config import TrainConfig
 from train.data.images import read_painting, read_picture
-from train.learning.losses import PaintingTargets
+from stylevid.learn.losses import PaintingTargets
 from train.learning.optimize import PictureLoss, optimize_pixels
-from train.learning.vgg import load_vgg
+from stylevid.learn.vgg import load_vgg
 
 BAR = 26  # pixels over a picture, for its name
 

@@ -70,7 +70,7 @@ def compare_video(
             if passed_s < warm_up_s:
                 continue
             picture = _side_by_side(_label(shrink(painted.alone, small), "off"),
-                                    _label(shrink(painted.steadied, small), "on"))  # fmt: skip
+                                    _label(shrink(painted.shown, small), "on"))  # fmt: skip
             first_s = timed.time_s if first_s is None else first_s
             writer.write(Timed(picture, timed.time_s - first_s, timed.duration_s))
             count += 1

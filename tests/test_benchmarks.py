@@ -17,7 +17,7 @@ from benchmarks.classic import ClassicNet, in_openvino, in_torch
 from benchmarks.peer import peer
 from benchmarks.steadiness import errors, share, still, table
 from stylevid.network import StyleNet
-from train.learning.vgg import VGG16Features
+from stylevid.learn.vgg import VGG16Features
 
 NAN = float("nan")
 

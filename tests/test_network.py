@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.network import Past, StyleNet, StyleNetConfig
 
 
 @pytest.fixture
@@ -19,6 +19,37 @@ def network() -> StyleNet:
 
 def random_image(n: int = 1, height: int = 16, width: int = 24) -> Tensor:
     return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+def past_of(image: Tensor, trust: float = 1.0) -> Past:
+    known = torch.full_like(image[:, :1, ::2, ::2], trust)
+    return Past(image.flip(-1), known)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (16, 24), (40, 38)])
+def test_a_new_network_has_learned_nothing_of_its_past(network: StyleNet, size) -> None:
+    image = random_image(1, *size)
+    assert torch.equal(network(image, past_of(image)), network(image))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (16, 24), (40, 38)])
+def test_what_is_not_trusted_is_not_seen(network: StyleNet, size: tuple[int, int]) -> None:
+    for name in ("recall.1.weight", "keep.1.weight"):
+        torch.nn.init.normal_(network.get_parameter(name))
+    image = random_image(1, *size)
+    alone = network(image)
+    assert torch.equal(network(image, past_of(image, 0.0)), alone)
+    assert not torch.allclose(network(image, past_of(image)), alone, atol=0.01)
+
+
+@pytest.mark.parametrize(("blocks", "dilation", "wanted"), [
+    (5, 4, [1, 2, 4, 2, 1]), (5, 1, [1] * 5), (4, 4, [1, 2, 2, 1]), (1, 8, [1]),
+])  # fmt: skip
+def test_the_middle_blocks_reach_far(blocks: int, dilation: int, wanted: list[int]) -> None:
+    config = StyleNetConfig(4, blocks, dilation)
+    assert config.dilations == wanted
+    blocks_of = list(StyleNet(config).blocks)
+    assert [block.first[1].dilation[0] for block in blocks_of] == wanted
 
 
 @pytest.mark.parametrize(
@@ -84,7 +115,7 @@ def test_a_new_network_paints_no_two_by_two_grid() -> None:
 def test_gradient_reaches_every_parameter() -> None:
     torch.manual_seed(0)
     network = StyleNet(StyleNetConfig(width=4, blocks=1))
-    network(random_image()).square().sum().backward()
+    network(random_image(), past_of(random_image())).square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
     first = network.get_parameter("enter.1.weight").grad
     assert first is not None and first.abs().sum() > 0
@@ -92,13 +123,13 @@ def test_gradient_reaches_every_parameter() -> None:
 
 def test_default_network_has_0_24_million_parameters() -> None:
     count = sum(parameter.numel() for parameter in StyleNet().parameters())
-    assert StyleNet().config == StyleNetConfig(width=48, blocks=5)
-    assert count == 235_020
+    assert StyleNet().config == StyleNetConfig(width=48, blocks=5, dilation=4)
+    assert count == 235_020 + 13 * 9 * (24 + 12)
 
 
 def test_config_survives_its_dictionary() -> None:
     config = StyleNetConfig(width=48, blocks=3)
-    assert config.as_dict() == {"width": 48, "blocks": 3}
+    assert config.as_dict() == {"width": 48, "blocks": 3, "dilation": 4}
     assert StyleNetConfig.from_dict(config.as_dict()) == config
     assert StyleNetConfig.from_dict({}) == StyleNetConfig()
 
@@ -121,10 +152,12 @@ def test_config_survives_its_dictionary() -> None:
         {"width": 10**12},
         {"blocks": 0},
         {"blocks": 33},
+        {"dilation": 0},
+        {"dilation": 9},
     ],
 )
 def test_config_refuses_what_is_no_network(values: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"network setting|width is|blocks is"):
+    with pytest.raises(ValueError, match=r"network setting|(width|blocks|dilation) is"):
         StyleNetConfig.from_dict(values)
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from stylevid import weights
 from stylevid.errors import WeightsError
-from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.network import Past, StyleNet, StyleNetConfig
 from stylevid.styles import get_style
-from stylevid.weights import FORMAT, file_sha256, find_weights, load_network, save_network
+from stylevid.weights import FORMAT, WITHOUT_PAST, file_sha256, find_weights, load_network, save_network
 
 NETWORK = '{"width": 4, "blocks": 1}'
 
@@ -68,7 +68,7 @@ def test_saving_leaves_one_small_file_that_says_what_it_is(
     with safe_open(tmp_path / "wave.safetensors", framework="pt") as file:
         metadata = file.metadata()
     assert metadata["format"] == FORMAT
-    assert json.loads(metadata["network"]) == {"width": 4, "blocks": 1}
+    assert json.loads(metadata["network"]) == {"width": 4, "blocks": 1, "dilation": 4}
 
 
 def test_style_is_loaded_through_its_record(
@@ -232,7 +232,7 @@ def test_file_without_metadata_is_refused(tmp_path: Path, tiny_network: StyleNet
     assert_refused(path, "not a stylevid weights file")
 
 
-@pytest.mark.parametrize("form", ["", "pt", "stylevid-2"])
+@pytest.mark.parametrize("form", ["", "pt", "stylevid-3"])
 def test_unknown_format_is_refused(tmp_path: Path, tiny_network: StyleNet, form: str) -> None:
     path = write(tmp_path, half_tensors(tiny_network), form=form)
     assert_refused(path, "not a stylevid weights file")
@@ -283,3 +283,14 @@ def test_another_networks_tensors_are_refused(tmp_path: Path) -> None:
 def test_the_same_network_is_the_same_file(tiny_network: StyleNet, tmp_path: Path) -> None:
     hashes = {save_network(tiny_network, tmp_path / f"{i}.safetensors") for i in range(8)}
     assert len(hashes) == 1
+
+
+def test_a_style_from_before_networks_had_a_past_paints_as_it_did(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = StyleNet(StyleNetConfig(width=4, blocks=3, dilation=1)).half().float()
+    old = {k: t for k, t in half_tensors(network).items() if not k.startswith(("recall.", "keep."))}
+    path = write(tmp_path, old, json.dumps({"width": 4, "blocks": 3}), WITHOUT_PAST)
+    image = torch.rand(1, 3, 40, 48)
+    known = Past(image, torch.ones(1, 1, 20, 24))
+    assert torch.allclose(load_network(path)(image, known), network(image), atol=1e-5)
+    assert_refused(write(tmp_path, old, json.dumps({"width": 4, "blocks": 3})), "amiss")

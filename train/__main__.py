@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 
 from stylevid.errors import StylevidError
+from stylevid.learn.allocation import keep_memory
+from stylevid.learn.vgg import load_vgg
 from stylevid.network import StyleNet
 
 from .config import CHOICES, TrainConfig
@@ -23,8 +25,8 @@ from .learning.checkpoint import load_network_from
 from .learning.curves import Reporter
 from .learning.distributed import Processes, join
 from .learning.loop import fit, make_trainer
+from .learning.objective import DTYPES
 from .learning.shrink import shrink
-from .learning.vgg import load_vgg
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,7 +52,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
                         help="SceneFlow's pass")  # fmt: skip
     parser.add_argument("--name", required=True, help="the style's slug; the run's folder")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
-    parser.add_argument("--vgg", type=Path, help="VGG-16 as safetensors; else torchvision's")
     parser.add_argument("--warm-start", type=Path, help="a style's weights, a checkpoint or a "
                         "run's folder to start from; a wider network is made narrower")  # fmt: skip
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -72,6 +73,7 @@ def train(options: argparse.Namespace, processes: Processes, device: str) -> Non
     Raises:
         StylevidError: an option or a file cannot be used.
     """
+    keep_memory()
     torch.set_flush_denormal(True)
     config = TrainConfig(**{f.name: getattr(options, f.name) for f in fields(TrainConfig)})
     torch.manual_seed(config.seed)
@@ -79,7 +81,7 @@ def train(options: argparse.Namespace, processes: Processes, device: str) -> Non
     passes = ("clean", "final") if options.render == "both" else (options.render,)
     sceneflow = SceneFlow(options.sceneflow, passes) if options.sceneflow else None
     network = _start(options.warm_start, config)
-    vgg = load_vgg(options.vgg, device)
+    vgg = load_vgg(device, DTYPES[config.precision])
     painting = read_painting(options.style, config.style_size)
     trainer = make_trainer(config, network, vgg, painting, device, processes)
     data = TrainingData(config, photos, sceneflow, processes.rank, processes.count,
@@ -130,7 +132,7 @@ def _history(warm_start: Path | None) -> dict[str, list[str]]:
 def write_run(path: Path, options: argparse.Namespace, photos: int, processes: int) -> None:
     """What the record will say of this run: command, data, device. Folders by their names only."""
     command = ["python -m train"]
-    for field in ("style", "content", "sceneflow", "vgg", "warm_start"):
+    for field in ("style", "content", "sceneflow", "warm_start"):
         if (value := getattr(options, field)) is not None:
             shown = value if field == "warm_start" else value.name
             command.append(f"--{field.replace('_', '-')} {shown}")
@@ -145,7 +147,7 @@ def write_run(path: Path, options: argparse.Namespace, photos: int, processes: i
     cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
     about = {
         "command": " ".join(command),
-        "data": f"{photos} photographs; the temporal stage on pairs {pairs}",
+        "data": f"{photos} photographs; the temporal stage on sequences {pairs}",
         "device": cpu if device == "cpu" else device,
         "processes": processes,
         "torch": torch.__version__,

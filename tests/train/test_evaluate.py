@@ -23,7 +23,7 @@ from train.data.flow_files import write_flo
 from train.data.pairs import Pairs
 from train.evaluate import main, put_in_record, trained_on
 from train.ground_truth import ground_truth_pairs
-from train.learning.vgg import VGG16Features
+from stylevid.learn.vgg import VGG16Features
 from train.measure import Judge, Subject, score_clip, score_photos, stability_error
 
 

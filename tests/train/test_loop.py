@@ -17,7 +17,7 @@ from train.data.loader import TrainingData
 from train.data.pairs import CUTOUTS
 from train.learning.distributed import Processes
 from train.learning.loop import Trainer, fit, learning_rate, make_trainer, train_step
-from train.learning.vgg import VGG16Features
+from stylevid.learn.vgg import VGG16Features
 
 TINY = TrainConfig(
     width=4,

@@ -10,7 +10,7 @@ from stylevid.network import StyleNet
 from train.config import TrainConfig
 from train.data.pairs import CUTOUTS, Pairs, generate_pairs
 from train.learning.objective import Objective, concatenate
-from train.learning.vgg import VGG16Features
+from stylevid.learn.vgg import VGG16Features
 
 TINY = TrainConfig(
     width=4,

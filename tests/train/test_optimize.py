@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from train.config import TrainConfig
-from train.learning import losses
+from stylevid.learn import losses
 from train.learning.objective import Objective
 from train.learning.optimize import PictureLoss, optimize_pixels
-from train.learning.vgg import VGG16Features
+from stylevid.learn.vgg import VGG16Features
 
 
 def random_image(*shape: int, seed: int = 0) -> Tensor:

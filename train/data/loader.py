@@ -10,14 +10,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from ..config import TrainConfig
 from .images import photo_batch
-from .pairs import CUTOUTS, Pairs
+from .pairs import CUTOUTS
 from .sceneflow import SceneFlow, pair_batch
+from .sequences import Sequences, concatenate, draw_sequence, observe, of_pairs
 
-Batch = Tensor | Pairs
+Batch = Tensor | Sequences
+_PICTURES = 0.25  # share of the sequences that have a single frame
+_STILL = 0.25  # share of the others that a fixed camera sees
 
 
 @dataclass
@@ -39,24 +44,31 @@ class TrainingData:
     workers: int = 2
     waited_s: float = field(default=0.0, init=False)
 
-    @property
-    def first_pair(self) -> int:
-        """The place of this process's first pair among all pairs of a step."""
-        return self.rank * (self.config.temporal_batch // self.processes)
-
     def load(self, step: int) -> Batch:
-        """This process's share of a step's batch: crops; or pairs; or the layers that pairs are
-        generated from, on the device that trains."""
+        """This process's share of a step's batch: crops, then sequences."""
         config = self.config
         if step < config.steps:
             share = config.batch // self.processes
             return self._photos(share, config.crop, step, self.rank * share)
         share = config.temporal_batch // self.processes
+        rng = np.random.default_rng((config.seed, step))  # all sequences of a step are as long
+        count = 1 if rng.random() < _PICTURES else int(rng.integers(2, config.frames + 1))
+        places = range(self.rank * share, (self.rank + 1) * share)
+        return concatenate([self._sequence(step, place, count) for place in places])
+
+    def _sequence(self, step: int, place: int, count: int) -> Sequences:
+        """The sequence of a step at a place among those of all processes."""
+        config, size = self.config, self.config.temporal_crop
+        seed = (config.seed * 1_000_003 + step) * 4_099 + place
+        generator = torch.Generator().manual_seed(seed)
         if self.sceneflow is None:
-            layers = share * (1 + CUTOUTS)
-            return self._photos(layers, config.temporal_crop * 5 // 4, step, self.rank * layers)
-        size = config.temporal_crop
-        return pair_batch(self.sceneflow, share, size, config.seed, step, self.first_pair)
+            layers = 1 + CUTOUTS
+            pictures = self._photos(layers, size * 5 // 4, step, place * layers)
+            drawn = draw_sequence(pictures, (size, size), generator, config.speed, _STILL)
+            truth = drawn.truth(count)
+        else:
+            truth = of_pairs(pair_batch(self.sceneflow, 1, size, config.seed, step, place))
+        return observe(*truth, config.noise, config.exposure, generator)
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """The batches of the steps from `first` up to `last`, loaded ahead."""

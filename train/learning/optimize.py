@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from . import losses
-from .vgg import VGG16Features
+from stylevid.learn import losses
+from stylevid.learn.vgg import VGG16Features
 
 HISTORY = 20
 
@@ -38,12 +38,12 @@ class PictureLoss:
         self.weights = weights
         self._vgg, self._painting, self._dtype = vgg, painting, dtype
         with torch.no_grad(), self._autocast():
-            self._wanted = vgg(_channels_last(photo)).relu3_3
+            self._wanted = vgg.content(photo)
 
     def terms(self, painted: Tensor) -> dict[str, Tensor]:
         """Content, style, tone and total variation, unweighted scalars, of a picture 1,3,H,W."""
         with self._autocast():
-            features = self._vgg(_channels_last(painted))
+            features = self._vgg(painted)
         return {
             "content": losses.content_loss(features.relu3_3, self._wanted),
             "style": losses.style_loss(features, self._painting.grams),
