@@ -54,18 +54,18 @@ def images(path: Path) -> list[Tensor]:
 
 
 def test_what_is_measured_is_the_files_that_the_pipeline_makes(
-    noisy_clip: Path, painter: Painter, tmp_path: Path
+    noisy_clip: Path, remembering: Painter, tmp_path: Path
 ) -> None:
     versions: dict[str, list[Tensor]] = {}
     for kind in ("off", "on"):
         target = tmp_path / f"{kind}.mp4"
-        stylize_video(noisy_clip, target, painter, Options(kind == "on", measure=False))
+        stylize_video(noisy_clip, target, remembering, Options(kind == "on", measure=False))
         versions[kind] = images(target)
     meter = FlickerMeter(1, every=3, longest=None)
     for number, image in enumerate(images(noisy_clip)):
         meter.update(image, {kind: frames[number] for kind, frames in versions.items()})
     expected = meter.result()
-    found = score_clip(noisy_clip, {"tiny": Subject(painter)}, 99, 640)["tiny"]
+    found = score_clip(noisy_clip, {"tiny": Subject(remembering)}, 99, 640)["tiny"]
     assert found["floor"] == expected.floor > 0
     for kind in ("off", "on"):
         assert found[kind] == pytest.approx(expected.errors[kind], rel=1e-6)
@@ -210,7 +210,7 @@ def test_command_prints_a_table_and_writes_json_and_record(
 ) -> None:
     write_sintel(folder / "sintel")
     shared = f"""--weights {folder / "tiny.safetensors"} --frames 12 --device cpu --hold-out 2
-        --photos {folder / "photos"} --vgg {folder / "vgg.safetensors"}""".split()
+        --photos {folder / "photos"}""".split()
     arguments = f"""--clips {noisy_clip} --style {folder / "photos" / "0.png"} --style-size 32
         --ground-truth {folder / "sintel"} --json {folder / "m.json"}""".split()
     assert main([*shared, *arguments]) == 0

@@ -42,7 +42,7 @@ def test_the_loss_is_the_one_that_the_training_lowers(judge: PictureLoss) -> Non
     painted = random_image(1, 3, 16, 24, seed=3)
 
     class Painted(nn.Module):
-        def forward(self, content: Tensor) -> Tensor:
+        def forward(self, content: Tensor, past: object) -> Tensor:
             return painted
 
     config = TrainConfig(
