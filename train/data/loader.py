@@ -16,13 +16,13 @@ from torch import Tensor
 
 from ..config import TrainConfig
 from .images import photo_batch
-from .pairs import CUTOUTS
 from .sceneflow import SceneFlow, pair_batch
 from .sequences import Sequences, concatenate, draw_sequence, observe, of_pairs
 
 Batch = Tensor | Sequences
 _PICTURES = 0.25  # share of the sequences that have a single frame
 _STILL = 0.25  # share of the others that a fixed camera sees
+_LAYERS = 2  # a moving shape before a background
 
 
 @dataclass
@@ -62,8 +62,7 @@ class TrainingData:
         seed = (config.seed * 1_000_003 + step) * 4_099 + place
         generator = torch.Generator().manual_seed(seed)
         if self.sceneflow is None:
-            layers = 1 + CUTOUTS
-            pictures = self._photos(layers, size * 5 // 4, step, place * layers)
+            pictures = self._photos(_LAYERS, size * 5 // 4, step, place * _LAYERS)
             drawn = draw_sequence(pictures, (size, size), generator, config.speed, _STILL)
             truth = drawn.truth(count)
         else:

@@ -5,6 +5,7 @@ Each carries, beside the truth that losses are computed with, what a painter at 
 frames with noise, and the motion that `memory.Follower` estimates from them.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -64,7 +65,7 @@ class Sequence:
 
     def view(self, number: int) -> View:
         """What frame `number` shows."""
-        return paint(self.layers, [in_first(layer, number) for layer in self.layers])
+        return paint(self.layers, [_move(layer, *_to_first(layer, number)) for layer in self.layers])
 
     def flow(self, cur: int, prev: int) -> tuple[Tensor, Tensor]:
         """`flow_cur_to_prev` 1,2,H,W in pixels, and 1,1,H,W, 1 where the pixel is also seen in
@@ -76,9 +77,9 @@ class Sequence:
     ) -> tuple[Tensor, Tensor]:
         fields: list[Tensor] = []
         for layer in self.layers:
-            points = in_first(layer, cur)
-            there = points + after(layer.motion, prev).flow_prev_to_cur(points)
-            fields.append(there - layer.grid)
+            (turn, shift), (prev_turn, prev_shift) = _to_first(layer, cur), _to_first(layer, prev)
+            back = prev_turn.inverse()
+            fields.append(_move(layer, back @ turn, back @ (shift - prev_shift)) - layer.grid)
         flow_cur_to_prev = pick(fields, owner)
         return flow_cur_to_prev, visible_along(flow_cur_to_prev, owner, other_owner)
 
@@ -174,12 +175,17 @@ def _follow(frames: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(flows).permute(0, 3, 1, 2), torch.from_numpy(trusts)
 
 
-def after(motion: Motion, frames: int) -> Motion:
-    """The motion of so many frames, from frame 0 (`prev`) to the last of them (`cur`)."""
-    return replace(motion, shift=motion.shift * frames, angle=motion.angle * frames,
-                   zoom=motion.zoom * frames)  # fmt: skip
+def _to_first(layer: Layer, number: int) -> tuple[Tensor, Tensor]:
+    """Turn 2,2 and shift 2,1: turn @ p + shift is where in frame 0 the point p of frame `number`
+    is; the motion of one frame, so many times."""
+    motion, (height, width) = layer.motion, layer.motion.size
+    angle, scale = motion.angle * number, math.exp(motion.zoom * number)
+    sine, cosine = scale * math.sin(angle), scale * math.cos(angle)
+    turn = layer.picture.new_tensor(((cosine, -sine), (sine, cosine)))
+    middle = turn.new_tensor(((width - 1) / 2, (height - 1) / 2)).view(2, 1)
+    return turn, middle - turn @ middle + motion.shift.view(2, 1) * number
 
 
-def in_first(layer: Layer, number: int) -> Tensor:
-    """Where in frame 0 the pixels of frame `number` are, 1,2,H,W, as if the layer covered all."""
-    return layer.grid + after(layer.motion, number).flow_cur_to_prev(layer.grid)
+def _move(layer: Layer, turn: Tensor, shift: Tensor) -> Tensor:
+    """turn @ p + shift of every pixel, 1,2,H,W."""
+    return (turn @ layer.grid.flatten(2) + shift).view_as(layer.grid)
