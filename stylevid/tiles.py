@@ -33,9 +33,7 @@ class FixedNorm(nn.Module):
         return features * self.scale + self.shift
 
 
-def paint_in_tiles(
-    network: StyleNet, image: Tensor, tile: int, past: Past | None = None
-) -> Tensor:
+def paint_in_tiles(network: StyleNet, image: Tensor, tile: int, past: Past | None = None) -> Tensor:
     """The painting of an image 1,3,H,W in [0, 1], computed in squares of `tile` pixels, a multiple
     of 4.
 
@@ -46,7 +44,9 @@ def paint_in_tiles(
     halo = network.config.reach
     scale = min(1.0, (tile + 2 * halo) / math.sqrt(height * width))
     size = fit(height, width, round(scale * max(height, width)))
-    fixed = fix_statistics(network, resize(image, size), None if past is None else _small(past, size))
+    fixed = fix_statistics(
+        network, resize(image, size), None if past is None else _small(past, size)
+    )
     whole = pad(image, MULTIPLE, MINIMUM)
     if past is not None:
         past = Past(pad(past.painting, MULTIPLE, MINIMUM),

@@ -16,8 +16,8 @@ from benchmarks import sheet, speed
 from benchmarks.classic import ClassicNet, in_openvino, in_torch
 from benchmarks.peer import peer
 from benchmarks.steadiness import errors, share, still, table
-from stylevid.network import StyleNet
 from stylevid.learn.vgg import VGG16Features
+from stylevid.network import StyleNet
 
 NAN = float("nan")
 

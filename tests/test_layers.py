@@ -28,6 +28,8 @@ LAYERS = {
     "learn.allocation": 0,
     "learn.losses": 1,
     "learn.vgg": 1,
+    "learn.sequences": 3,
+    "learn.objective": 4,
     "hub": 3,
     "pipeline": 7,
     "comparison": 8,

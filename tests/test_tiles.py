@@ -79,6 +79,4 @@ def test_tiles_know_the_past_of_their_place(network: StyleNet) -> None:
     past = Past(random_image(96, 160).flip(-1), known)
     fixed = fix_statistics(network, image, past)
     assert torch.allclose(fixed(image, past), network(image, past), atol=1e-5)
-    assert torch.allclose(
-        paint_in_tiles(network, image, 64, past), fixed(image, past), atol=1e-4
-    )
+    assert torch.allclose(paint_in_tiles(network, image, 64, past), fixed(image, past), atol=1e-4)

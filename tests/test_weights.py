@@ -14,7 +14,14 @@ from stylevid import weights
 from stylevid.errors import WeightsError
 from stylevid.network import Past, StyleNet, StyleNetConfig
 from stylevid.styles import get_style
-from stylevid.weights import FORMAT, WITHOUT_PAST, file_sha256, find_weights, load_network, save_network
+from stylevid.weights import (
+    FORMAT,
+    WITHOUT_PAST,
+    file_sha256,
+    find_weights,
+    load_network,
+    save_network,
+)
 
 NETWORK = '{"width": 4, "blocks": 1}'
 

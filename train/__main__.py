@@ -25,7 +25,6 @@ from .learning.checkpoint import load_network_from
 from .learning.curves import Reporter
 from .learning.distributed import Processes, join
 from .learning.loop import fit, make_trainer
-from .learning.objective import DTYPES
 from .learning.shrink import shrink
 
 
@@ -81,7 +80,7 @@ def train(options: argparse.Namespace, processes: Processes, device: str) -> Non
     passes = ("clean", "final") if options.render == "both" else (options.render,)
     sceneflow = SceneFlow(options.sceneflow, passes) if options.sceneflow else None
     network = _start(options.warm_start, config)
-    vgg = load_vgg(device, DTYPES[config.precision])
+    vgg = load_vgg(device, getattr(torch, config.precision))
     painting = read_painting(options.style, config.style_size)
     trainer = make_trainer(config, network, vgg, painting, device, processes)
     data = TrainingData(config, photos, sceneflow, processes.rank, processes.count,

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stylevid.errors import StyleError
+from stylevid.learn.objective import LossWeights
 from stylevid.network import StyleNetConfig
 
 # The allowed words of the settings that are words.
@@ -43,7 +44,9 @@ class TrainConfig:
     temporal_style_weight: float = 4.0  # ours: half, which brings drowned subjects back
     output_temporal_weight: float = 60.0  # ours; ReCoNet's 2e5 belongs to unscaled losses
     speed: float = 3.0  # standard deviation of a generated layer's motion, pixels a frame
-    noise: float = 0.02  # of the frames that are given, not of those to be painted (Wang et al. 2020)
+    noise: float = (
+        0.02  # of the frames that are given, not of those to be painted (Wang et al. 2020)
+    )
     exposure: float = 0.02  # standard deviation of each frame's log exposure
 
     # Run
@@ -72,6 +75,16 @@ class TrainConfig:
     @property
     def network(self) -> StyleNetConfig:
         return StyleNetConfig(self.width, self.blocks, self.dilation)
+
+    def weights(self, step: int) -> LossWeights:
+        """Of the losses, at a step."""
+        if step < self.steps:
+            content, style = self.content_weight, self.style_weight
+        else:
+            content, style = self.temporal_content_weight, self.temporal_style_weight
+        return LossWeights(
+            content, style, self.tone_weight, self.tv_weight, self.output_temporal_weight
+        )
 
     @property
     def total_steps(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 from stylevid.errors import StyleError, StylevidError
 from stylevid.files import written_whole
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
+from stylevid.learn.vgg import VGG16Features, load_vgg
 from stylevid.painter import Painter
 from stylevid.styles import read_style
 
@@ -21,7 +22,6 @@ from .config import TrainConfig
 from .data.images import list_photos, read_painting, read_picture
 from .ground_truth import ground_truth_pairs
 from .learning.checkpoint import load_network_from
-from stylevid.learn.vgg import VGG16Features, load_vgg
 from .measure import (
     LOSS_EVERY,
     PAIR_EVERY,

@@ -41,6 +41,11 @@ class VGG16Features(nn.Module):
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in."""
+        return next(self.features.parameters()).dtype
+
     def forward(self, image: Tensor) -> Features:
         """Features of an image N,3,H,W, RGB, [0, 1], each side at least 8 pixels, in VGG's dtype;
         the image is float32."""
@@ -51,12 +56,8 @@ class VGG16Features(nn.Module):
         return self._activations(image, _WANTED[2:3])[0]
 
     def _activations(self, image: Tensor, wanted: tuple[int, ...]) -> list[Tensor]:
-        first = self.features[0]
-        assert isinstance(first, nn.Conv2d)
         # Channels last throughout: gradients from Gram matrices, too, come back in this layout.
-        x = ((image - self.mean) * 255.0).to(
-            first.weight.dtype, memory_format=torch.channels_last
-        )
+        x = ((image - self.mean) * 255.0).to(self.dtype, memory_format=torch.channels_last)
         found: list[Tensor] = []
         for place, layer in enumerate(self.features[: wanted[-1] + 1]):
             x = layer(x)

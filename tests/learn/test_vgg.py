@@ -16,7 +16,6 @@ CAFFE_MEAN = torch.tensor((0.48235, 0.45882, 0.40784)).view(1, 3, 1, 1)
 WANTED = (3, 8, 15, 22)
 
 
-
 @pytest.fixture(scope="module")
 def vgg() -> VGG16Features:
     torch.manual_seed(0)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from stylevid.errors import DataError, StyleError
 from stylevid.frames import to_frame, to_image
+from stylevid.learn.vgg import VGG16Features
 from stylevid.metrics import FlickerMeter
 from stylevid.network import StyleNet
 from stylevid.painter import Painter
@@ -23,7 +24,6 @@ from train.data.flow_files import write_flo
 from train.data.pairs import Pairs
 from train.evaluate import main, put_in_record, trained_on
 from train.ground_truth import ground_truth_pairs
-from stylevid.learn.vgg import VGG16Features
 from train.measure import Judge, Subject, score_clip, score_photos, stability_error
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylevid.errors import StyleError, WeightsError
+from stylevid.learn.objective import LossWeights
 from stylevid.learn.vgg import VGG16Features
 from stylevid.network import StyleNet
 from train.config import TrainConfig
@@ -197,7 +198,7 @@ def test_a_few_steps_lower_the_loss(vgg: VGG16Features) -> None:
 
     def loss() -> float:
         with torch.no_grad():
-            return sum(v.item() for v in trainer.objective(content).values())
+            return sum(v.item() for v in trainer.objective(content, config.weights(0)).values())
 
     before = loss()
     for step in range(config.steps):
@@ -214,7 +215,7 @@ def test_a_few_steps_lower_the_temporal_loss(vgg: VGG16Features, photos: list[Pa
 
     def loss() -> float:
         with torch.no_grad():
-            return trainer.objective(batch)["output_temporal"].item()
+            return trainer.objective(batch, config.weights(0))["output_temporal"].item()
 
     before = loss()
     for step in range(config.temporal_steps):
@@ -232,3 +233,11 @@ def test_every_step_levels_the_sub_pixels(
     trainer.network.level_sub_pixels()
     for name, tensor in trainer.network.state_dict().items():
         torch.testing.assert_close(tensor, after[name], atol=1e-6, rtol=0)
+
+
+def test_each_stage_has_its_own_content_and_style_weights() -> None:
+    config = replace(TINY, content_weight=1.5, style_weight=2.5, tone_weight=3.5, tv_weight=4.5,
+                     temporal_content_weight=5.5, temporal_style_weight=6.5,
+                     output_temporal_weight=7.5)  # fmt: skip
+    assert config.weights(1) == LossWeights(1.5, 2.5, 3.5, 4.5, 7.5)
+    assert config.weights(2) == LossWeights(5.5, 6.5, 3.5, 4.5, 7.5)

@@ -4,9 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from stylevid.learn.sequences import concatenate, observe
 from stylevid.warp import warp
 from train.data.pairs import generate_pairs
-from train.data.sequences import Sequence, concatenate, draw_sequence, observe, of_pairs
+from train.data.sequences import Sequence, draw_sequence, of_pairs
 
 SIZE = (72, 96)
 

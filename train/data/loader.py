@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylevid.learn.sequences import Sequences, concatenate, observe
+
 from ..config import TrainConfig
 from .images import photo_batch
 from .sceneflow import SceneFlow, pair_batch
-from .sequences import Sequences, concatenate, draw_sequence, observe, of_pairs
+from .sequences import draw_sequence, of_pairs
 
 Batch = Tensor | Sequences
 _PICTURES = 0.25  # share of the sequences that have a single frame

@@ -1,56 +1,19 @@
 """Short videos with flow, as the sequence stage learns from them: generated from photographs as
-moving layers with exact flow, or made of pairs that were read.
-
-Each carries, beside the truth that losses are computed with, what a painter at work would know:
-frames with noise, and the motion that `memory.Follower` estimates from them.
-"""
+moving layers with exact flow, or made of pairs that were read."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
-from stylevid.frames import fit, luma, size_of
-from stylevid.memory import Follower, FollowerConfig
+from stylevid.frames import size_of
 
 from .layers import Layer, Motion, View, draw_layers, paint, pick, visible_along
 from .pairs import Pairs
 
 _TURN = 0.1  # of what a pair turns and zooms: a clip goes on for longer
-_FOLLOWED_AT = FollowerConfig().size / 640  # of a frame's size, as in a video of 640 pixels
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """A batch of N sequences of T frames.
-
-    Attributes:
-        frames: T,N,3,H,W in [0, 1], without noise.
-        seen: T,N,3,H,W in [0, 1], the same as a camera gives them to the painter.
-        flow_cur_to_prev: T-1,N,2,H,W, (dx, dy) in pixels, true; from frame t+1 to frame t.
-        visible: T-1,N,1,H,W on frame t+1's grid, 1 where the pixel is also seen in frame t.
-        followed: T-1,N,2,H,W, the flow as estimated from `seen`.
-        trust: T-1,N,1,H/2,W/2 in [0, 1], how far `followed` is to be trusted.
-    """
-
-    frames: Tensor
-    seen: Tensor
-    flow_cur_to_prev: Tensor
-    visible: Tensor
-    followed: Tensor
-    trust: Tensor
-
-    def to(self, device: torch.device) -> "Sequences":
-        return Sequences(*(t.to(device, non_blocking=True) for t in vars(self).values()))
-
-
-def concatenate(parts: list[Sequences]) -> Sequences:
-    """One batch of several, whose sequences are as long."""
-    return Sequences(*(torch.cat(ts, dim=1) for ts in zip(*(vars(p).values() for p in parts))))
 
 
 @dataclass(frozen=True)
@@ -65,7 +28,9 @@ class Sequence:
 
     def view(self, number: int) -> View:
         """What frame `number` shows."""
-        return paint(self.layers, [_move(layer, *_to_first(layer, number)) for layer in self.layers])
+        return paint(
+            self.layers, [_move(layer, *_to_first(layer, number)) for layer in self.layers]
+        )
 
     def flow(self, cur: int, prev: int) -> tuple[Tensor, Tensor]:
         """`flow_cur_to_prev` 1,2,H,W in pixels, and 1,1,H,W, 1 where the pixel is also seen in
@@ -87,9 +52,7 @@ class Sequence:
         """The first frames count,1,3,H,W, and flow and visibility between neighbors, count-1,1,.,
         H,W."""
         views = [self.view(number) for number in range(count)]
-        steps = [
-            self._flow(t, t - 1, views[t].owner, views[t - 1].owner) for t in range(1, count)
-        ]
+        steps = [self._flow(t, t - 1, views[t].owner, views[t - 1].owner) for t in range(1, count)]
         frames = torch.stack([view.image for view in views])
         none = frames.new_zeros((0, 1, 3, *size_of(frames)))
         flows = torch.stack([flow for flow, _ in steps]) if steps else none[:, :, :2]
@@ -129,50 +92,6 @@ def of_pairs(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
     """Frames, flow and visibility of pairs, as `Sequence.truth` has them."""
     frames = torch.stack((pairs.prev, pairs.cur))
     return frames, pairs.flow_cur_to_prev[None], pairs.visible[None]
-
-
-def observe(
-    frames: Tensor, flow_cur_to_prev: Tensor, visible: Tensor, noise: float, exposure: float,
-    generator: torch.Generator,
-) -> Sequences:  # fmt: skip
-    """Sequences as a painter gets to see them: noise that is to be painted over, and changes of
-    exposure that are real light.
-
-    Args:
-        frames, flow_cur_to_prev, visible: as in `Sequences`.
-        noise: largest standard deviation of a sensor's noise; each sequence has its own.
-        exposure: standard deviation of the logarithm of a frame's exposure.
-        generator: of the CPU; the only source of chance.
-    Source: stability training, Zheng et al. 2016, section 3; compound regularization, Wang et al.
-        2020 (Consistent Video Style Transfer via Compound Regularization), section 3.2.
-    """
-    count, batch = frames.shape[:2]
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator)
-
-    exposed = (frames * (normal(count, batch, 1, 1, 1) * exposure).exp()).clamp(0, 1)
-    level = torch.rand(1, batch, 1, 1, 1, generator=generator) * noise
-    seen = (exposed + normal(*frames.shape) * level).clamp(0, 1)
-    motions = [_follow(seen[:, place]) for place in range(batch)]
-    followed, trust = (torch.stack(parts, dim=1) for parts in zip(*motions, strict=True))
-    return Sequences(exposed, seen, flow_cur_to_prev, visible, followed, trust)
-
-
-def _follow(frames: Tensor) -> tuple[Tensor, Tensor]:
-    """What `Follower` makes of frames T,3,H,W: flow T-1,2,H,W and trust T-1,1,H/2,W/2."""
-    height, width = size_of(frames)
-    small_height, small_width = fit(height, width, round(_FOLLOWED_AT * max(height, width)))
-    follower = Follower()
-    flows = np.zeros((len(frames) - 1, height, width, 2), np.float32)
-    trusts = np.zeros((len(frames) - 1, 1, height // 2, width // 2), np.float32)
-    for number, frame in enumerate(frames):
-        gray = luma(frame[None])[0, 0].mul(255).numpy()
-        small = cv2.resize(gray, (small_width, small_height), interpolation=cv2.INTER_AREA)
-        if motion := follower.step_gray(small):  # None is what is taken for a cut: nothing is known
-            flows[number - 1] = motion.flow_at(height, width)
-            trusts[number - 1] = motion.trust_at(height // 2, width // 2)
-    return torch.from_numpy(flows).permute(0, 3, 1, 2), torch.from_numpy(trusts)
 
 
 def _to_first(layer: Layer, number: int) -> tuple[Tensor, Tensor]:

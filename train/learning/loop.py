@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from stylevid.errors import WeightsError
+from stylevid.learn.losses import PaintingTargets
+from stylevid.learn.objective import Objective
 from stylevid.learn.vgg import VGG16Features
 from stylevid.network import StyleNet
 
@@ -20,7 +22,6 @@ from ..config import TrainConfig
 from ..data.loader import Batch, TrainingData
 from .checkpoint import load_checkpoint, save_checkpoint
 from .distributed import Processes
-from .objective import Objective
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ def make_trainer(
                                "share evenly. Give a multiple.")  # fmt: skip
     place = torch.device(device)
     network.to(place).to(memory_format=torch.channels_last)  # pyright: ignore
-    objective = Objective(config, network, vgg, painting.to(place))
+    with torch.no_grad():
+        objective = Objective(network, vgg, PaintingTargets.of(painting.to(place), vgg))
     return Trainer(
         config=config,
         objective=objective,
@@ -147,7 +149,9 @@ def train_step(trainer: Trainer, batch: Batch, step: int) -> dict[str, float]:
     optimizer, scaler = trainer.optimizer, trainer.scaler
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(trainer.config, step)
-    terms: dict[str, Tensor] = trainer.wrapped(batch.to(trainer.device))
+    terms: dict[str, Tensor] = trainer.wrapped(
+        batch.to(trainer.device), trainer.config.weights(step)
+    )
     loss = torch.stack(list(terms.values()))
     optimizer.zero_grad(set_to_none=True)
     scaler.scale(loss.sum()).backward()

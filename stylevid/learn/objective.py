@@ -1,19 +1,29 @@
-"""What training lowers: the weighted losses of one batch, as a module that DistributedDataParallel
+"""What learning lowers: the weighted losses of one batch, as a module that DistributedDataParallel
 can wrap."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from stylevid.learn import losses
-from stylevid.learn.vgg import VGG16Features
-from stylevid.network import Past, StyleNet
-from stylevid.warp import warp
+from ..network import Past, StyleNet
+from ..warp import warp
+from . import losses
+from .sequences import Sequences
+from .vgg import VGG16Features
 
-from ..config import TrainConfig
-from ..data.sequences import Sequences
-
-DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 _LEARNS = 2  # the last frames of a sequence, through which gradients flow; time before is replayed
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Of the terms of `losses`."""
+
+    content: float = 1.0
+    style: float = 8.0
+    tone: float = 1.0
+    tv: float = 0.1
+    output_temporal: float = 60.0
 
 
 class Objective(nn.Module):
@@ -21,35 +31,46 @@ class Objective(nn.Module):
     sequences."""
 
     def __init__(
-        self, config: TrainConfig, network: StyleNet, vgg: VGG16Features, painting: Tensor
+        self, network: StyleNet, vgg: VGG16Features, painting: losses.PaintingTargets
     ) -> None:
         """
         Args:
-            vgg: on the device where training happens, in the dtype that it is to compute in; it is
-                left out of `parameters()`.
-            painting: 1,3,H,W in [0, 1].
+            vgg: on the device where learning happens; the network computes in its dtype, too. It
+                is left out of `parameters()`.
+            painting: as `vgg` sees it.
         """
         super().__init__()
-        self.config = config
         self.network = network
+        self.painting = painting
         self._frozen = (vgg,)  # in a tuple, so that it is no submodule: nothing of it is trained
-        with torch.no_grad():
-            self.painting = losses.PaintingTargets.of(painting, vgg)
 
-    def forward(self, batch: Tensor | Sequences) -> dict[str, Tensor]:
+    def forward(self, batch: Tensor | Sequences, weights: LossWeights) -> dict[str, Tensor]:
         """The weighted losses by name, float32 scalars, of pictures N,3,H,W or of sequences."""
         if isinstance(batch, Tensor):
-            return self.perceptual_terms(batch)
-        return self.sequence_terms(batch)
+            return self.perceptual_terms(self._paint(batch, None), batch, weights)
+        return self.sequence_terms(batch, weights)
 
-    def perceptual_terms(self, content: Tensor) -> dict[str, Tensor]:
-        """Content, style, tone and total-variation losses of pictures N,3,H,W."""
-        config = self.config
-        return self._perceptual(
-            self._paint(content, None), content, config.content_weight, config.style_weight
-        )
+    @torch.no_grad()
+    def content(self, image: Tensor) -> Tensor:
+        """What paintings of an image N,3,H,W are to have in common with it: relu3_3."""
+        return self._frozen[0].content(image)
 
-    def sequence_terms(self, batch: Sequences) -> dict[str, Tensor]:
+    def perceptual_terms(
+        self, painted: Tensor, image: Tensor, weights: LossWeights, content: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Content, style, tone and total-variation losses of paintings of an image, both N,3,H,W;
+        `content` is that of the image, if it is known."""
+        content = self.content(image) if content is None else content
+        features = self._frozen[0](painted)
+        tone = losses.tone_loss(painted, image, self.painting.tones)
+        return {
+            "content": weights.content * losses.content_loss(features.relu3_3, content),
+            "style": weights.style * losses.style_loss(features, self.painting.grams),
+            "tone": weights.tone * tone,
+            "tv": weights.tv * losses.total_variation(painted),
+        }
+
+    def sequence_terms(self, batch: Sequences, weights: LossWeights) -> dict[str, Tensor]:
         """The perceptual losses of the last frame, and the temporal ones of the last two.
 
         The network paints as it will: frame after frame, given its last painting along the flow
@@ -57,7 +78,7 @@ class Objective(nn.Module):
         through the last two frames; those before make the past that they start from, so that
         errors which build up are seen.
         """
-        config, count = self.config, len(batch.seen)
+        count = len(batch.seen)
         prev: Tensor | None = None
         painted = self._first(batch, learns=count <= _LEARNS)
         temporal = painted.new_zeros(())
@@ -68,10 +89,8 @@ class Objective(nn.Module):
                 painted = self._paint(batch.seen[t], Past(carried, batch.trust[t - 1]))
                 if t >= count - _LEARNS:
                     temporal = temporal + self._output_temporal(painted, prev, batch, t)
-        terms = self._perceptual(
-            painted, batch.frames[-1], config.temporal_content_weight, config.temporal_style_weight
-        )
-        return terms | {"output_temporal": config.output_temporal_weight * temporal}
+        terms = self.perceptual_terms(painted, batch.frames[-1], weights)
+        return terms | {"output_temporal": weights.output_temporal * temporal}
 
     def _first(self, batch: Sequences, learns: bool) -> Tensor:
         with torch.set_grad_enabled(learns):
@@ -95,24 +114,8 @@ class Objective(nn.Module):
             painted, warped_painted, batch.frames[t], warped_image, batch.visible[t - 1]
         )
 
-    def _perceptual(
-        self, painted: Tensor, content: Tensor, content_weight: float, style_weight: float
-    ) -> dict[str, Tensor]:
-        (vgg,) = self._frozen
-        with torch.no_grad():
-            wanted = vgg.content(content)
-        features = vgg(painted)
-        config = self.config
-        tone = losses.tone_loss(painted, content, self.painting.tones)
-        return {
-            "content": content_weight * losses.content_loss(features.relu3_3, wanted),
-            "style": style_weight * losses.style_loss(features, self.painting.grams),
-            "tv": config.tv_weight * losses.total_variation(painted),
-            "tone": config.tone_weight * tone,
-        }
-
     def _autocast(self, beside: Tensor) -> torch.autocast:
-        dtype = DTYPES[self.config.precision]
+        dtype = self._frozen[0].dtype
         return torch.autocast(beside.device.type, dtype, enabled=dtype != torch.float32)
 
 

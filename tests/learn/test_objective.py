@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from stylevid.learn.losses import PaintingTargets
+from stylevid.learn.objective import LossWeights, Objective
+from stylevid.learn.sequences import Sequences
 from stylevid.learn.vgg import VGG16Features
-from stylevid.network import Past, StyleNet
-from train.config import TrainConfig
-from train.data.sequences import Sequences
-from train.learning.objective import Objective
+from stylevid.network import Past, StyleNet, StyleNetConfig
 
-TINY = TrainConfig(width=4, blocks=1, crop=32, temporal_crop=32, hold_out=0, precision="float32")
+WEIGHTS = LossWeights()
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +25,11 @@ def random_image(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def tiny_objective(
-    vgg: VGG16Features, config: TrainConfig = TINY, network: nn.Module | None = None
-) -> Objective:
+def tiny_objective(vgg: VGG16Features, network: nn.Module | None = None) -> Objective:
     torch.manual_seed(0)
-    painting = random_image(1, 3, 32, 40, seed=9)
-    return Objective(config, network or StyleNet(config.network), vgg, painting)  # pyright: ignore
+    with torch.no_grad():
+        painting = PaintingTargets.of(random_image(1, 3, 32, 40, seed=9), vgg)
+    return Objective(network or StyleNet(StyleNetConfig(4, 1)), vgg, painting)  # pyright: ignore
 
 
 def moving(dx: int, dy: int, count: int = 3) -> Sequences:
@@ -38,9 +37,7 @@ def moving(dx: int, dy: int, count: int = 3) -> Sequences:
     height, width = 32, 48
     far = (count - 1) * dy, (count - 1) * dx
     wide = random_image(1, 1, height + far[0], width + far[1]).expand(1, 3, -1, -1)
-    views = [
-        wide[..., t * dy : t * dy + height, t * dx : t * dx + width] for t in range(count)
-    ]
+    views = [wide[..., t * dy : t * dy + height, t * dx : t * dx + width] for t in range(count)]
     frames = torch.stack(views)
     visible = torch.zeros(count - 1, 1, 1, height, width)
     visible[..., : height - dy, : width - dx] = 1
@@ -58,7 +55,7 @@ class Copyist(nn.Module):
 
 
 def temporal(vgg: VGG16Features, batch: Sequences, network: nn.Module | None = None) -> Tensor:
-    return tiny_objective(vgg, network=network)(batch)["output_temporal"]
+    return tiny_objective(vgg, network)(batch, WEIGHTS)["output_temporal"]
 
 
 def test_only_the_network_is_to_be_trained(vgg: VGG16Features) -> None:
@@ -69,7 +66,7 @@ def test_only_the_network_is_to_be_trained(vgg: VGG16Features) -> None:
 @pytest.mark.parametrize("name", ["enter.1.weight", "recall.1.weight", "keep.1.weight"])
 def test_the_temporal_gradient_reaches_what_should_learn(vgg: VGG16Features, name: str) -> None:
     objective = tiny_objective(vgg)
-    objective(moving(8, 4))["output_temporal"].backward()
+    objective(moving(8, 4), WEIGHTS)["output_temporal"].backward()
     gradient = objective.network.get_parameter(name).grad
     assert gradient is not None
     assert gradient.isfinite().all() and gradient.abs().sum() > 0
@@ -92,12 +89,12 @@ def test_a_wrong_flow_or_mask_has_a_temporal_loss(vgg: VGG16Features, wrong: str
 
 
 def test_one_frame_is_a_picture(vgg: VGG16Features) -> None:
-    objective = tiny_objective(vgg, replace(TINY, temporal_style_weight=TINY.style_weight))
+    objective = tiny_objective(vgg)
     image = random_image(1, 3, 32, 48)
     none = torch.zeros(0, 1, 1, 1, 1)
     with torch.no_grad():
-        alone = objective(Sequences(image[None], image[None], none, none, none, none))
-        picture = objective(image)
+        alone = objective(Sequences(image[None], image[None], none, none, none, none), WEIGHTS)
+        picture = objective(image, WEIGHTS)
     assert alone.pop("output_temporal") == 0
     assert alone == picture
 
@@ -155,7 +152,7 @@ def test_a_share_of_a_batch_is_that_part_of_it(vgg: VGG16Features) -> None:
     both = Sequences(*(torch.cat(p, dim=1) for p in zip(vars(one).values(), vars(other).values())))
     objective = tiny_objective(vgg)
     with torch.no_grad():
-        whole, *shares = objective(both), objective(one), objective(other)
+        whole, *shares = (objective(batch, WEIGHTS) for batch in (both, one, other))
     for name, value in whole.items():
         mean = (shares[0][name] + shares[1][name]) / 2
         assert value.item() == pytest.approx(mean.item(), rel=1e-4)
@@ -166,7 +163,7 @@ def test_one_sequence_can_be_overfitted_by_more_than_half(vgg: VGG16Features) ->
     optimizer = torch.optim.Adam(objective.parameters(), lr=1e-2)
     values: list[float] = []
     for _ in range(30):
-        loss = objective(batch)["output_temporal"]
+        loss = objective(batch, WEIGHTS)["output_temporal"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -174,37 +171,26 @@ def test_one_sequence_can_be_overfitted_by_more_than_half(vgg: VGG16Features) ->
     assert values[-1] < 0.5 * values[0]
 
 
-def test_each_stage_has_its_own_content_and_style_weights(vgg: VGG16Features) -> None:
-    """Each term of a stage grows with the weight of that stage, and with no other."""
-    batch = moving(8, 4)
-
-    def terms(**weights: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        objective = tiny_objective(vgg, replace(TINY, **weights))
-        with torch.no_grad():
-            return objective(batch.frames[0]), objective(batch)
-
-    plain = terms()
-    for field, stage, name in (
-        ("content_weight", 0, "content"),
-        ("style_weight", 0, "style"),
-        ("temporal_content_weight", 1, "content"),
-        ("temporal_style_weight", 1, "style"),
-        ("output_temporal_weight", 1, "output_temporal"),
-    ):
-        heavier = terms(**{field: 3 * getattr(TINY, field)})
-        assert heavier[stage][name].item() == pytest.approx(3 * plain[stage][name].item())
-        if name in plain[1 - stage]:
-            assert heavier[1 - stage][name].item() == plain[1 - stage][name].item()
+def test_each_term_grows_with_its_own_weight(vgg: VGG16Features) -> None:
+    objective, batch = tiny_objective(vgg), moving(8, 4)
+    with torch.no_grad():
+        plain = objective(batch, WEIGHTS)
+        assert plain.keys() == vars(WEIGHTS).keys()
+        for name, weight in vars(WEIGHTS).items():
+            heavier = objective(batch, replace(WEIGHTS, **{name: 3 * weight}))
+            for other, value in heavier.items():
+                times = 3 if other == name else 1
+                assert value.item() == pytest.approx(times * plain[other].item())
 
 
 def test_bfloat16_has_the_losses_of_float32(vgg: VGG16Features) -> None:
     batch = moving(8, 4)
     with torch.no_grad():
-        exact = tiny_objective(vgg)(batch)
+        exact = tiny_objective(vgg)(batch, WEIGHTS)
         half = VGG16Features()
         half.load_state_dict(vgg.state_dict())
         half.features.to(torch.bfloat16)
-        rough = tiny_objective(half, replace(TINY, precision="bfloat16"))(batch)
+        rough = tiny_objective(half)(batch, WEIGHTS)
     for name, value in exact.items():
         assert rough[name].dtype == torch.float32
         assert rough[name].item() == pytest.approx(value.item(), rel=0.05, abs=1e-3)

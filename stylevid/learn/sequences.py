@@ -1,0 +1,88 @@
+"""Short videos to learn from. Each carries, beside the truth that losses are computed with, what a
+painter at work would know: frames with noise, and the motion that `memory.Follower` estimates from
+them."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..frames import fit, luma, size_of
+from ..memory import Follower, FollowerConfig
+
+_FOLLOWED_AT = FollowerConfig().size / 640  # of a frame's size, as in a video of 640 pixels
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A batch of N sequences of T frames.
+
+    Attributes:
+        frames: T,N,3,H,W in [0, 1], without noise.
+        seen: T,N,3,H,W in [0, 1], the same as a camera gives them to the painter.
+        flow_cur_to_prev: T-1,N,2,H,W, (dx, dy) in pixels, true; from frame t+1 to frame t.
+        visible: T-1,N,1,H,W on frame t+1's grid, 1 where the pixel is also seen in frame t.
+        followed: T-1,N,2,H,W, the flow as estimated from `seen`.
+        trust: T-1,N,1,H/2,W/2 in [0, 1], how far `followed` is to be trusted.
+    """
+
+    frames: Tensor
+    seen: Tensor
+    flow_cur_to_prev: Tensor
+    visible: Tensor
+    followed: Tensor
+    trust: Tensor
+
+    def to(self, device: torch.device) -> "Sequences":
+        return Sequences(*(t.to(device, non_blocking=True) for t in vars(self).values()))
+
+
+def concatenate(parts: list[Sequences]) -> Sequences:
+    """One batch of several, whose sequences are as long."""
+    return Sequences(*(torch.cat(ts, dim=1) for ts in zip(*(vars(p).values() for p in parts))))
+
+
+def observe(
+    frames: Tensor, flow_cur_to_prev: Tensor, visible: Tensor, noise: float, exposure: float,
+    generator: torch.Generator,
+) -> Sequences:  # fmt: skip
+    """Sequences as a painter gets to see them: noise that is to be painted over, and changes of
+    exposure that are real light.
+
+    Args:
+        frames, flow_cur_to_prev, visible: as in `Sequences`.
+        noise: largest standard deviation of a sensor's noise; each sequence has its own.
+        exposure: standard deviation of the logarithm of a frame's exposure.
+        generator: of the CPU; the only source of chance.
+    Source: stability training, Zheng et al. 2016, section 3; compound regularization, Wang et al.
+        2020 (Consistent Video Style Transfer via Compound Regularization), section 3.2.
+    """
+    count, batch = frames.shape[:2]
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    exposed = (frames * (normal(count, batch, 1, 1, 1) * exposure).exp()).clamp(0, 1)
+    level = torch.rand(1, batch, 1, 1, 1, generator=generator) * noise
+    seen = (exposed + normal(*frames.shape) * level).clamp(0, 1)
+    motions = [_follow(seen[:, place]) for place in range(batch)]
+    followed, trust = (torch.stack(parts, dim=1) for parts in zip(*motions, strict=True))
+    return Sequences(exposed, seen, flow_cur_to_prev, visible, followed, trust)
+
+
+def _follow(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """What `Follower` makes of frames T,3,H,W: flow T-1,2,H,W and trust T-1,1,H/2,W/2."""
+    height, width = size_of(frames)
+    small_height, small_width = fit(height, width, round(_FOLLOWED_AT * max(height, width)))
+    follower = Follower()
+    flows = np.zeros((len(frames) - 1, height, width, 2), np.float32)
+    trusts = np.zeros((len(frames) - 1, 1, height // 2, width // 2), np.float32)
+    for number, frame in enumerate(frames):
+        gray = luma(frame[None])[0, 0].mul(255).numpy()
+        small = cv2.resize(gray, (small_width, small_height), interpolation=cv2.INTER_AREA)
+        if motion := follower.step_gray(small):  # None is what is taken for a cut: nothing is known
+            flows[number - 1] = motion.flow_at(height, width)
+            trusts[number - 1] = motion.trust_at(height // 2, width // 2)
+    return torch.from_numpy(flows).permute(0, 3, 1, 2), torch.from_numpy(trusts)
