@@ -1,8 +1,8 @@
 """What a painter remembers: its last painting, carried along the motion to where the next frame has
 what was painted, and how far that is to be trusted.
 
-Flow-guided as in Ruder et al. 2016; the network itself then repaints what it trusts (`network.Past`).
-All of it runs in OpenCV on the CPU, motion in a small size.
+Flow-guided as in Ruder et al. 2016; the network itself then repaints what it trusts
+(`network.Past`). All of it runs in OpenCV on the CPU, motion in a small size.
 """
 
 from collections.abc import Callable

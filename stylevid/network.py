@@ -2,9 +2,9 @@
 
 Perceptual-loss transformer network after Johnson et al. 2016, reshaped so that every convolution
 runs at half or quarter resolution: pixel-unshuffle by 2, a stride-2 convolution, residual blocks
-at a quarter, bilinear x2, pixel-shuffle by 2. It paints a frame of a video knowing its last painting
-(as Ruder et al. 2018 and Gupta et al. 2017 do), and a picture without one. Reading weights from
-files is `weights.py`'s work.
+at a quarter, bilinear x2, pixel-shuffle by 2. It paints a frame of a video knowing its last
+painting (as Ruder et al. 2018 and Gupta et al. 2017 do), and a picture without one. Reading weights
+from files is `weights.py`'s work.
 """
 
 from dataclasses import asdict, dataclass

@@ -41,7 +41,8 @@ class Sequences:
 
 def concatenate(parts: list[Sequences]) -> Sequences:
     """One batch of several, whose sequences are as long."""
-    return Sequences(*(torch.cat(ts, dim=1) for ts in zip(*(vars(p).values() for p in parts))))
+    tensors = zip(*(vars(part).values() for part in parts), strict=True)
+    return Sequences(*(torch.cat(one, dim=1) for one in tensors))
 
 
 def observe(
