@@ -44,9 +44,7 @@ def paint_in_tiles(network: StyleNet, image: Tensor, tile: int, past: Past | Non
     halo = network.config.reach
     scale = min(1.0, (tile + 2 * halo) / math.sqrt(height * width))
     size = fit(height, width, round(scale * max(height, width)))
-    fixed = fix_statistics(
-        network, resize(image, size), None if past is None else _small(past, size)
-    )
+    fixed = fix_statistics(network, resize(image, size), past and _small(past, size))
     whole = pad(image, MULTIPLE, MINIMUM)
     if past is not None:
         past = Past(pad(past.painting, MULTIPLE, MINIMUM),

@@ -122,7 +122,7 @@ def test_a_blank_scene_with_noise_stands_still() -> None:
 
 
 def test_paint_leaves_no_trail() -> None:
-    """A bright square crosses a wall: where it was, and before it, its paint is not to be trusted."""
+    """A bright square crosses a wall: beside it, its paint is not trusted."""
     images = []
     for x in (10, 16):
         image = 0.35 + 0.1 * texture(96, 128)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from stylevid.learn.losses import PaintingTargets
 from stylevid.learn.objective import LossWeights, Objective
-from stylevid.learn.sequences import Sequences
+from stylevid.learn.sequences import Sequences, concatenate
 from stylevid.learn.vgg import VGG16Features
 from stylevid.network import Past, StyleNet, StyleNetConfig
 
@@ -149,7 +149,7 @@ def test_gradients_flow_into_the_last_two_paintings(vgg: VGG16Features) -> None:
 def test_a_share_of_a_batch_is_that_part_of_it(vgg: VGG16Features) -> None:
     """Two processes with one sequence each have the mean losses of one with both."""
     one, other = moving(8, 4), moving(4, 8)
-    both = Sequences(*(torch.cat(p, dim=1) for p in zip(vars(one).values(), vars(other).values())))
+    both = concatenate([one, other])
     objective = tiny_objective(vgg)
     with torch.no_grad():
         whole, *shares = (objective(batch, WEIGHTS) for batch in (both, one, other))

@@ -125,4 +125,6 @@ def test_pairs_are_sequences_of_two() -> None:
         for f, v, m in zip(*(part.split(1, dim=1) for part in of_pairs(pairs)), strict=True)
     )
     joined = concatenate([one, other])
-    assert all(torch.equal(a, b) for a, b in zip(vars(joined).values(), vars(both).values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(vars(joined).values(), vars(both).values(), strict=True)
+    )
