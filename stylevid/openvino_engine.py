@@ -127,7 +127,7 @@ def build_model(
     trust come in as well."""
     height, width = size
     given = _parameters(height, width)
-    grains = _grains(*given, height, width)
+    grains = _grains(given, height, width)
     enter = _from_yuv(_conv2d(network.enter), matrix)
     past = None
     if remembers:
@@ -135,7 +135,7 @@ def build_model(
         given += [*painting, trust]
         known = _pad(op.convert(trust, ov.Type.f32), height // 2, width // 2, 2)
         known = op.multiply(known, np.float32(1 / 255))
-        past = op.concat([op.multiply(_grains(*painting, height, width), known), known], 1)
+        past = op.concat([op.multiply(_grains(painting, height, width), known), known], 1)
     painted = _network(network, grains, enter, past, matrix)
     light, color = _to_yuv(painted, matrix)
     light = _crop(op.depth_to_space(light, "depth_first", 2), height, width)
@@ -152,8 +152,9 @@ def _parameters(height: int, width: int) -> list[ov.Node]:
     return [_plane(1, height, width), _plane(2, height // 2, width // 2)]
 
 
-def _grains(luma: ov.Node, chroma: ov.Node, height: int, width: int) -> ov.Node:
+def _grains(picture: list[ov.Node], height: int, width: int) -> ov.Node:
     """Levels less 128, padded, of 2 x 2 Y and one Cb and Cr: six channels."""
+    luma, chroma = picture
     gray = np.float32(128)
     light = _pad(op.subtract(op.convert(luma, ov.Type.f32), gray), height, width)
     color = _pad(op.subtract(op.convert(chroma, ov.Type.f32), gray), height // 2, width // 2, 2)

@@ -3,6 +3,7 @@ painter at work would know: frames with noise, and the motion that `memory.Follo
 them."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..frames import fit, luma, size_of
-from ..memory import Follower, FollowerConfig
+from ..memory import Array, Follower, FollowerConfig
 
 _FOLLOWED_AT = FollowerConfig().size / 640  # of a frame's size, as in a video of 640 pixels
 
@@ -83,7 +84,9 @@ def _follow(frames: Tensor) -> tuple[Tensor, Tensor]:
     for number, frame in enumerate(frames):
         gray = luma(frame[None])[0, 0].mul(255).numpy()
         small = cv2.resize(gray, (small_width, small_height), interpolation=cv2.INTER_AREA)
-        if motion := follower.step_gray(small):  # None is what is taken for a cut: nothing is known
+        if motion := follower.step_gray(
+            cast(Array, small)
+        ):  # None is what is taken for a cut: nothing is known
             flows[number - 1] = motion.flow_at(height, width)
             trusts[number - 1] = motion.trust_at(height // 2, width // 2)
     return torch.from_numpy(flows).permute(0, 3, 1, 2), torch.from_numpy(trusts)

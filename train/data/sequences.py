@@ -28,9 +28,8 @@ class Sequence:
 
     def view(self, number: int) -> View:
         """What frame `number` shows."""
-        return paint(
-            self.layers, [_move(layer, *_to_first(layer, number)) for layer in self.layers]
-        )
+        points = [_move(layer, *_to_first(layer, number)) for layer in self.layers]
+        return paint(self.layers, points)
 
     def flow(self, cur: int, prev: int) -> tuple[Tensor, Tensor]:
         """`flow_cur_to_prev` 1,2,H,W in pixels, and 1,1,H,W, 1 where the pixel is also seen in
