@@ -7,6 +7,7 @@ painting (as Ruder et al. 2018 and Gupta et al. 2017 do), and a picture without 
 from files is `weights.py`'s work.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from .frames import pad, unpad
 # Reflection padding at a quarter of the size needs a pixel more there than the widest dilation.
 MULTIPLE, MINIMUM = 4, 36
 PAST_CHANNELS = 13  # of the last painting at half the size: 2 x 2 pixels of three colors, and trust
+BLEND = 0.7  # of the past, before anything about it is learned
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,13 @@ class StyleNet(nn.Module):
         self.config = config or StyleNetConfig()
         width, half = self.config.width, self.config.width // 2
         self.enter = ConvNorm(12, half)
-        # The past joins in before the first norm and before the sigmoid. Without bias: no past, or
-        # none that is trusted, is nothing at all.
-        self.recall = _past_convolution(half)
-        self.keep = _past_convolution(12)
+        # The past is seen before the first norm; without bias, one that is not trusted is nothing.
+        self.recall = nn.Sequential(
+            nn.ReflectionPad2d(1), nn.Conv2d(PAST_CHANNELS, half, 3, bias=False)
+        )
+        # And where it is trusted, this share of it is kept.
+        self.keep = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(half, 1, 3))
+        _start_as_a_blend(self.recall[1], self.keep[1])
         self.down = ConvNorm(half, width, stride=2)
         self.blocks = nn.Sequential(*(ResidualBlock(width, d) for d in self.config.dilations))
         self.up = ConvNorm(width, half)
@@ -153,33 +158,33 @@ class StyleNet(nn.Module):
         """
         height, width = image.shape[-2:]
         padded = pad(image, MULTIPLE, MINIMUM)
+        if past is not None:
+            past = Past(pad(past.painting, MULTIPLE, MINIMUM),
+                        pad(past.trust, MULTIPLE // 2, MINIMUM // 2))  # fmt: skip
         pad_1, conv, norm = self.enter
         entered = conv(pad_1(F.pixel_unshuffle(padded - 0.5, 2)))  # N,width/2,H/2,W/2
-        grains = None if past is None else _grains(past)
-        if grains is not None:
-            entered = entered + self.recall(grains)
+        if past is not None:
+            colors = F.pixel_unshuffle(past.painting - 0.5, 2) * past.trust
+            entered = entered + self.recall(torch.cat((colors, past.trust), dim=1))
         features = F.relu(norm(entered))
         features = self.blocks(F.relu(self.down(features)))  # N,width,H/4,W/4
         features = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
-        painted = self.leave(F.relu(self.up(features)))  # N,12,H/2,W/2
-        if grains is not None:
-            painted = painted + self.keep(grains)
-        return unpad(torch.sigmoid(F.pixel_shuffle(painted, 2)), height, width)
+        features = F.relu(self.up(features))  # N,width/2,H/2,W/2
+        painted = torch.sigmoid(F.pixel_shuffle(self.leave(features), 2))
+        if past is not None:
+            share = torch.sigmoid(self.keep(features)) * past.trust
+            share = F.interpolate(share, scale_factor=2, mode="nearest")
+            painted = painted + share * (past.painting - painted)
+        return unpad(painted, height, width)
 
 
-def _past_convolution(outputs: int) -> nn.Sequential:
-    """Of `_grains`; it starts at zero, so that a network which knows no past paints as it did."""
-    conv = nn.Conv2d(PAST_CHANNELS, outputs, 3, bias=False)
-    nn.init.zeros_(conv.weight)
-    return nn.Sequential(nn.ReflectionPad2d(1), conv)
-
-
-def _grains(past: Past) -> Tensor:
-    """The trusted past as the half-resolution convolutions see it, N,13,H/2,W/2: twelve channels of
-    2 x 2 pixels' colors, then trust."""
-    trust = pad(past.trust, MULTIPLE // 2, MINIMUM // 2)
-    colors = F.pixel_unshuffle(pad(past.painting, MULTIPLE, MINIMUM) - 0.5, 2)
-    return torch.cat((colors * trust, trust), dim=1)
+def _start_as_a_blend(recall: nn.Module, keep: nn.Module) -> None:
+    """Start as the blending of Ruder et al. 2016 and Lai et al. 2018: the past is not seen, and the
+    same share of it kept everywhere. Learning goes on from there."""
+    assert isinstance(recall, nn.Conv2d) and isinstance(keep, nn.Conv2d) and keep.bias is not None
+    for parameter in (recall.weight, keep.weight):
+        nn.init.zeros_(parameter)
+    nn.init.constant_(keep.bias, math.log(BLEND / (1 - BLEND)))
 
 
 def _start_sub_pixels_equal(conv: nn.Module) -> None:

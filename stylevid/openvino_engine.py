@@ -129,15 +129,14 @@ def build_model(
     given = _parameters(height, width)
     grains = _grains(given, height, width)
     enter = _from_yuv(_conv2d(network.enter), matrix)
-    past = None
+    past: tuple[ov.Node, ov.Node] | None = None
     if remembers:
         painting, trust = _parameters(height, width), _plane(1, height // 2, width // 2)
         given += [*painting, trust]
         known = _pad(op.convert(trust, ov.Type.f32), height // 2, width // 2, 2)
         known = op.multiply(known, np.float32(1 / 255))
-        past = op.concat([op.multiply(_grains(painting, height, width), known), known], 1)
-    painted = _network(network, grains, enter, past, matrix)
-    light, color = _to_yuv(painted, matrix)
+        past = _grains(painting, height, width), known
+    light, color = _network(network, grains, enter, past, matrix)
     light = _crop(op.depth_to_space(light, "depth_first", 2), height, width)
     color = _crop(color, height // 2, width // 2)
     # OpenVINO's type hints name another class.
@@ -162,27 +161,41 @@ def _grains(picture: list[ov.Node], height: int, width: int) -> ov.Node:
 
 
 def _network(
-    network: StyleNet, grains: ov.Node, enter: nn.Conv2d, past: ov.Node | None, matrix: str
-) -> ov.Node:
-    """`StyleNet.forward`, from and to squares of 2 x 2 pixels as channels.
+    network: StyleNet,
+    grains: ov.Node,
+    enter: nn.Conv2d,
+    past: tuple[ov.Node, ov.Node] | None,
+    matrix: str,
+) -> tuple[ov.Node, ov.Node]:
+    """`StyleNet.forward`, from squares of 2 x 2 pixels as channels, to levels of Y, 4 channels, and
+    of Cb and Cr, 2 channels.
 
     Args:
         enter: the first convolution, for what `grains` are.
-        past: grains times trust, and trust.
+        past: the last painting's grains, and trust.
     """
     entered = _conv(grains, enter)
     if past is not None:
-        entered = op.add(entered, _conv(past, _from_yuv(_conv2d(network.recall), matrix)))
+        seen = op.concat([op.multiply(*past), past[1]], 1)
+        entered = op.add(entered, _conv(seen, _from_yuv(_conv2d(network.recall), matrix)))
     features = op.relu(_norm(entered, cast(nn.InstanceNorm2d, network.enter[2])))
     features = op.relu(_conv_norm(features, network.down))
     for block in cast(Iterable[ResidualBlock], network.blocks):
         inner = op.relu(_conv_norm(features, block.first))
         features = op.add(features, _conv_norm(inner, block.second))
     features = op.relu(_conv_norm(_twice(features), network.up))
-    painted = _conv(features, _conv2d(network.leave))
-    if past is not None:
-        painted = op.add(painted, _conv(past, _from_yuv(_conv2d(network.keep), matrix)))
-    return op.sigmoid(painted)
+    light, color = _to_yuv(op.sigmoid(_conv(features, _conv2d(network.leave))), matrix)
+    if past is None:
+        return light, color
+    # The share is the same for 2 x 2 pixels and all colors, so it may as well be taken in YUV.
+    share = op.multiply(op.sigmoid(_conv(features, _conv2d(network.keep))), past[1])
+    parts = op.split(op.add(past[0], np.float32(128)), np.array(1), 3).outputs()
+    kept = op.concat([parts[0], parts[1]], 1), parts[2]
+    return _mix(light, kept[0], share), _mix(color, kept[1], share)
+
+
+def _mix(painted: ov.Node, kept: ov.Node, share: ov.Node) -> ov.Node:
+    return op.add(painted, op.multiply(share, op.subtract(kept, painted)))
 
 
 def _conv2d(layers: nn.Module) -> nn.Conv2d:

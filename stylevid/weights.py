@@ -125,7 +125,8 @@ def _load(name: str, body: bytes) -> StyleNet:
         raise _damaged(name, cause) from cause
     _check_values(name, tensors)
     if metadata["format"] == WITHOUT_PAST:
-        tensors |= {key: torch.zeros(tensor.shape) for key, tensor in past.items()}
+        fresh = StyleNet(network.config).state_dict()
+        tensors |= {key: fresh[key] for key in past}
     network.load_state_dict(tensors, assign=True)
     return network
 

@@ -103,9 +103,8 @@ def load_network_from(path: Path) -> StyleNet:
     if path.exists() and not _is_checkpoint(path):
         return load_network(path)
     checkpoint = load_checkpoint(path)
-    network = StyleNet(
-        StyleNetConfig.from_dict({key: checkpoint.config[key] for key in ("width", "blocks")})
-    )
+    shape = {key: checkpoint.config[key] for key in StyleNetConfig().as_dict()}
+    network = StyleNet(StyleNetConfig.from_dict(shape))
     network.load_state_dict(_part(checkpoint.tensors, "network."))
     return network
 
