@@ -26,7 +26,7 @@ from PIL import Image
 from stylevid.hub import load_hub_styles
 from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.styles import BUNDLED, list_styles
-from stylevid.weights import load_network, save_network
+from stylevid.weights import file_sha256, load_network, save_network
 from tests.hub_server import HubServer
 from train import push_to_hub
 
@@ -108,9 +108,12 @@ def test_a_push_puts_all_files_there_in_one_commit(
     assert f"{hub.url}/{REPO} is now at {str(hub.head(REPO))[:12]}" in said
 
 
-def test_the_loader_takes_what_was_pushed(hub: HubServer, push: Push, tmp_path: Path) -> None:
+def test_the_loader_takes_what_was_pushed(
+    hub: HubServer, push: Push, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert push() == 0
-    loaded = load_hub_styles(REPO, api=HfApi(hub.url, token=False), cache=tmp_path / "cache")
+    hub.use(monkeypatch, tmp_path / "cache")
+    loaded = load_hub_styles(REPO)
     assert [style.slug for style in loaded.styles] == ["sea", "wave"]
     assert loaded.commit == hub.head(REPO) and not loaded.warnings
 
@@ -214,9 +217,9 @@ def assert_refused(hub: HubServer, code: int, said: Any, words: str, files: obje
     ("token", "words"),
     [
         (False, "There is no Hugging Face token. Run `hf auth login`"),
-        ("hf_forged", "does not know this token"),
+        ("hf_forged", "does not know our token"),
         ("hf_read", "may only read"),
-        ("hf_bob", "may not write to alice/styles"),
+        ("hf_bob", "does not let us write to alice/styles (403: "),
     ],
 )
 def test_tokens_without_the_right_are_refused(
@@ -235,7 +238,7 @@ def test_names_that_are_none_are_refused(
 ) -> None:
     assert_refused(hub, push(f"--repo={name}"), capsys, "is no name of a repo")
     assert_refused(hub, push("--space", name.lstrip("-") + "//"), capsys, "is no name of a repo")
-    assert_refused(hub, push("--revision", 'x"; import os'), capsys, "is no name of a branch")
+    assert_refused(hub, push("--revision", 'x"; import os'), capsys, "is no name of a repo")
     assert not hub.requests
 
 
@@ -248,7 +251,7 @@ def spoil(weights: Path, how: str, record: dict[str, object]) -> str:
             return "its sha256 is not the one in its record"
         case "truncated, as recorded":
             path.write_bytes(path.read_bytes()[:-20])
-            edit(weights / "wave.json", sha256=push_to_hub.file_sha256(path))
+            edit(weights / "wave.json", sha256=file_sha256(path))
             return "damaged or no safetensors file"
         case "no weights":
             path.unlink()
@@ -354,11 +357,11 @@ def test_a_record_on_the_hub_that_cannot_be_read_is_named(
     ("method", "path", "how", "words"),
     [
         ("GET", "whoami", 500, "trouble of its own (500)"),
-        ("GET", f"models/{REPO}$", 503, "trouble of its own (503)"),
-        ("GET", f"models/{REPO}$", "drop", "cannot be reached"),
-        ("GET", f"models/{REPO}$", "loop", "does not answer as a Hub does"),
+        ("GET", f"models/{REPO}/revision/", 503, "trouble of its own (503)"),
+        ("GET", f"models/{REPO}/revision/", "drop", "cannot be reached"),
+        ("GET", f"models/{REPO}/revision/", "loop", "sends us round in circles"),
         ("POST", "create", 429, "asks for fewer requests"),
-        ("POST", "create", 402, "refuses the push to alice/styles (402)"),
+        ("POST", "create", 402, "refuses to let us write to alice/styles (402: "),
         ("POST", "validate-yaml", 500, "trouble of its own (500)"),
         ("POST", "preupload", 503, "trouble of its own (503)"),
         ("POST", "batch", 502, "trouble of its own (502)"),
@@ -367,8 +370,8 @@ def test_a_record_on_the_hub_that_cannot_be_read_is_named(
         ("POST", "verify$", 500, "trouble of its own (500)"),
         ("POST", "/commit/", 500, "trouble of its own (500)"),
         ("POST", "/commit/", "drop", "cannot be reached"),
-        ("POST", "/commit/", 403, "may not write"),
-        ("POST", "/commit/", 413, "(413)"),
+        ("POST", "/commit/", 403, "does not let us write"),
+        ("POST", "/commit/", 413, "(413: "),
     ],
 )
 def test_trouble_on_the_way_leaves_the_repo_as_it_was(
