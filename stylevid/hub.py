@@ -9,7 +9,9 @@ it is used. The Hub itself (HF_ENDPOINT) is trusted by whoever runs this program
 import hashlib
 import logging
 import os
+import queue
 import re
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,14 +20,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from huggingface_hub import HfApi, constants, try_to_load_from_cache
+from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import validate_repo_id
 from huggingface_hub.utils.sha import git_hash
 from tqdm import tqdm
 
-from .errors import HubError, StyleError, WeightsError
+from .errors import Cancelled, HubError, StyleError, WeightsError
 from .files import written_whole
 from .hub_errors import NO_HUB, Unreachable, asking
 from .styles import (
@@ -45,6 +47,7 @@ log = logging.getLogger(__name__)
 
 REPOS_VARIABLE = "STYLEVID_HUB_REPO"
 ANSWER_S = 10.0  # for the Hub's answer to a question
+SILENCE_S = 60.0  # without any news, however the client fills the time
 MAX_FILES = 1000  # in a repo
 
 _REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
@@ -247,8 +250,7 @@ def follow_load(
     repo, limits = HubName.parse(name), limits or Limits()
     api = HfApi(library_name="stylevid", token=False if public else None)
     try:
-        with asking(api, repo):
-            yield from _load(repo, only, limits, api)
+        yield from _followed(repo, only, limits, api)
     except Unreachable as reason:
         kept = None if public else _from_cache(repo, only, reason)
         if kept is None:
@@ -265,11 +267,47 @@ def list_files(info: Any) -> dict[str, HubFile]:
     }
 
 
-def _load(
+def _followed(
     repo: HubName, only: Collection[str] | None, limits: Limits, api: HfApi
 ) -> Iterator[Download | HubStyles]:
+    """A load in a thread of its own, because nothing else ends the client's patience with a Hub
+    that is silent or asks for a day's wait."""
+    news: queue.Queue[Download | HubStyles | BaseException] = queue.Queue()
+    gone = threading.Event()
+
+    def tell(step: Download) -> None:
+        if gone.is_set():
+            raise Cancelled("The load was stopped.")
+        news.put(step)
+
+    def run() -> None:
+        try:
+            with asking(api, repo):
+                news.put(_load(repo, only, limits, api, tell))
+        except BaseException as error:  # handed to the caller's thread
+            news.put(error)
+
+    threading.Thread(target=run, name="hub", daemon=True).start()
+    step = None
+    try:
+        while not isinstance(step, HubStyles):
+            step = news.get(timeout=SILENCE_S)
+            if isinstance(step, BaseException):
+                raise step
+            yield step
+    except queue.Empty as cause:
+        host = urlsplit(api.endpoint).netloc
+        raise Unreachable(f"{host} has been silent for {SILENCE_S:.0f} s. Try again later.") from cause
+    finally:  # also when the caller has gone
+        gone.set()
+
+
+def _load(
+    repo: HubName, only: Collection[str] | None, limits: Limits, api: HfApi,
+    tell: Callable[[Download], None],
+) -> HubStyles:  # fmt: skip
     host = urlsplit(api.endpoint).netloc
-    yield Download(f"Asking {host} for {repo}")
+    tell(Download(f"Asking {host} for {repo}"))
     info = api.repo_info(repo.repo, revision=repo.revision, timeout=ANSWER_S, files_metadata=True)
     commit, files = info.sha or "", list_files(info)
     if not _COMMIT.fullmatch(commit):
@@ -285,19 +323,17 @@ def _load(
             raise HubError(f"{repo} holds {found:,} {what}; the limit is {limit:,}.")
     if not chosen and not warnings:
         raise HubError(f"{repo} holds no {', '.join(only or ['style'])}.")
-    yield step
+    tell(step)
     for slug, own in list(chosen.items()):
         try:
             for file in own:
-                received = step.received_bytes + _fetch(file, commit, repo, api)
-                done = step.done_bytes + file.size
-                yield (step := replace(step, done_bytes=done, received_bytes=received))
+                step = _fetch(file, commit, repo, api, step, tell)
         except StyleError as error:
             warnings.append(str(error))
             del chosen[slug]
     loaded = _read(repo, commit, chosen, warnings)
     _remember(repo, commit)
-    yield loaded
+    return loaded
 
 
 def _choose(
@@ -326,16 +362,42 @@ def _choose(
     return chosen, warnings
 
 
-def _fetch(file: HubFile, commit: str, repo: HubName, api: HfApi) -> int:
-    """Have one file in the cache, as it was announced; returns how many bytes had to come."""
-    cached = isinstance(try_to_load_from_cache(repo.repo, file.path, revision=commit), str)
+class _Meter(tqdm):
+    """A progress bar that shows nothing and says how many bytes have come."""
+
+    def __init__(self, come: Callable[[int], None], **_: object) -> None:
+        super().__init__(disable=True)
+        self.come = come
+
+    def update(self, n: float | None = 1) -> None:
+        self.n += int(n or 0)
+        self.come(self.n)
+
+
+def _fetch(
+    file: HubFile, commit: str, repo: HubName, api: HfApi, start: Download,
+    tell: Callable[[Download], None],
+) -> Download:  # fmt: skip
+    """Have one file in the cache, as it was announced."""
+    step = start
+
+    def come(size: int) -> None:
+        nonlocal step
+        if size > file.size:
+            raise HubError(f"{file.path} is longer than the {file.size:,} bytes that {repo} "
+                           "announces.")  # fmt: skip
+        step = replace(start, received_bytes=start.received_bytes + size)
+        tell(replace(step, done_bytes=start.done_bytes + size))
+
     for force in (False, True):  # again if what the cache holds is damaged
         path = api.hf_hub_download(
             repo.repo, file.path, revision=commit, etag_timeout=ANSWER_S, force_download=force,
-            tqdm_class=partial(tqdm, disable=True),  # pyright: ignore
+            tqdm_class=partial(_Meter, come),  # pyright: ignore
         )  # fmt: skip
         if file.is_intact(Path(path).read_bytes()):
-            return 0 if cached and not force else file.size
+            step = replace(step, done_bytes=start.done_bytes + file.size)
+            tell(step)
+            return step
     raise StyleError(f"{file.path} is not what was announced; its content has another hash.")
 
 

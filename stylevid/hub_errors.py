@@ -81,7 +81,7 @@ def _explain(error: Exception, name: str, host: str, doing: str) -> HubError:
             if isinstance(cause, what):
                 return kind(told.format(host=host, name=name, kind=type(cause).__name__))
     if "Consistency check failed" in str(error):
-        return HubError(f"{host} sends less or more of {name} than it announced. Try again later.")
+        return HubError(f"{host} sends less of {name} than it announced. Try again later.")
     if isinstance(error, OSError | RuntimeError) and not isinstance(error, RecursionError):
         words = _words(getattr(error, "strerror", None) or str(error).strip().split("\n")[0])
         return HubError(f"We cannot {doing} {name}: {words}.")

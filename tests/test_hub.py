@@ -135,7 +135,7 @@ def test_progress_goes_from_nothing_to_all(load: Load) -> None:
     assert done == sorted(done) and done[0] == 0 and steps[0].fraction == 0
     assert steps[-1].done_bytes == steps[-1].total_bytes == size
     assert steps[-1].fraction == 1
-    assert steps[-1].received_bytes == size
+    assert 0 < steps[-1].received_bytes < size  # both styles have the same weights
     load(progress=steps.append)
     assert steps[-1].done_bytes == size and steps[-1].received_bytes == 0
 
