@@ -115,14 +115,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Download:
-    """How far a load is.
-
-    Attributes:
-        doing: what, in a few words.
-        done_bytes: of the files that are wanted, those that are here.
-        total_bytes: of all files that are wanted; 0 while that is not known.
-        received_bytes: that came over the network; the others were in the cache.
-    """
+    """How far a load is: what it is doing, how many bytes of the wanted files are here, how many
+    are wanted (0 while not known), and how many came over the network, not from the cache."""
 
     doing: str
     done_bytes: int = 0
@@ -136,15 +130,8 @@ class Download:
 
 @dataclass(frozen=True)
 class HubStyles:
-    """What a repo holds.
-
-    Attributes:
-        name: the repo's.
-        commit: that all the files are of.
-        styles: those that can be used, by slug.
-        warnings: a sentence for each style that cannot, and one if these are cached copies because
-            the Hub cannot be reached.
-    """
+    """The styles of a repo that can be used, by slug, all of one commit; and a sentence for each
+    that cannot, after one if these are cached copies because the Hub cannot be reached."""
 
     name: HubName
     commit: str
@@ -297,7 +284,8 @@ def _followed(
             yield step
     except queue.Empty as cause:
         host = urlsplit(api.endpoint).netloc
-        raise Unreachable(f"{host} has been silent for {SILENCE_S:.0f} s. Try again later.") from cause
+        told = f"{host} has been silent for {SILENCE_S:.0f} s. Try again later."
+        raise Unreachable(told) from cause
     finally:  # also when the caller has gone
         gone.set()
 
@@ -401,9 +389,7 @@ def _fetch(
     raise StyleError(f"{file.path} is not what was announced; its content has another hash.")
 
 
-def _read(
-    repo: HubName, commit: str, slugs: Collection[str], warnings: Sequence[str]
-) -> HubStyles:
+def _read(repo: HubName, commit: str, slugs: Collection[str], warnings: Sequence[str]) -> HubStyles:
     """Those of the styles in the cache that can be used."""
     found: list[Style] = []
     said = [f"{repo}: {warning}" for warning in warnings]
@@ -422,9 +408,7 @@ def _read(
     return HubStyles(repo, commit, found, said)
 
 
-def _from_cache(
-    repo: HubName, only: Collection[str] | None, reason: HubError
-) -> HubStyles | None:
+def _from_cache(repo: HubName, only: Collection[str] | None, reason: HubError) -> HubStyles | None:
     """The styles of the newest commit that was loaded before, if there are any."""
     commit = repo.revision
     with suppress(OSError, ValueError, HubError):
@@ -454,17 +438,16 @@ def _cache(repo: HubName) -> Path:
     return Path(constants.HF_HUB_CACHE) / folder
 
 
-def open_file(path: Path, title: str | None = None) -> Style:
+def open_file(path: Path) -> Style:
     """A style made of a lone safetensors file, checked; it has no record and no preview.
 
     Raises:
         WeightsError: the file cannot be used.
     """
     network = load_network(path)
-    title = title or path.stem
-    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60].strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:60].strip("-")
     return Style(
-        slug=slug or "style", title=title, artist="", year="", medium="", licence="not stated",
+        slug=slug or "style", title=path.stem, artist="", year="", medium="", licence="not stated",
         source="", sha256=file_sha256(path), network=network.config.as_dict(),
         folder=path.parent, origin="file", file=path,
     )  # fmt: skip

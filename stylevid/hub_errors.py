@@ -17,23 +17,21 @@ class Unreachable(HubError):
 
 NO_HUB = "{host} does not answer as a Hub does. Check HF_ENDPOINT."
 
-_REFUSALS: list[tuple[type[Exception] | range, str]] = [
-    (client.GatedRepoError, "{name} is gated. Ask for access on its page, and run `hf auth login` "
-     "where this program runs."),
-    (client.RevisionNotFoundError, "{host} has the repo, but there is no revision {name}."),
-    (client.RepositoryNotFoundError, "There is no {name} on {host}, or it is private. Check the "
-     "name and the token."),
-    (range(404, 405), "There is no {name} on {host}, or it is private. Check the name."),
-    (range(401, 402), "{host} does not know our token (401). Run `hf auth login`, or set HF_TOKEN, "
-     "where this program runs."),
-    (range(403, 404), "{host} does not let us {doing} {name} (403: {words})."),
-    (range(409, 410), "{name} was made by somebody else just now. Run the same command again."),
-    (range(412, 413), "Somebody else has just changed {name}; nothing was sent. Run the command "
-     "again."),
-    (range(429, 430), "{host} asks for fewer requests (429). Try again in some minutes."),
-    (range(500, 600), "{host} has trouble of its own ({status}). Try again later."),
-    (range(1000), "{host} refuses to let us {doing} {name} ({status}: {words})."),
-]  # fmt: skip
+_REFUSALS = {  # by status
+    401: "{host} does not know our token (401). Run `hf auth login`, or set HF_TOKEN, where this "
+    "program runs.",
+    403: "{host} does not let us {doing} {name} (403: {words}).",
+    404: "There is no {name} on {host}, or it is private. Check the name and the token.",
+    409: "{name} was made by somebody else just now. Run the same command again.",
+    412: "Somebody else has just changed {name}; nothing was sent. Run the command again.",
+    429: "{host} asks for fewer requests (429). Try again in some minutes.",
+}
+_GATED = (
+    "{name} is gated. Ask for access on its page, and run `hf auth login` where this program runs."
+)
+_OTHER = "{host} refuses to let us {doing} {name} ({status}: {words})."
+_BUSY = "{host} has trouble of its own ({status}). Try again later."
+_NO_REVISION = "{host} has the repo, but there is no revision {name}."
 _TROUBLE: list[tuple[type[Exception] | tuple[type[Exception], ...], type[HubError], str]] = [
     (client.OfflineModeIsEnabled, Unreachable, "HF_HUB_OFFLINE is set, so {host} is not asked for "
      "{name}."),
@@ -67,15 +65,7 @@ def _explain(error: Exception, name: str, host: str, doing: str) -> HubError:
     chain = list(_causes(error))
     for cause in chain:
         if isinstance(cause, client.HfHubHTTPError):
-            status, words = cause.response.status_code, _words(cause.server_message or "")
-            told = next(
-                told
-                for what, told in _REFUSALS
-                if (status in what if isinstance(what, range) else isinstance(cause, what))
-            )
-            kind = Unreachable if status == 429 or status >= 500 else HubError
-            values = {"status": status, "words": words, "doing": doing}
-            return kind(told.format(host=host, name=name, **values))
+            return _explain_status(cause, name, host, doing)
     for cause in chain:
         for what, kind, told in _TROUBLE:
             if isinstance(cause, what):
@@ -86,6 +76,17 @@ def _explain(error: Exception, name: str, host: str, doing: str) -> HubError:
         words = _words(getattr(error, "strerror", None) or str(error).strip().split("\n")[0])
         return HubError(f"We cannot {doing} {name}: {words}.")
     return HubError(NO_HUB.format(host=host))
+
+
+def _explain_status(error: client.HfHubHTTPError, name: str, host: str, doing: str) -> HubError:
+    status, words = error.response.status_code, _words(error.server_message or "")
+    told = _REFUSALS.get(status, _BUSY if status >= 500 else _OTHER)
+    if isinstance(error, client.RepositoryNotFoundError):
+        told = _GATED if isinstance(error, client.GatedRepoError) else _REFUSALS[404]
+    if isinstance(error, client.RevisionNotFoundError):
+        told = _NO_REVISION
+    kind = Unreachable if told in (_BUSY, _REFUSALS[429]) else HubError
+    return kind(told.format(host=host, name=name, doing=doing, status=status, words=words))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

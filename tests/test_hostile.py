@@ -194,7 +194,7 @@ RECORDS: dict[str, tuple[Make, str]] = {
     "key twice": (lambda r: b'{"title": "a", "title": "b"}', "a key comes twice"),
     "not a number": (lambda r: b'{"metrics": {"a": NaN}}', "NaN is no JSON number"),
     "number of 10,000 digits": (lambda r: b'{"a": ' + b"9" * 10_000 + b"}", "not a readable"),
-    "too large": (lambda r: changed(r, note="x" * 70_000), r"has 70,\d+ bytes; the limit is 65,536"),
+    "too large": (lambda r: changed(r, note="x" * 70_000), "the limit is 65,536"),
     "title missing": (lambda r: changed(r, title=None), "lacks 'title'"),
     "title of 10,000 letters": (lambda r: changed(r, title="x" * 10_000), "500 are allowed"),
     "title with a new line": (lambda r: changed(r, title="a\nb"), "cannot be shown"),
@@ -414,9 +414,7 @@ def test_only_safetensors_are_asked_for(good: Files, server: HubServer, load: An
         ("loop", "sends us round in circles"),
     ],
 )
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/revision/"), ("HEAD", "/resolve/")]
-)
+@pytest.mark.parametrize(("method", "path"), [("GET", "/revision/"), ("HEAD", "/resolve/")])
 def test_servers_in_trouble(
     how: int | str, match: str, method: str, path: str, good: Files, server: HubServer, load: Any
 ) -> None:
@@ -519,12 +517,12 @@ def test_html_in_a_record_is_a_text_like_others(good: Files, server: HubServer, 
 # Thousands of broken files, made by chance.
 
 
-def mutated(body: bytes, other: bytes, chance: random.Random) -> bytes:
+def mutated(body: bytes, chance: random.Random) -> bytes:
     """The file with one to three accidents of one kind: in its values, in what its header says, or
     anywhere."""
     accidents = chance.choice([IN_VALUES, IN_HEADER, ANYWHERE])
     for _ in range(chance.randint(1, 3)):
-        body = chance.choice(accidents)(body, other, chance)
+        body = chance.choice(accidents)(body, chance)
     return body
 
 
@@ -533,37 +531,28 @@ def place(body: bytes, chance: random.Random) -> int:
     return chance.randrange(min(len(body), chance.choice([8, header, len(body)])) or 1)
 
 
-def flip_bits(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def flip_bits(body: bytes, chance: random.Random) -> bytes:
     found = bytearray(body)
     for _ in range(chance.randint(1, 8) if found else 0):
         found[place(body, chance)] ^= 1 << chance.randrange(8)
     return bytes(found)
 
 
-def cut(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def cut(body: bytes, chance: random.Random) -> bytes:
     return body[: place(body, chance)]
 
 
-def remove(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def remove(body: bytes, chance: random.Random) -> bytes:
     at = place(body, chance)
     return body[:at] + body[at + chance.randint(1, 40) :]
 
 
-def insert(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def insert(body: bytes, chance: random.Random) -> bytes:
     at = place(body, chance)
     return body[:at] + chance.randbytes(chance.randint(1, 40)) + body[at:]
 
 
-def splice(body: bytes, other: bytes, chance: random.Random) -> bytes:
-    return body[: place(body, chance)] + other[place(other, chance) :]
-
-
-def copy_within(body: bytes, _: bytes, chance: random.Random) -> bytes:
-    start, at, size = place(body, chance), place(body, chance), chance.randint(1, 60)
-    return body[:at] + body[start : start + size] + body[at + size :]
-
-
-def change_values(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def change_values(body: bytes, chance: random.Random) -> bytes:
     """Some bytes of the values replaced; every so often by those of infinity."""
     found, start = bytearray(body), 8 + int.from_bytes(body[:8], "little")
     for _ in range(chance.randint(1, 8) if len(body) > start + 2 else 0):
@@ -572,19 +561,7 @@ def change_values(body: bytes, _: bytes, chance: random.Random) -> bytes:
     return bytes(found)
 
 
-def edit_number(body: bytes, _: bytes, chance: random.Random) -> bytes:
-    """A number of the header replaced, its length kept true."""
-    size = int.from_bytes(body[:8], "little")
-    text, values = body[8 : 8 + size], body[8 + size :]
-    digits = [at for at, letter in enumerate(text) if 48 <= letter < 58]
-    if not digits:
-        return body
-    at = chance.choice(digits)
-    number = chance.choice([b"0", b"-1", b"1e9", b"9" * 30, b"null", b'"4"', b"4.5", b"[]", b"{}"])
-    return joined(text[:at] + number + text[at + 1 :], values)
-
-
-def edit_header(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def edit_header(body: bytes, chance: random.Random) -> bytes:
     """A part of the header replaced by something else that is JSON, its length kept true."""
     try:
         header, values = taken_apart(body)
@@ -601,15 +578,15 @@ def edit_header(body: bytes, _: bytes, chance: random.Random) -> bytes:
     return joined(header, values)
 
 
-def lie_about_the_header(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def lie_about_the_header(body: bytes, chance: random.Random) -> bytes:
     size = int.from_bytes(body[:8], "little")
     near = [size + chance.randint(-9, 9), chance.getrandbits(chance.randint(1, 64)), 0, 1 << 40]
     return max(0, chance.choice(near) % (1 << 64)).to_bytes(8, "little") + body[8:]
 
 
 IN_VALUES = [change_values]
-IN_HEADER = [edit_number, edit_header, lie_about_the_header]
-ANYWHERE = [flip_bits, cut, remove, insert, splice, copy_within]
+IN_HEADER = [edit_header, lie_about_the_header]
+ANYWHERE = [flip_bits, cut, remove, insert]
 
 
 @pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
@@ -618,9 +595,8 @@ def test_mutated_weights_load_with_sound_values_or_are_refused(
 ) -> None:
     chance, path, loaded = random.Random(count), tmp_path / "wave.safetensors", 0
     weights = good["wave.safetensors"]
-    other = with_huge_value(weights)
     for _ in range(count):
-        path.write_bytes(mutated(weights, other, chance))
+        path.write_bytes(mutated(weights, chance))
         try:
             network = load_network(path)
         except WeightsError as error:
@@ -636,11 +612,11 @@ def test_mutated_weights_load_with_sound_values_or_are_refused(
 def test_mutated_records_are_read_or_refused(count: int, good: Files, tmp_path: Path) -> None:
     chance, path, read = random.Random(count), tmp_path / "wave.json", 0
     text = good["wave.json"]
-    accidents = [flip_bits, cut, remove, insert, copy_within]
+    accidents = ANYWHERE
     for _ in range(count):
         body = text
         for _ in range(chance.randint(1, 3)):
-            body = chance.choice(accidents)(body, text, chance)
+            body = chance.choice(accidents)(body, chance)
         path.write_bytes(body)
         try:
             style = read_style(path)
@@ -655,7 +631,7 @@ def test_mutated_records_are_read_or_refused(count: int, good: Files, tmp_path: 
 def test_mutated_previews_are_read_or_refused(good: Files, tmp_path: Path) -> None:
     chance, path = random.Random(0), tmp_path / "wave.jpg"
     for _ in range(500):
-        path.write_bytes(chance.choice([flip_bits, cut, remove, insert])(jpeg(), b"", chance))
+        path.write_bytes(chance.choice([flip_bits, cut, remove, insert])(jpeg(), chance))
         try:
             assert max(read_preview(path).size) <= 512
         except StylevidError as error:

@@ -13,7 +13,6 @@ from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import logging as hub_logging
 from PIL import Image
 
-from stylevid import hub as hub_module
 from stylevid.errors import HubError, StyleError, WeightsError
 from stylevid.hub import (
     Download,
@@ -62,9 +61,7 @@ def files(
 
 
 @pytest.fixture
-def server(
-    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[HubServer]:
+def server(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """The usual Hub of this process, with two styles in alice/styles and a cache of its own."""
     with HubServer() as server:
         server.use(monkeypatch, tmp_path / "cache")

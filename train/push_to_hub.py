@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -68,14 +69,10 @@ class Plan:
     """What a commit would do to a repo.
 
     Attributes:
-        repo, kind: USER/NAME, and "model" or "space".
-        branch: that is to be committed to.
-        head: the commit that the branch is at, or will start from; None where there is no repo.
-        has_branch: the branch is there.
-        private: as the Hub says.
-        files: that are there, by path.
-        contents: of all of our files that will be there.
-        removed: paths of those that will go.
+        repo, kind, private: USER/NAME, "model" or "space", and what the Hub says.
+        branch, has_branch, head: to be committed to, whether it is there, and the commit that it is
+            at or will start from; None where there is no repo.
+        files, contents, removed: what is there, all that we want there, and what will go.
     """
 
     repo: str
@@ -324,12 +321,12 @@ def read_repo(api: HfApi, repo: str, kind: str, branch: str) -> Plan:
         HubError: the Hub does not answer as it should.
     """
     with asking(api, repo):
-        asked = {"repo_type": kind, "timeout": ANSWER_S, "files_metadata": True}
+        ask = partial(api.repo_info, repo, repo_type=kind, timeout=ANSWER_S, files_metadata=True)
         has_branch = True
         try:
-            info = api.repo_info(repo, revision=branch, **asked)
+            info = ask(revision=branch)
         except RevisionNotFoundError:  # then it will start from the main branch
-            info, has_branch = api.repo_info(repo, **asked), False
+            info, has_branch = ask(), False
         except GatedRepoError:
             raise
         except RepositoryNotFoundError:
@@ -407,8 +404,10 @@ def _read_back(
     api: HfApi, plan: Plan, paths: Collection[str], revision: str, cache: str
 ) -> dict[str, bytes]:
     """Files of the repo at a commit, by path."""
-    where = {"repo_type": plan.kind, "revision": revision, "cache_dir": cache}
-    return {p: Path(api.hf_hub_download(plan.repo, p, **where)).read_bytes() for p in paths}
+    fetch = partial(
+        api.hf_hub_download, plan.repo, repo_type=plan.kind, revision=revision, cache_dir=cache
+    )
+    return {path: Path(fetch(path)).read_bytes() for path in paths}
 
 
 def _say(line: str) -> None:
