@@ -424,11 +424,11 @@ def _from_cache(repo: HubName, only: Collection[str] | None, reason: HubError) -
 def _remember(repo: HubName, commit: str) -> None:
     """Have the cache find this commit under the revision's name. Only now: while a newer one was
     not whole, the one before stayed the one to fall back on."""
-    if repo.revision == commit:
-        return
+    ref = _cache(repo) / "refs" / repo.revision
     try:
-        with written_whole(_cache(repo) / "refs" / repo.revision) as partial_ref:
-            partial_ref.write_text(commit, "utf-8")
+        if repo.revision != commit and not (ref.is_file() and ref.read_text("utf-8") == commit):
+            with written_whole(ref) as partial_ref:
+                partial_ref.write_text(commit, "utf-8")
     except OSError as error:
         log.warning("%s will not be found without the Hub: %s.", repo, error)
 

@@ -289,6 +289,28 @@ def test_a_repo_over_the_limits_is_refused_before_any_download(
     assert server.count("HEAD", "resolve") == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "constant", "value", "words"),
+    [
+        ("alice/nothing", "", None, "There is no alice/nothing on 127.0.0.1"),
+        ("alice/gate", "", None, "alice/gate is gated. Ask for access"),
+        ("alice/styles@v9", "", None, "has the repo, but there is no revision alice/styles@v9."),
+        ("alice/styles", "HF_HUB_OFFLINE", True, "HF_HUB_OFFLINE is set, so 127.0.0.1"),
+        ("alice/styles", "HF_HUB_CACHE", "/dev/null", "cannot read alice/styles: Not a directory."),
+    ],
+)
+def test_each_failure_is_one_sentence(
+    server: HubServer, load: Load, files: Files, monkeypatch: pytest.MonkeyPatch,
+    name: str, constant: str, value: object, words: str,
+) -> None:  # fmt: skip
+    server.put("alice/gate", files("wave"), gated=True)
+    if constant:
+        monkeypatch.setattr(f"huggingface_hub.constants.{constant}", value)
+    with pytest.raises(HubError) as caught:
+        load(name)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_a_visitor_sees_what_is_public_and_no_more(
     server: HubServer, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -510,10 +510,11 @@ def test_both_ways_of_uploading(hub: HubServer, weights: Path, tmp_path: Path, x
     assert bool(hub.xet_hashes) == xet
 
 
-@pytest.mark.parametrize("there", [False, True], ids=["new", "old"])
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "preupload"), ("PUT", "lfs"), ("POST", "/commit/")]
-)
+    ("method", "path", "there"),
+    [("POST", "preupload", False), ("PUT", "lfs", True), ("POST", "commit", False),
+     ("POST", "commit", True)],
+)  # fmt: skip
 def test_a_killed_push_leaves_the_old_or_the_new(
     hub: HubServer, push: Push, weights: Path, tmp_path: Path, method: str, path: str, there: bool
 ) -> None:
