@@ -473,8 +473,9 @@ def test_a_record_that_is_not_what_was_announced(good: Files, server: HubServer,
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"null", b"[]", b"[1]", b'{"id": 7}', b"<html>hello</html>", b"[" * 50_000, b'"\xff"'],
-)
+    [b"", b"null", b"[]", b"[1]", b'{"id": 7}', b"<html>hello</html>", b"[" * 50_000, b'"\xff"',
+     b'{"id": "a", "sha": "main"}', b'{"id": "a", "sha": "../../x"}', b'{"id": "a", "sha": 7}'],
+)  # fmt: skip
 def test_a_server_that_talks_nonsense(
     answer: bytes, good: Files, server: HubServer, load: Any
 ) -> None:
