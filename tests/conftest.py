@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from fractions import Fraction
 from pathlib import Path
 
@@ -102,16 +101,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_network() -> StyleNet:
     torch.manual_seed(0)
     return StyleNet(StyleNetConfig(width=4, blocks=1)).eval().requires_grad_(False)
-
-
-@pytest.fixture(scope="session")
-def remembering(tiny_network: StyleNet) -> Painter:
-    """Rich in contrast, but it holds on to its past: less of a clip's noise comes through."""
-    network = deepcopy(tiny_network)
-    for name in ("leave.1.weight", "leave.1.bias"):
-        network.get_parameter(name).mul_(10)
-    network.get_parameter("keep.1.weight")[range(12), range(12), 1, 1] = 2.0
-    return Painter(network, "cpu")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylevid.network import Past, StyleNet, StyleNetConfig
+from stylevid.network import BLEND, Past, StyleNet, StyleNetConfig
 
 
 @pytest.fixture
@@ -27,9 +27,11 @@ def past_of(image: Tensor, trust: float = 1.0) -> Past:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (16, 24), (40, 38)])
-def test_a_new_network_has_learned_nothing_of_its_past(network: StyleNet, size) -> None:
+def test_a_new_network_blends_its_past_in(network: StyleNet, size) -> None:
     image = random_image(1, *size)
-    assert torch.equal(network(image, past_of(image)), network(image))
+    alone, past = network(image), past_of(image, 0.5)
+    blended = alone + BLEND * 0.5 * (past.painting - alone)
+    assert torch.allclose(network(image, past), blended, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (16, 24), (40, 38)])
@@ -124,7 +126,7 @@ def test_gradient_reaches_every_parameter() -> None:
 def test_default_network_has_0_24_million_parameters() -> None:
     count = sum(parameter.numel() for parameter in StyleNet().parameters())
     assert StyleNet().config == StyleNetConfig(width=48, blocks=5, dilation=4)
-    assert count == 235_020 + 13 * 9 * (24 + 12)
+    assert count == 235_020 + 13 * 9 * 24 + 9 * 24 + 1
 
 
 def test_config_survives_its_dictionary() -> None:

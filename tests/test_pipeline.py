@@ -157,7 +157,7 @@ def test_longest_side_is_as_asked(
 
 
 def test_flicker_is_measured_off_and_on(
-    tmp_path: Path, remembering: Painter, encode, textured_frames
+    tmp_path: Path, painter: Painter, encode, textured_frames
 ) -> None:
     still = textured_frames(1, 64, 96)[0].astype(int)
     chance = np.random.default_rng(0)
@@ -165,12 +165,12 @@ def test_flicker_is_measured_off_and_on(
         (still + chance.normal(0, 6, still.shape)).clip(0, 255).astype(np.uint8) for _ in range(8)
     ]
     source = encode(tmp_path / "noisy.mp4", frames)
-    flicker = paint(source, tmp_path, remembering, Options()).flicker
+    flicker = paint(source, tmp_path, painter, Options()).flicker
     assert flicker is not None and flicker.pairs == 7
     assert 0 < flicker.errors["on"] < 0.8 * flicker.errors["off"]
-    off = paint(source, tmp_path, remembering, Options(temporal=False)).flicker
+    off = paint(source, tmp_path, painter, Options(temporal=False)).flicker
     assert off is not None and off.errors == {"off": pytest.approx(flicker.errors["off"])}
-    assert paint(source, tmp_path, remembering, PLAIN).flicker is None
+    assert paint(source, tmp_path, painter, PLAIN).flicker is None
 
 
 def test_one_frame_is_a_video_too(

@@ -54,18 +54,18 @@ def images(path: Path) -> list[Tensor]:
 
 
 def test_what_is_measured_is_the_files_that_the_pipeline_makes(
-    noisy_clip: Path, remembering: Painter, tmp_path: Path
+    noisy_clip: Path, painter: Painter, tmp_path: Path
 ) -> None:
     versions: dict[str, list[Tensor]] = {}
     for kind in ("off", "on"):
         target = tmp_path / f"{kind}.mp4"
-        stylize_video(noisy_clip, target, remembering, Options(kind == "on", measure=False))
+        stylize_video(noisy_clip, target, painter, Options(kind == "on", measure=False))
         versions[kind] = images(target)
     meter = FlickerMeter(1, every=3, longest=None)
     for number, image in enumerate(images(noisy_clip)):
         meter.update(image, {kind: frames[number] for kind, frames in versions.items()})
     expected = meter.result()
-    found = score_clip(noisy_clip, {"tiny": Subject(remembering)}, 99, 640)["tiny"]
+    found = score_clip(noisy_clip, {"tiny": Subject(painter)}, 99, 640)["tiny"]
     assert found["floor"] == expected.floor > 0
     for kind in ("off", "on"):
         assert found[kind] == pytest.approx(expected.errors[kind], rel=1e-6)
