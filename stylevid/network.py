@@ -121,6 +121,11 @@ class StyleNet(nn.Module):
         self.config = config or StyleNetConfig()
         width, half = self.config.width, self.config.width // 2
         self.enter = ConvNorm(12, half)
+        self.down = ConvNorm(half, width, stride=2)
+        self.blocks = nn.Sequential(*(ResidualBlock(width, d) for d in self.config.dilations))
+        self.up = ConvNorm(width, half)
+        self.leave = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(half, 12, 3))
+        _start_sub_pixels_equal(self.leave[1])
         # The past is seen before the first norm; without bias, one that is not trusted is nothing.
         self.recall = nn.Sequential(
             nn.ReflectionPad2d(1), nn.Conv2d(PAST_CHANNELS, half, 3, bias=False)
@@ -128,11 +133,6 @@ class StyleNet(nn.Module):
         # And where it is trusted, this share of it is kept.
         self.keep = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(half, 1, 3))
         _start_as_a_blend(self.recall[1], self.keep[1])
-        self.down = ConvNorm(half, width, stride=2)
-        self.blocks = nn.Sequential(*(ResidualBlock(width, d) for d in self.config.dilations))
-        self.up = ConvNorm(width, half)
-        self.leave = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(half, 12, 3))
-        _start_sub_pixels_equal(self.leave[1])
 
     @torch.no_grad()
     def level_sub_pixels(self) -> None:

@@ -17,6 +17,7 @@ from stylevid.learn.vgg import load_vgg
 from stylevid.network import StyleNet
 
 from .config import CHOICES, TrainConfig
+from .data.clips import Clips
 from .data.images import list_photos, read_painting
 from .data.loader import TrainingData
 from .data.sceneflow import SceneFlow
@@ -47,6 +48,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--content", type=Path, required=True, help="a folder of photographs")
     parser.add_argument("--sceneflow", type=Path, help="SceneFlow, any part of it; without it "
                         "pairs of frames are generated from the photographs")  # fmt: skip
+    parser.add_argument("--clips", type=Path, nargs="+", default=[], help="videos to learn motion "
+                        "from as well; they cannot serve as a test any more")  # fmt: skip
     parser.add_argument("--render", choices=("clean", "final", "both"), default="both",
                         help="SceneFlow's pass")  # fmt: skip
     parser.add_argument("--name", required=True, help="the style's slug; the run's folder")
@@ -79,11 +82,12 @@ def train(options: argparse.Namespace, processes: Processes, device: str) -> Non
     photos = list_photos(options.content, config.hold_out)
     passes = ("clean", "final") if options.render == "both" else (options.render,)
     sceneflow = SceneFlow(options.sceneflow, passes) if options.sceneflow else None
+    clips = Clips(options.clips, config.frames) if options.clips else None
     network = _start(options.warm_start, config)
     vgg = load_vgg(device, getattr(torch, config.precision))
     painting = read_painting(options.style, config.style_size)
     trainer = make_trainer(config, network, vgg, painting, device, processes)
-    data = TrainingData(config, photos, sceneflow, processes.rank, processes.count,
+    data = TrainingData(config, photos, sceneflow, clips, processes.rank, processes.count,
                         max(1, options.workers))  # fmt: skip
 
     folder: Path = options.runs / options.name
@@ -141,6 +145,8 @@ def write_run(path: Path, options: argparse.Namespace, photos: int, processes: i
     for field in fields(TrainConfig):
         if (value := getattr(options, field.name)) != field.default:
             command.append(f"--{field.name.replace('_', '-')} {value}")
+    if options.clips:
+        command.append(f"--clips {' '.join(clip.name for clip in options.clips)}")
     pairs = f"of {options.sceneflow.name}" if options.sceneflow else "generated from them"
     device, threads = options.device, torch.get_num_threads()
     cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"

@@ -47,6 +47,7 @@ class TrainConfig:
     noise: float = (
         0.02  # of the frames that are given, not of those to be painted (Wang et al. 2020)
     )
+    stray: float = 1.0  # ours: pixels by which the estimated flow is led astray, at most
     exposure: float = 0.02  # standard deviation of each frame's log exposure
 
     # Run
@@ -65,7 +66,7 @@ class TrainConfig:
         for name, least in (("batch", 1), ("temporal_batch", 1), ("frames", 2)):
             if (value := getattr(self, name)) < least:
                 raise StyleError(f"{name} is at least {least}; got {value}.")
-        for name in ("steps", "temporal_steps", "hold_out", "noise", "exposure"):
+        for name in ("steps", "temporal_steps", "hold_out", "noise", "exposure", "stray"):
             if (value := getattr(self, name)) < 0:
                 raise StyleError(f"{name} is at least 0; got {value}.")
         for name in ("crop", "temporal_crop"):

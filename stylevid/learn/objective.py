@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from ..network import Past, StyleNet
 from ..warp import warp
 from . import losses
-from .sequences import Sequences
+from .sequences import LEARNED, Sequences
 from .vgg import VGG16Features
-
-_LEARNS = 2  # the last frames of a sequence, through which gradients flow; time before is replayed
 
 
 @dataclass(frozen=True)
@@ -80,14 +78,14 @@ class Objective(nn.Module):
         """
         count = len(batch.seen)
         prev: Tensor | None = None
-        painted = self._first(batch, learns=count <= _LEARNS)
+        painted = self._first(batch, learns=count <= LEARNED)
         temporal = painted.new_zeros(())
         for t in range(1, count):
             prev = painted
-            with torch.set_grad_enabled(t >= count - _LEARNS):
+            with torch.set_grad_enabled(t >= count - LEARNED):
                 carried, _ = warp(prev, batch.followed[t - 1], "bicubic")
                 painted = self._paint(batch.seen[t], Past(carried, batch.trust[t - 1]))
-                if t >= count - _LEARNS:
+                if t >= count - LEARNED:
                     temporal = temporal + self._output_temporal(painted, prev, batch, t)
         terms = self.perceptual_terms(painted, batch.frames[-1], weights)
         return terms | {"output_temporal": weights.output_temporal * temporal}
@@ -107,11 +105,12 @@ class Objective(nn.Module):
     ) -> Tensor:
         # Differs from ReCoNet: bicubic, since a bilinear warp blurs the target, and a painting
         # that is blurred as well would be rewarded for it.
-        flow_cur_to_prev = batch.flow_cur_to_prev[t - 1]
+        last = t - len(batch.seen)  # -1 for the last frame
+        flow_cur_to_prev = batch.flow_cur_to_prev[last]
         warped_painted, _ = warp(prev_painted, flow_cur_to_prev, "bicubic")
         warped_image, _ = warp(batch.frames[t - 1], flow_cur_to_prev, "bicubic")
         return losses.output_temporal_loss(
-            painted, warped_painted, batch.frames[t], warped_image, batch.visible[t - 1]
+            painted, warped_painted, batch.frames[t], warped_image, batch.visible[last]
         )
 
     def _autocast(self, beside: Tensor) -> torch.autocast:

@@ -8,11 +8,13 @@ from typing import cast
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..frames import fit, luma, size_of
 from ..memory import Array, Follower, FollowerConfig
 
+LEARNED = 2  # frames at the end of a sequence that gradients flow through; the others are replayed
 _FOLLOWED_AT = FollowerConfig().size / 640  # of a frame's size, as in a video of 640 pixels
 
 
@@ -23,8 +25,9 @@ class Sequences:
     Attributes:
         frames: T,N,3,H,W in [0, 1], without noise.
         seen: T,N,3,H,W in [0, 1], the same as a camera gives them to the painter.
-        flow_cur_to_prev: T-1,N,2,H,W, (dx, dy) in pixels, true; from frame t+1 to frame t.
-        visible: T-1,N,1,H,W on frame t+1's grid, 1 where the pixel is also seen in frame t.
+        flow_cur_to_prev: L,N,2,H,W, (dx, dy) in pixels, true; of the last L = min(T-1, LEARNED)
+            frames, from each to the one before it.
+        visible: L,N,1,H,W on their grids, 1 where the pixel is also seen in the frame before.
         followed: T-1,N,2,H,W, the flow as estimated from `seen`.
         trust: T-1,N,1,H/2,W/2 in [0, 1], how far `followed` is to be trusted.
     """
@@ -49,6 +52,7 @@ def concatenate(parts: list[Sequences]) -> Sequences:
 def observe(
     frames: Tensor, flow_cur_to_prev: Tensor, visible: Tensor, noise: float, exposure: float,
     generator: torch.Generator,
+    stray: float = 0.0,
 ) -> Sequences:  # fmt: skip
     """Sequences as a painter gets to see them: noise that is to be painted over, and changes of
     exposure that are real light.
@@ -57,6 +61,8 @@ def observe(
         frames, flow_cur_to_prev, visible: as in `Sequences`.
         noise: largest standard deviation of a sensor's noise; each sequence has its own.
         exposure: standard deviation of the logarithm of a frame's exposure.
+        stray: largest standard deviation, pixels, of errors of the estimated flow: a painter must
+            not rely on it more than on real clips, where it is worse than on generated ones.
         generator: of the CPU; the only source of chance.
     Source: stability training, Zheng et al. 2016, section 3; compound regularization, Wang et al.
         2020 (Consistent Video Style Transfer via Compound Regularization), section 3.2.
@@ -71,6 +77,10 @@ def observe(
     seen = (exposed + normal(*frames.shape) * level).clamp(0, 1)
     motions = [_follow(seen[:, place]) for place in range(batch)]
     followed, trust = (torch.stack(parts, dim=1) for parts in zip(*motions, strict=True))
+    if stray and count > 1:
+        error = normal((count - 1) * batch, 2, 12, 12) * torch.rand(1, generator=generator) * stray
+        error = F.interpolate(error, size_of(frames), mode="bicubic")
+        followed = followed + error.view_as(followed)
     return Sequences(exposed, seen, flow_cur_to_prev, visible, followed, trust)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from stylevid.learn.sequences import Sequences, concatenate, observe
 
 from ..config import TrainConfig
+from .clips import Clips
 from .images import photo_batch
 from .sceneflow import SceneFlow, pair_batch
 from .sequences import draw_sequence, of_pairs
@@ -24,6 +25,7 @@ from .sequences import draw_sequence, of_pairs
 Batch = Tensor | Sequences
 _PICTURES = 0.25  # share of the sequences that have a single frame
 _STILL = 0.25  # share of the others that a fixed camera sees
+_CLIPS = 0.6  # share of the sequences that real clips give
 _LAYERS = 2  # a moving shape before a background
 
 
@@ -33,6 +35,7 @@ class TrainingData:
 
     Attributes:
         sceneflow: where pairs are read from; None leaves them to be generated from photographs.
+        clips: where _CLIPS of the sequences come from, if they are given.
         rank, processes: this process takes the `rank`-th share of every batch.
         workers: threads that load, and batches that wait, at most.
         waited_s: how long the loop has stood still for a batch, seconds.
@@ -41,6 +44,7 @@ class TrainingData:
     config: TrainConfig
     photos: list[Path]
     sceneflow: SceneFlow | None = None
+    clips: Clips | None = None
     rank: int = 0
     processes: int = 1
     workers: int = 2
@@ -63,13 +67,16 @@ class TrainingData:
         config, size = self.config, self.config.temporal_crop
         seed = (config.seed * 1_000_003 + step) * 4_099 + place
         generator = torch.Generator().manual_seed(seed)
-        if self.sceneflow is None:
+        chance = np.random.default_rng((config.seed, step, place))
+        if self.clips is not None and chance.random() < _CLIPS:
+            truth = self.clips.truth(count, size, chance)
+        elif self.sceneflow is None:
             pictures = self._photos(_LAYERS, size * 5 // 4, step, place * _LAYERS)
             drawn = draw_sequence(pictures, (size, size), generator, config.speed, _STILL)
             truth = drawn.truth(count)
         else:
             truth = of_pairs(pair_batch(self.sceneflow, 1, size, config.seed, step, place))
-        return observe(*truth, config.noise, config.exposure, generator)
+        return observe(*truth, config.noise, config.exposure, generator, config.stray)
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """The batches of the steps from `first` up to `last`, loaded ahead."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from stylevid.frames import size_of
+from stylevid.learn.sequences import LEARNED
 
 from .layers import Layer, Motion, View, draw_layers, paint, pick, visible_along
 from .pairs import Pairs
@@ -48,10 +49,13 @@ class Sequence:
         return flow_cur_to_prev, visible_along(flow_cur_to_prev, owner, other_owner)
 
     def truth(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The first frames count,1,3,H,W, and flow and visibility between neighbors, count-1,1,.,
-        H,W."""
+        """The first frames count,1,3,H,W, and flow and visibility of the last ones of them, as in
+        `Sequences`."""
         views = [self.view(number) for number in range(count)]
-        steps = [self._flow(t, t - 1, views[t].owner, views[t - 1].owner) for t in range(1, count)]
+        steps = [
+            self._flow(t, t - 1, views[t].owner, views[t - 1].owner)
+            for t in range(max(1, count - LEARNED), count)
+        ]
         frames = torch.stack([view.image for view in views])
         none = frames.new_zeros((0, 1, 3, *size_of(frames)))
         flows = torch.stack([flow for flow, _ in steps]) if steps else none[:, :, :2]
