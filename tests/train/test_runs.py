@@ -26,13 +26,14 @@ from train.synthesize import main as synthesize
 
 ROOT = Path(__file__).parents[2]
 TINY = {
-    "width": 4, "blocks": 1, "crop": 32, "batch": 2, "steps": 6, "temporal-batch": 2,
-    "temporal-steps": 6, "hold-out": 0, "style-size": 40, "precision": "float32",
+    "width": 4, "blocks": 1, "crop": 32, "batch": 2, "steps": 6, "temporal-crop": 32,
+    "temporal-batch": 2, "temporal-steps": 6, "hold-out": 0, "style-size": 40,
+    "precision": "float32",
     "sample-every": 1000, "checkpoint-every": 1, "workers": 1, "device": "cpu",
 }  # fmt: skip
 
 DAMAGE = {
-    "missing frame": 1, "end of sequence": 1, "empty file": 1, "truncated file": 1,
+    "missing frame": 1, "end of sequence": 1, "empty file": 1, "damaged file": 1,
     "no finite flow": 1, "sizes differ": 2, "unreadable picture": 2,
 }  # fmt: skip
 
