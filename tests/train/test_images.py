@@ -113,7 +113,7 @@ def test_painting_is_scaled_to_its_longest_side(tmp_path: Path) -> None:
 def test_crop_is_square_whatever_the_photo(tmp_path: Path, size: tuple[int, int]) -> None:
     photo = write_picture(tmp_path / "photo.png", *size)
     for seed in range(5):
-        crop = random_crop(photo, 16, np.random.default_rng(seed))
+        crop = random_crop(photo, (16, 16), np.random.default_rng(seed))
         assert crop.shape == (1, 3, 16, 16)
         assert crop.min() >= 0 and crop.max() <= 1
 

@@ -32,7 +32,9 @@ def photos(material: Path) -> list[Path]:
 def tree(material: Path, tmp_path: Path) -> Path:
     """Three scenes, six pairs, of which one is broken."""
     words = f"--photos {material / 'photos'} --out {tmp_path / 'tree'} --pairs 3 --size 32x48"
-    assert synthesize([*words.split(), *["--speed", "2", "--hold-out", "0", "--device", "cpu"]]) == 0
+    assert (
+        synthesize([*words.split(), *["--speed", "2", "--hold-out", "0", "--device", "cpu"]]) == 0
+    )
     flow = next((tmp_path / "tree").rglob("OpticalFlowIntoFuture*.pfm"))
     write_pfm(flow, np.full((32, 48, 2), np.nan, np.float32))
     return tmp_path / "tree"
