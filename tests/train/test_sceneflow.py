@@ -52,36 +52,30 @@ class Tree:
     def __init__(self, home: Path, scene: str | None, side: str = "left") -> None:
         self.home, self.scene, self.side = home, scene, side
 
-    def name(self, number: int) -> str:
-        return f"{number:07d}" if self.scene is None else f"{number:04d}"
+    def path(
+        self, kind: str, number: int, suffix: str, direction: str = "", stem: str = "{}"
+    ) -> Path:
+        parts = (self.side, direction) if self.scene is None else (self.scene, direction, self.side)
+        name = stem.format(f"{number:07d}" if self.scene is None else f"{number:04d}")
+        return self.home.joinpath(kind, *parts) / (name + suffix)
 
     def frame_path(self, number: int, render: str = "clean", suffix: str = ".png") -> Path:
-        if self.scene is None:
-            folder = self.home / f"image_{render}"
-        else:
-            folder = self.home / f"frames_{render}pass" / self.scene
-        return folder / self.side / (self.name(number) + suffix)
+        kind = f"image_{render}" if self.scene is None else f"frames_{render}pass"
+        return self.path(kind, number, suffix)
 
     def mask_path(self, kind: str, number: int, direction: str, suffix: str) -> Path:
-        if self.scene is None:
-            folder = self.home / kind / self.side / direction
-        else:
-            folder = self.home / kind / self.scene / direction / self.side
-        return folder / (self.name(number) + suffix)
+        return self.path(kind, number, suffix, direction)
 
     def flow_path(self, number: int, direction: str, suffix: str = "") -> Path:
         if self.scene is None:
-            folder = self.home / "flow" / self.side / direction
-            return folder / (self.name(number) + (suffix or ".flo"))
+            return self.path("flow", number, suffix or ".flo", direction)
         to = "Future" if direction == "into_future" else "Past"
-        name = f"OpticalFlowInto{to}_{self.name(number)}_{self.side[0].upper()}"
-        folder = self.home / "optical_flow" / self.scene / direction / self.side
-        return folder / (name + (suffix or ".pfm"))
+        stem = f"OpticalFlowInto{to}_{{}}_{self.side[0].upper()}"
+        return self.path("optical_flow", number, suffix or ".pfm", direction, stem)
 
     def write_frame(self, number: int, render: str = "clean", suffix: str = ".png") -> None:
-        options = {"lossless": True} if suffix == ".webp" else {}
         path = made(self.frame_path(number, render, suffix))
-        Image.fromarray(frame(number)).save(path, **options)
+        Image.fromarray(frame(number)).save(path, lossless=True)
 
     def write_flow(
         self, number: int, direction: str, flow: np.ndarray | None = None, suffix: str = ""
@@ -232,26 +226,23 @@ def test_passes_are_chosen(tmp_path: Path, name: str) -> None:
         assert all("final" in str(path) for path in (files.cur, files.prev))
 
 
-@pytest.mark.parametrize("folder", ["frames_cleanpass", "frames_cleanpass_webp"])
-def test_webp_frames(tmp_path: Path, folder: str) -> None:
-    tree = Tree(tmp_path, "scene").write()
-    for number in range(FRAMES):
-        tree.write_frame(number, suffix=".webp")
-        tree.frame_path(number).unlink()
-    (tmp_path / "frames_cleanpass").rename(tmp_path / folder)
-    dataset = SceneFlow(tmp_path)
-    assert len(dataset) == ONCE
-    assert_true(dataset.read(0))
-
-
-@pytest.mark.parametrize(("scene", "suffix"), [("scene", ".flo"), (None, ".pfm")])
-def test_either_kind_of_flow_file_in_either_layout(
-    tmp_path: Path, scene: str | None, suffix: str
+@pytest.mark.parametrize(
+    ("scene", "flow", "frames", "folder"),
+    [
+        ("scene", ".flo", ".webp", "frames_cleanpass"),
+        ("scene", ".pfm", ".webp", "frames_cleanpass_webp"),
+        (None, ".pfm", ".png", "image_clean"),
+    ],
+)
+def test_either_kind_of_file_in_either_layout(
+    tmp_path: Path, scene: str | None, flow: str, frames: str, folder: str
 ) -> None:
     tree = Tree(tmp_path, scene)
     for number, direction in enumerate(BOTH):
-        tree.write_frame(number)
-        tree.write_flow(number, direction, suffix=suffix)
+        tree.write_frame(number, suffix=frames)
+        tree.write_flow(number, direction, suffix=flow)
+    home = "image_clean" if scene is None else "frames_cleanpass"
+    (tmp_path / home).rename(tmp_path / folder)
     assert len(SceneFlow(tmp_path)) == 2
     assert_true(SceneFlow(tmp_path).read(1))
 
@@ -324,20 +315,17 @@ def test_what_is_gone_when_it_is_drawn_is_named_and_counted(tree: Tree, dataset:
     assert dataset.counts == {"missing frame": 1}
 
 
-def test_flow_beyond_the_ends_of_a_sequence_is_no_trouble(
+def test_ends_of_a_sequence_are_no_trouble_and_a_missing_folder_of_frames_is(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Tree(tmp_path, "scene").write(ends=True)
+    Tree(tmp_path, "a").write(ends=True)
     dataset = SceneFlow(tmp_path)
     assert len(dataset) == ONCE and dataset.counts == {"end of sequence": 2}
     assert not caplog.records and "2 end of sequence" in dataset.summary()
-
-
-def test_a_missing_folder_of_frames_is_counted_for_each_pair(tmp_path: Path) -> None:
-    Tree(tmp_path, "a").write()
     Tree(tmp_path, "b").write()
     shutil.rmtree(tmp_path / "frames_cleanpass" / "b")
-    assert SceneFlow(tmp_path).counts == {"missing frame": ONCE}
+    counts = {"end of sequence": 2, "missing frame": ONCE}
+    assert SceneFlow(tmp_path).counts == counts and len(caplog.records) == 1
 
 
 def test_files_of_other_names_are_left_alone(tree: Tree) -> None:
@@ -404,42 +392,38 @@ def test_a_broken_flow_is_counted_and_named_once(
     assert "0001" in record.getMessage() and kind in record.getMessage()
 
 
+@pytest.mark.parametrize(
+    ("name", "pairs"), [("frame", 4), ("flow back", 2), ("occlusion", 1), ("boundary", 1)]
+)
 @pytest.mark.parametrize("how", ["empty", "text", "truncated", "smaller"])
-def test_a_broken_frame_takes_its_pairs_and_no_other(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+def test_a_broken_file_takes_its_pairs_and_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, pairs: int, how: str
 ) -> None:
-    path = Tree(tmp_path, "scene").write(5).frame_path(2)
+    tree = Tree(tmp_path, "scene").write(5)
+    tree.write_mask("flow_occlusions", 1, "into_past", np.zeros((HEIGHT, WIDTH)))
+    tree.write_mask("motion_boundaries", 1, "into_past", np.zeros((HEIGHT, WIDTH)))
+    path = {
+        "frame": tree.frame_path(2),
+        "flow back": tree.flow_path(1, "into_past"),
+        "occlusion": tree.mask_path("flow_occlusions", 1, "into_past", ".png"),
+        "boundary": tree.mask_path("motion_boundaries", 1, "into_past", ".pgm"),
+    }[name]
     whole = path.read_bytes()
-    if how == "smaller":
-        Image.fromarray(frame(2)[:-1]).save(path)
+    if how == "smaller" and name == "flow back":
+        break_flow(path, "sizes differ")
+    elif how == "smaller":
+        with Image.open(path) as picture:
+            picture.crop((0, 0, WIDTH, HEIGHT - 1)).save(path)
     else:
         contents = {"empty": b"", "text": b"no picture", "truncated": whole[: len(whole) // 2]}
         path.write_bytes(contents[how])
     dataset = SceneFlow(tmp_path)
-    assert draw_all(dataset) == 4
-    assert dataset.counts == {"sizes differ" if how == "smaller" else "unreadable picture": 4}
+    assert draw_all(dataset) == 8 - pairs
+    flow_kind = "empty file" if how == "empty" else "damaged file"
+    kind = flow_kind if name == "flow back" else "unreadable picture"
+    assert dataset.counts == {"sizes differ" if how == "smaller" else kind: pairs}
     (record,) = caplog.records
     assert str(path) in record.getMessage()
-
-
-@pytest.mark.parametrize("kind", ["flow_occlusions", "motion_boundaries"])
-@pytest.mark.parametrize("how", ["empty", "smaller"])
-def test_a_broken_mask_takes_its_pair(tree: Tree, kind: str, how: str) -> None:
-    tree.write_mask(kind, 1, "into_past", np.zeros((HEIGHT, WIDTH - 1)))
-    if how == "empty":
-        suffix = ".png" if kind == "flow_occlusions" else ".pgm"
-        tree.mask_path(kind, 1, "into_past", suffix).write_bytes(b"")
-    dataset = SceneFlow(tree.home)
-    assert draw_all(dataset) == 5
-    assert dataset.counts == {"unreadable picture" if how == "empty" else "sizes differ": 1}
-
-
-@pytest.mark.parametrize("kind", ["damaged file", "sizes differ"])
-def test_a_broken_flow_back_takes_both_pairs(tree: Tree, kind: str) -> None:
-    break_flow(tree.flow_path(1, "into_past"), kind)
-    dataset = SceneFlow(tree.home)
-    assert draw_all(dataset) == 4
-    assert dataset.counts == {kind: 2}
 
 
 def test_a_folder_without_data_says_what_was_looked_for(tmp_path: Path) -> None:
