@@ -54,16 +54,16 @@ class TrainingData(Dataset[Item]):
     def load(self, step: int) -> Batch:
         """This process's share of a step's batch: crops; or pairs; or the layers that pairs are
         generated from, on the device that trains."""
-        config = self.config
-        if step < config.steps:
-            share = config.batch // self.processes
-            return self._photos(share, config.crop, step, self.rank * share)
-        share = config.temporal_batch // self.processes
-        if self.sceneflow is None:
-            layers = share * (1 + CUTOUTS)
-            return self._photos(layers, config.temporal_crop * 5 // 4, step, self.rank * layers)
-        size = config.temporal_crop
-        return pair_batch(self.sceneflow, share, size, config.seed, step, self.first_pair)
+        config, is_temporal = self.config, step >= self.config.steps
+        share = (config.temporal_batch if is_temporal else config.batch) // self.processes
+        if is_temporal and self.sceneflow:
+            size = config.temporal_crop
+            return pair_batch(self.sceneflow, share, size, config.seed, step, self.first_pair)
+        if is_temporal:
+            share, size = share * (1 + CUTOUTS), config.temporal_crop * 5 // 4
+        else:
+            size = config.crop
+        return photo_batch(self.photos, share, size, config.seed, step, self.rank * share)
 
     def __getitem__(self, step: int) -> Item:
         skipped = self.sceneflow.skipped if self.sceneflow else {}
@@ -94,9 +94,6 @@ class TrainingData(Dataset[Item]):
                 raise batch
             yield batch
             started = time.perf_counter()
-
-    def _photos(self, count: int, size: int, step: int, first: int) -> Tensor:
-        return photo_batch(self.photos, count, size, self.config.seed, step, first)
 
 
 def _start_worker(_: int) -> None:
