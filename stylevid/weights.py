@@ -110,7 +110,9 @@ def _load(name: str, body: bytes) -> StyleNet:
         shape = parse_json(metadata["network"])
         if metadata["format"] == WITHOUT_PAST:
             shape |= {"dilation": 1}
-        network = _outline(StyleNetConfig.from_dict(shape))
+        config = StyleNetConfig.from_dict(shape)
+        with torch.device("meta"):  # without memory: a few bytes may describe a vast network
+            network = StyleNet(config)
     except (KeyError, ValueError, TypeError, AttributeError) as cause:
         reason = str(cause)[:100]
         raise WeightsError(f"{name} describes no network of ours: {reason}.") from cause
@@ -143,12 +145,6 @@ def _header(body: bytes) -> dict[str, Any]:
     if not isinstance(header, dict):
         raise ValueError("its header is no JSON object")
     return header
-
-
-def _outline(config: StyleNetConfig) -> StyleNet:
-    """The network without any memory for its weights: a few bytes may describe a vast one."""
-    with torch.device("meta"):
-        return StyleNet(config)
 
 
 def _check_header(name: str, header: dict[str, Any], wanted: dict[str, Tensor]) -> None:

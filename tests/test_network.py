@@ -97,15 +97,6 @@ def test_a_picture_moved_by_four_pixels_moves_the_painting_alike(network: StyleN
     assert torch.allclose(painted[..., :, 8:44], painted_moved[..., :, 12:48], atol=1e-4)
 
 
-def test_sub_pixels_start_equal() -> None:
-    torch.manual_seed(0)
-    network = StyleNet(StyleNetConfig(width=4, blocks=1))
-    for name in ("leave.1.weight", "leave.1.bias"):
-        sub_pixels = network.get_parameter(name).reshape(3, 4, -1)
-        assert torch.equal(sub_pixels, sub_pixels[:, :1].expand_as(sub_pixels))
-        assert not torch.equal(sub_pixels[0], sub_pixels[1])
-
-
 def test_a_new_network_paints_no_two_by_two_grid() -> None:
     torch.manual_seed(0)
     stylized = StyleNet(StyleNetConfig(width=4, blocks=1))(random_image())
@@ -141,17 +132,12 @@ def test_config_survives_its_dictionary() -> None:
     [
         {"depth": 3},
         {"width": 64, "blocks": 5, "__class__": 1},
-        {"width": True},
         {"blocks": True},
         {"width": 64.0},
         {"width": "64"},
-        {"width": None},
-        {"blocks": [5]},
         {"width": 0},
-        {"width": -64},
         {"width": 5},
         {"width": 514},
-        {"width": 10**12},
         {"blocks": 0},
         {"blocks": 33},
         {"dilation": 0},
@@ -163,32 +149,19 @@ def test_config_refuses_what_is_no_network(values: dict[str, object]) -> None:
         StyleNetConfig.from_dict(values)
 
 
-def test_level_sub_pixels_leave_no_grid_on_flat_features() -> None:
+def test_level_sub_pixels_leave_no_grid_on_flat_features_and_keep_what_answers_to_edges() -> None:
     torch.manual_seed(0)
-    network = StyleNet(StyleNetConfig(width=8, blocks=1)).eval()
-    conv = network.leave[1]
-    with torch.no_grad():
-        conv.weight.normal_()
-        conv.bias.normal_()
-    flat = torch.rand(1, 4, 1, 1).expand(1, 4, 6, 7)
+    network = StyleNet(StyleNetConfig(width=8, blocks=1)).requires_grad_(False)
+    weight = network.get_parameter("leave.1.weight").normal_()
+    network.get_parameter("leave.1.bias").normal_()
+    flat, taps = torch.rand(1, 4, 1, 1).expand(1, 4, 6, 7), weight.clone()
     before = network.leave(flat).unflatten(1, (3, 4))
     network.level_sub_pixels()
     after = network.leave(flat).unflatten(1, (3, 4))
-    assert before.std(dim=2).min() > 0.1
-    assert after.std(dim=2).max() < 1e-5
+    assert before.std(dim=2).min() > 0.1 and after.std(dim=2).max() < 1e-5
     assert torch.allclose(after.mean(dim=2), before.mean(dim=2), atol=1e-5)
-
-
-def test_level_sub_pixels_keeps_what_answers_to_edges_and_is_done_once() -> None:
-    torch.manual_seed(0)
-    network = StyleNet(StyleNetConfig(width=8, blocks=1)).eval()
-    conv = network.leave[1]
-    with torch.no_grad():
-        conv.weight.normal_()
-    taps = conv.weight.detach().clone()
+    edges, edges_before = (w - w.mean((2, 3), keepdim=True) for w in (weight, taps))
+    assert torch.allclose(edges, edges_before, atol=1e-5)
+    once = weight.clone()
     network.level_sub_pixels()
-    edges = conv.weight - conv.weight.mean((2, 3), keepdim=True)
-    assert torch.allclose(edges, taps - taps.mean((2, 3), keepdim=True), atol=1e-5)
-    once = conv.weight.detach().clone()
-    network.level_sub_pixels()
-    assert torch.allclose(conv.weight, once, atol=1e-6)
+    assert torch.allclose(weight, once, atol=1e-6)

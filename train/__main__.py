@@ -57,7 +57,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--warm-start", type=Path, help="a style's weights, a checkpoint or a "
                         "run's folder to start from; a wider network is made narrower")  # fmt: skip
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--workers", type=int, default=2, help="threads that load batches")
+    parser.add_argument("--workers", type=int, default=2, help="processes that load "
+                        "batches; 0 loads in the training process")  # fmt: skip
     parser.add_argument(
         "--checkpoint-every", type=int, default=100, help="steps between checkpoints"
     )
@@ -88,7 +89,7 @@ def train(options: argparse.Namespace, processes: Processes, device: str) -> Non
     painting = read_painting(options.style, config.style_size)
     trainer = make_trainer(config, network, vgg, painting, device, processes)
     data = TrainingData(config, photos, sceneflow, clips, processes.rank, processes.count,
-                        max(1, options.workers))  # fmt: skip
+                        max(0, options.workers))  # fmt: skip
 
     folder: Path = options.runs / options.name
     every = max(1, options.checkpoint_every)
