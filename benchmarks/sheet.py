@@ -5,19 +5,23 @@ import argparse
 import sys
 from pathlib import Path
 
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from stylevid.errors import StylevidError
 from stylevid.files import written_whole
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
 from stylevid.learn.losses import PaintingTargets
+from stylevid.learn.objective import LossWeights, Objective
 from stylevid.learn.vgg import load_vgg
+from stylevid.network import StyleNet
 from stylevid.painter import Painter
 from stylevid.pipeline import stylize_image
 from stylevid.styles import read_style
 from train.config import TrainConfig
 from train.data.images import read_painting, read_picture
-from train.learning.optimize import PictureLoss, optimize_pixels
+
+from .optimize import PictureLoss, optimize_pixels
 
 BAR = 26  # pixels over a picture, for its name
 
@@ -29,7 +33,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pictures", type=Path, nargs="+", required=True)
     parser.add_argument("--size", type=int, default=640, help="longest side of pictures, pixels")
     parser.add_argument("--iterations", type=int, default=120, help="of L-BFGS; 0 leaves it out")
-    parser.add_argument("--vgg", type=Path, help="VGG-16 as safetensors; else torchvision's")
     parser.add_argument("--out", type=Path, required=True, help="a .jpg or .png")
     options = parser.parse_args(arguments)
     try:
@@ -52,16 +55,18 @@ def make(options: argparse.Namespace) -> Image.Image:
     config = vars(TrainConfig()) | config
     painting = read_painting(options.painting, config["style_size"])
     shown = to_frame(read_painting(options.painting, options.size))
-    vgg = load_vgg(options.vgg).requires_grad_(False)
-    targets = PaintingTargets.of(painting, vgg)
-    weights = {term: config[f"{term}_weight"] for term in ("content", "style", "tone", "tv")}
+    vgg = load_vgg()
+    with torch.no_grad():
+        objective = Objective(StyleNet(), vgg, PaintingTargets.of(painting, vgg))
+    terms = ("content", "style", "tone", "tv")
+    weights = LossWeights(*(config[f"{term}_weight"] for term in terms))
     rows: list[dict[str, Frame]] = []
     for path in options.pictures:
         image = to_image(read_picture(path))
         image = resize(image, fit(*size_of(image), options.size)).contiguous()
         row = {path.stem: to_frame(image), "network": stylize_image(to_frame(image), painter)}
         if options.iterations:
-            loss = PictureLoss(vgg, targets, image, weights)
+            loss = PictureLoss(objective, image, weights)
             found = optimize_pixels(loss, image, -1.0, options.iterations)
             row[f"L-BFGS, {options.iterations} iterations"] = to_frame(found.picture)
         rows.append(row | {"painting": shown})

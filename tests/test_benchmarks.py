@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 from benchmarks import sheet, speed, steadiness, tables
 from benchmarks.classic import ClassicNet, in_openvino, in_torch
 from benchmarks.peer import peer
 from benchmarks.steadiness import errors, share, still, table
-from stylevid.learn.vgg import VGG16Features
 from stylevid.network import StyleNet
 
 NAN = float("nan")
@@ -144,11 +142,10 @@ def test_sheet_shows_pictures_unscaled_beside_one_another(
     weights.write_bytes(tiny_weights.read_bytes())
     training = {"config": {"style_size": 32}}
     (tmp_path / "tiny.json").write_text(json.dumps(record | {"training": training}))
-    save_file(VGG16Features().half().state_dict(), tmp_path / "vgg.safetensors")
     pixels = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "p.png")
     arguments = f"""--style {weights} --painting {tmp_path}/p.png --pictures {tmp_path}/p.png
-        --size 40 --iterations 1 --vgg {tmp_path}/vgg.safetensors --out {tmp_path}/s.png"""
+        --size 40 --iterations 1 --out {tmp_path}/s.png"""
     assert sheet.main(arguments.split()) == 0
     made = np.asarray(Image.open(tmp_path / "s.png"))
     assert made.shape == (sheet.BAR + 24, 4 * 40, 3)

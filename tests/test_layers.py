@@ -147,8 +147,8 @@ def test_what_is_upward_sideways_or_forbidden_is_found() -> None:
     assert upward("video", names) == {"weights", "flow"}
     assert upward("pipeline", names) == set()
     assert upward("pipeline", {"stylevid.stylize_image"}) == {"__init__"}
-    names = {"train.learning.losses.style_loss", "train.config.TrainConfig", "torch"}
-    assert train_upward("data.pairs", names) == {"learning.losses"}
+    names = {"train.learning.loop.fit", "train.config.TrainConfig", "torch"}
+    assert train_upward("data.pairs", names) == {"learning.loop"}
     assert train_upward("evaluate", names) == set()
     assert train_upward("learning.loop", {"train.export.read_json"}) == {"export"}
     names = {"gradio.Blocks", "train.loop", "training", "app"}

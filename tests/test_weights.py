@@ -236,9 +236,11 @@ def test_a_style_from_before_networks_had_a_past_paints_as_it_did(tmp_path: Path
     torch.manual_seed(0)
     network = StyleNet(StyleNetConfig(width=4, blocks=3, dilation=1)).half().float()
     old = {k: t for k, t in half_tensors(network).items() if not k.startswith(("recall.", "keep."))}
-    path = write(tmp_path, old, json.dumps({"width": 4, "blocks": 3}), WITHOUT_PAST)
+    path = tmp_path / "wave.safetensors"
+    shape = json.dumps({"width": 4, "blocks": 3})
+    save_file(old, path, {"format": WITHOUT_PAST, "network": shape})
     image = torch.rand(1, 3, 40, 48)
     known = Past(image, torch.ones(1, 1, 20, 24))
     assert torch.allclose(load_network(path)(image), network(image), atol=1e-5)
     assert torch.allclose(load_network(path)(image, known), network(image, known), atol=1e-3)
-    assert_refused(write(tmp_path, old, json.dumps({"width": 4, "blocks": 3})), "amiss")
+    assert_refused(write(tmp_path, old, shape), "amiss")

@@ -88,8 +88,8 @@ def train(options: argparse.Namespace, processes: Processes, device: str) -> Non
     vgg = load_vgg(device, getattr(torch, config.precision))
     painting = read_painting(options.style, config.style_size)
     trainer = make_trainer(config, network, vgg, painting, device, processes)
-    data = TrainingData(config, photos, sceneflow, clips, processes.rank, processes.count,
-                        max(0, options.workers))  # fmt: skip
+    data = TrainingData(config, photos, sceneflow, processes.rank, processes.count,
+                        max(0, options.workers), clips)  # fmt: skip
 
     folder: Path = options.runs / options.name
     every = max(1, options.checkpoint_every)

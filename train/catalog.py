@@ -50,7 +50,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--catalog", type=Path, default=CATALOG)
     parser.add_argument("--paintings", type=Path, required=True, help="a folder of their pictures")
     parser.add_argument("--content", type=Path, required=True, help="a folder of photographs")
-    parser.add_argument("--vgg", type=Path, help="VGG-16 as safetensors; else torchvision's")
     parser.add_argument("--clips", type=Path, nargs="+", default=[], help="to measure flicker on")
     parser.add_argument("--preview", type=Path, required=True, help="the picture that all paint")
     parser.add_argument("--styles", nargs="+", help="only these (default: all)")
@@ -127,8 +126,7 @@ def finish(entry: Entry, options: argparse.Namespace) -> None:
     if options.clips and not (metrics.exists() and metrics.stat().st_mtime > trained):
         _command("train.evaluate", "--weights", run, "--clips", *options.clips, "--json", metrics,
                  "--style", options.paintings / entry.painting, "--photos", options.content,
-                 "--style-size", entry.settings.get("style_size", TrainConfig().style_size),
-                 *_vgg(options))  # fmt: skip
+                 "--style-size", entry.settings.get("style_size", TrainConfig().style_size))  # fmt: skip
     about = run / "about.json"
     about.write_text(json.dumps(entry.about, ensure_ascii=False), "utf-8")
     measured = ["--metrics", metrics] if metrics.exists() else []
@@ -149,11 +147,7 @@ def train(entry: Entry, options: argparse.Namespace) -> None:
     start: list[object] = ["--warm-start", base] if base else []
     picture = options.paintings / entry.painting
     _command("train", "--style", picture, "--content", options.content, "--name", entry.slug,
-             "--runs", options.runs, *_vgg(options), *start, *settings)  # fmt: skip
-
-
-def _vgg(options: argparse.Namespace) -> list[object]:
-    return ["--vgg", options.vgg] if options.vgg else []
+             "--runs", options.runs, *start, *settings)  # fmt: skip
 
 
 def _command(module: str, *arguments: object) -> None:

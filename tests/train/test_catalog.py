@@ -89,7 +89,7 @@ def test_all_styles_are_made_once(
     monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
     monkeypatch.chdir(Path(__file__).parents[2])
     arguments = f"""--catalog {write(tmp_path / "c.toml")} --paintings {material}
-        --content {material / "photos"} --vgg {material / "vgg.safetensors"} --clips {clip}
+        --content {material / "photos"} --clips {clip}
         --preview {material / "painting.png"} --runs {tmp_path / "runs"}
         --weights {tmp_path / "weights"} --sheet {tmp_path / "sheet.jpg"} --jobs 2""".split()
     assert main(arguments) == 0, capsys.readouterr().err
@@ -117,7 +117,7 @@ def test_trouble_is_one_sentence(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(Path(__file__).parents[2])
     common = f"""--catalog {write(tmp_path / "c.toml")} --paintings {tmp_path}
-        --content {material / "photos"} --vgg {material / "vgg.safetensors"}
+        --content {material / "photos"}
         --preview {material / "painting.png"} --runs {tmp_path / "runs"}
         --weights {tmp_path / "weights"} --sheet {tmp_path / "sheet.jpg"}""".split()
     assert main([*common, "--styles", "duck"]) == 1

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from stylevid.errors import WeightsError
-from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.network import Past, StyleNet, StyleNetConfig
 from train.config import TrainConfig
 from train.learning import checkpoint as checkpoint_module
 from train.learning.checkpoint import load_checkpoint, load_network_from, save_checkpoint
@@ -27,7 +27,7 @@ def make_run(seed: int, steps: int) -> tuple[StyleNet, torch.optim.Adam]:
 def advance(network: StyleNet, optimizer: torch.optim.Adam) -> None:
     image = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
     optimizer.zero_grad()
-    network(image).square().mean().backward()
+    network(image, Past(image, torch.ones(1, 1, 8, 12))).square().mean().backward()
     optimizer.step()
 
 

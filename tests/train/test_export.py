@@ -66,7 +66,7 @@ def test_three_files_load_back(arguments: dict[str, Path], record: dict[str, obj
     assert files(arguments) == FILES
     style = get_style("wave", arguments["weights"])
     assert (style.title, style.licence) == (record["title"], record["licence"])
-    assert style.network == {"width": 4, "blocks": 1}
+    assert style.network == {"width": 4, "blocks": 1, "dilation": 4}
     training = {"command": "train", "minutes": 2, "steps_done": 7, "seconds": 4.25}
     assert style.training == training | {"config": CONFIG.as_dict()}
     assert style.metrics == {"clips": {"a.mp4": {"on": 0.5}}}

@@ -42,7 +42,6 @@ def command(material: Path, runs: Path, **settings: object) -> list[str]:
     given = TINY | {
         "style": material / "painting.png",
         "content": material / "photos",
-        "vgg": material / "vgg.safetensors",
         "runs": runs,
         "name": "tiny",
     }

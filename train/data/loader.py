@@ -50,10 +50,10 @@ class TrainingData(Dataset[Item]):
     config: TrainConfig
     photos: list[Path]
     sceneflow: SceneFlow | None = None
-    clips: Clips | None = None
     rank: int = 0
     processes: int = 1
     workers: int = 2
+    clips: Clips | None = None
     waited_s: float = field(default=0.0, init=False)
 
     def load(self, step: int) -> Batch:

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.optimize import PictureLoss, optimize_pixels
 from stylevid.learn import losses
 from stylevid.learn.objective import LossWeights, Objective
 from stylevid.learn.vgg import VGG16Features
 from stylevid.network import StyleNet, StyleNetConfig
-from train.learning.optimize import PictureLoss, optimize_pixels
 
 
 def random_image(*shape: int, seed: int = 0) -> Tensor:
