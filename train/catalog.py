@@ -124,9 +124,10 @@ def finish(entry: Entry, options: argparse.Namespace) -> None:
     metrics = run / "metrics.json"
     trained = (run / "checkpoint.safetensors").stat().st_mtime
     if options.clips and not (metrics.exists() and metrics.stat().st_mtime > trained):
+        size = entry.settings.get("style_size", TrainConfig().style_size)
         _command("train.evaluate", "--weights", run, "--clips", *options.clips, "--json", metrics,
                  "--style", options.paintings / entry.painting, "--photos", options.content,
-                 "--style-size", entry.settings.get("style_size", TrainConfig().style_size))  # fmt: skip
+                 "--style-size", size)  # fmt: skip
     about = run / "about.json"
     about.write_text(json.dumps(entry.about, ensure_ascii=False), "utf-8")
     measured = ["--metrics", metrics] if metrics.exists() else []
