@@ -18,7 +18,7 @@ from huggingface_hub.utils import logging as hub_logging
 from stylevid import hub
 from stylevid.comparison import compare_video
 from stylevid.errors import Cancelled, StylevidError
-from stylevid.example import render_example
+from stylevid.example import EXAMPLE
 from stylevid.frames import Frame
 from stylevid.pipeline import Options, Progress
 from stylevid.styles import Style, find_style, list_styles, name_styles
@@ -365,18 +365,16 @@ def main(arguments: list[str] | None = None) -> None:
         hub_box=not options.no_hub_box,
     )  # fmt: skip
     styles = hub.collect_styles(options.weights, hub.repo_names(options.hub_repo))
-    with tempfile.TemporaryDirectory(prefix="stylevid-example-") as folder:
-        example = render_example(Path(folder) / "example.mp4")
-        page = build_app(settings, example, styles)
-        _, _, share_url = page.launch(
-            server_name=options.host, server_port=options.port, share=options.share,
-            max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS,
-            footer_links=["api", "settings"], allowed_paths=[folder], prevent_thread_lock=True,
-        )  # fmt: skip
-        if options.share and not share_url:
-            log.warning("No public link: gradio's share server cannot be reached from here. "
-                        "The page is served on this machine only.")  # fmt: skip
-        page.block_thread()
+    page = build_app(settings, EXAMPLE, styles)
+    _, _, share_url = page.launch(
+        server_name=options.host, server_port=options.port, share=options.share,
+        max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS,
+        footer_links=["api", "settings"], allowed_paths=[str(EXAMPLE)], prevent_thread_lock=True,
+    )  # fmt: skip
+    if options.share and not share_url:
+        log.warning("No public link: gradio's share server cannot be reached from here. "
+                    "The page is served on this machine only.")  # fmt: skip
+    page.block_thread()
 
 
 if __name__ == "__main__":

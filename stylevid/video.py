@@ -7,6 +7,7 @@ the source's sound in an MP4 that appears under its name only when it is whole.
 import os
 import queue
 import re
+import select
 import subprocess
 import tempfile
 import threading
@@ -20,12 +21,13 @@ from typing import IO, Generic, TypeVar
 import imageio_ffmpeg
 import numpy as np
 
-from .errors import VideoError
+from .errors import Cancelled, VideoError
 from .frames import Frame
 from .matroska import frame_header, stream_header
 from .yuv import Bytes, Yuv
 
 MAX_SIDE = 8192  # pixels; H.264 level 6.2 ends there
+PATIENCE_S = 60.0  # with a decoder that gives no picture
 
 # Containers that hold video. Playlists, image sequences and text art are left out: they can name
 # other files or hosts, and a visitor's upload must not.
@@ -113,9 +115,9 @@ def probe(path: Path | str) -> VideoInfo:
     command = [*_ffmpeg(), *_input(path), "-map", "0:V:0", "-frames:v", "1",
                "-vf", "showinfo=checksum=0", "-f", "null", "-"]  # fmt: skip
     try:
-        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
     except subprocess.TimeoutExpired as cause:
-        raise VideoError(f"{path.name} gave no picture within 60 s. Convert it to MP4.") from cause
+        raise _stuck(path) from cause
     return _parse_probe(path, done.stderr.decode("utf-8", "replace"))
 
 
@@ -163,26 +165,65 @@ def _why_unreadable(path: Path, text: str) -> str:
     return f"{path.name} cannot be read as a video: {reason}. Export it again as MP4."
 
 
+def _stuck(path: Path) -> VideoError:
+    return VideoError(f"{path.name} gave no picture within {PATIENCE_S:g} s. Convert it to MP4.")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A part of a video: the pictures shown from `start_s` on and before `end_s`, and their sound.
+
+    Attributes:
+        start_s: seconds from the video's start.
+        end_s: the same; None for the video's end.
+    """
+
+    start_s: float = 0.0
+    end_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_s < math.inf:
+            raise ValueError(f"the start is a number of seconds from 0 up; got {self.start_s}")
+        if self.end_s is not None and not self.start_s < self.end_s < math.inf:
+            raise ValueError(f"the end comes after the start, {self.start_s} s; got {self.end_s}")
+
+    def length_s(self, duration_s: float) -> float:
+        """Of this part of a video as long as that, 0 when neither is known."""
+        end_s = duration_s if self.end_s is None else min(self.end_s, duration_s or self.end_s)
+        return max(0.0, end_s - self.start_s)
+
+
+WHOLE = Cut()
+
+
 def read_frames(
-    info: VideoInfo, size: tuple[int, int] | None = None, start_s: float = 0.0
+    info: VideoInfo,
+    size: tuple[int, int] | None = None,
+    cut: Cut = WHOLE,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Generator[Timed[Frame]]:
     """The frames of a video in order, as RGB, decoded while they are asked for.
 
     Args:
         info: from `probe`.
         size: (height, width) to scale to; None keeps the video's own.
-        start_s: seek to here first; timestamps then count from here.
+        cut: which of them; timestamps count from its start.
+        should_stop: asked twice a second while no frame comes.
     Raises:
-        VideoError: not a single frame could be decoded.
+        VideoError: no frame could be decoded, the decoder broke off or is stuck.
+        Cancelled: `should_stop` said yes.
     """
     height, width = size or (info.height, info.width)
     scale = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int"
     filters = f"{scale}:in_color_matrix={_MATRICES[info.matrix]}:out_range=pc,format=rgb24"
-    return _decode(info, filters, (height, width, 3), start_s, lambda pixels: pixels)
+    return _decode(info, filters, (height, width, 3), cut, lambda pixels: pixels, should_stop)
 
 
 def read_yuv(
-    info: VideoInfo, size: tuple[int, int] | None = None, start_s: float = 0.0
+    info: VideoInfo,
+    size: tuple[int, int] | None = None,
+    cut: Cut = WHOLE,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Generator[Timed[Yuv]]:
     """The frames of a video as they are stored, of the video's own matrix; else as `read_frames`.
 
@@ -198,55 +239,17 @@ def read_yuv(
                     ":mode=smear")  # fmt: skip
     shape = (even_height * 3 // 2, even_width)
     filters += ",format=yuv420p"
-    return _decode(info, filters, shape, start_s, lambda pixels: Yuv(pixels, matrix))
+    return _decode(info, filters, shape, cut, lambda pixels: Yuv(pixels, matrix), should_stop)
 
 
-def even(side: int) -> int:
-    """The side itself, or one pixel more."""
-    return side + side % 2
+def read_picture(info: VideoInfo, time_s: float, size: tuple[int, int] | None = None) -> Frame:
+    """The frame, uint8 H,W,3 RGB, that begins at `time_s` or next; the last one after the end.
 
-
-def _decode(
-    info: VideoInfo, filters: str, shape: tuple[int, ...], start_s: float,
-    wrap: Callable[[Bytes], Picture],
-) -> Generator[Timed[Picture]]:  # fmt: skip
-    """The pictures that ffmpeg's filters make of a video, uint8 arrays of `shape`, wrapped."""
-    if info.interlaced:
-        filters = f"yadif=deint=interlaced,{filters}"
-    seek = ["-ss", f"{start_s:.3f}"] if start_s > 0 else []
-    threads = _threads(info.height, info.width)
-    command = [*_ffmpeg(), *seek, *threads, *_input(info.path), "-map", "0:V:0",
-               "-vf", f"{filters},setsar=1,showinfo=checksum=0",
-               "-fps_mode", "passthrough", "-f", "rawvideo", "-"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
-    assert process.stdout is not None and process.stderr is not None
-    log = _FrameLog(process.stderr)
-    clock = _Clock(info)
-    count = 0
-    try:
-        while (pixels := _read_pixels(process.stdout, shape)) is not None:
-            count += 1
-            yield Timed(wrap(pixels), *clock.next(*log.next()))
-    finally:
-        process.kill()
-        process.stdout.close()
-        process.wait()
-        log.close()
-    if count == 0:
-        raise VideoError(_why_unreadable(info.path, ""))
-
-
-def _read_pixels(pipe: IO[bytes], shape: tuple[int, ...]) -> Bytes | None:
-    pixels = np.empty(shape, np.uint8)
-    rest = pixels.data.cast("B")
-    while rest:
-        got = pipe.readinto(rest)  # type: ignore[attr-defined]
-        if not got:
-            return None
-        rest = rest[got:]
-    return pixels
-
-
+    Raises:
+        VideoError: as `read_frames`.
+    """
+    with closing(read_frames(info, size, Cut(time_s))) as frames:
+        for timed in frames
 class _FrameLog:
     """The timestamp and duration of each frame, from showinfo's lines on ffmpeg's stderr."""
 

@@ -29,7 +29,6 @@ LAYERS = {
     "comparison": 8,
     "__init__": 8,
     "__main__": 8,
-    "scene": 1,
     "example": 2,
 }
 
