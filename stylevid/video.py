@@ -4,6 +4,7 @@ Read upright, with square pixels and exact timestamps, as YUV or RGB; written as
 the source's sound in an MP4 that appears under its name only when it is whole.
 """
 
+import math
 import os
 import queue
 import re
@@ -11,7 +12,9 @@ import select
 import subprocess
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -170,8 +173,9 @@ def _stuck(path: Path) -> VideoError:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A part of a video: the pictures shown from `start_s` on and before `end_s`, and their sound.
+class Span:
+    """A part of a video: the pictures that begin at `start_s` or later and before `end_s`, with
+    their sound.
 
     Attributes:
         start_s: seconds from the video's start.
@@ -183,23 +187,36 @@ class Cut:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_s < math.inf:
-            raise ValueError(f"the start is a number of seconds from 0 up; got {self.start_s}")
+            raise ValueError(f"the start is at 0 s or later; got {self.start_s:g}")
         if self.end_s is not None and not self.start_s < self.end_s < math.inf:
-            raise ValueError(f"the end comes after the start, {self.start_s} s; got {self.end_s}")
+            raise ValueError(
+                f"the end comes after the start, {self.start_s:g} s; got {self.end_s:g}"
+            )
 
-    def length_s(self, duration_s: float) -> float:
-        """Of this part of a video as long as that, 0 when neither is known."""
-        end_s = duration_s if self.end_s is None else min(self.end_s, duration_s or self.end_s)
-        return max(0.0, end_s - self.start_s)
+    @property
+    def is_whole(self) -> bool:
+        return self == WHOLE
+
+    @property
+    def length_s(self) -> Fraction | None:
+        """Exact in decimals; None when it goes on to the video's end."""
+        if self.end_s is None:
+            return None
+        return Fraction(str(self.end_s)) - Fraction(str(self.start_s))
+
+    def of(self, duration_s: float) -> float:
+        """Its length in seconds within a video that long; 0 when nobody knows."""
+        end_s = min(self.end_s or math.inf, duration_s or math.inf)
+        return max(0.0, end_s - self.start_s) if end_s < math.inf else 0.0
 
 
-WHOLE = Cut()
+WHOLE = Span()
 
 
 def read_frames(
     info: VideoInfo,
     size: tuple[int, int] | None = None,
-    cut: Cut = WHOLE,
+    span: Span = WHOLE,
     should_stop: Callable[[], bool] | None = None,
 ) -> Generator[Timed[Frame]]:
     """The frames of a video in order, as RGB, decoded while they are asked for.
@@ -207,7 +224,7 @@ def read_frames(
     Args:
         info: from `probe`.
         size: (height, width) to scale to; None keeps the video's own.
-        cut: which of them; timestamps count from its start.
+        span: which of them; timestamps count from its start.
         should_stop: asked twice a second while no frame comes.
     Raises:
         VideoError: no frame could be decoded, the decoder broke off or is stuck.
@@ -216,13 +233,13 @@ def read_frames(
     height, width = size or (info.height, info.width)
     scale = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int"
     filters = f"{scale}:in_color_matrix={_MATRICES[info.matrix]}:out_range=pc,format=rgb24"
-    return _decode(info, filters, (height, width, 3), cut, lambda pixels: pixels, should_stop)
+    return _decode(info, filters, (height, width, 3), span, lambda pixels: pixels, should_stop)
 
 
 def read_yuv(
     info: VideoInfo,
     size: tuple[int, int] | None = None,
-    cut: Cut = WHOLE,
+    span: Span = WHOLE,
     should_stop: Callable[[], bool] | None = None,
 ) -> Generator[Timed[Yuv]]:
     """The frames of a video as they are stored, of the video's own matrix; else as `read_frames`.
@@ -239,17 +256,101 @@ def read_yuv(
                     ":mode=smear")  # fmt: skip
     shape = (even_height * 3 // 2, even_width)
     filters += ",format=yuv420p"
-    return _decode(info, filters, shape, cut, lambda pixels: Yuv(pixels, matrix), should_stop)
+    return _decode(info, filters, shape, span, lambda pixels: Yuv(pixels, matrix), should_stop)
 
 
 def read_picture(info: VideoInfo, time_s: float, size: tuple[int, int] | None = None) -> Frame:
-    """The frame, uint8 H,W,3 RGB, that begins at `time_s` or next; the last one after the end.
+    """The first frame from `time_s` on, uint8 H,W,3 RGB; the last one where none follows, as in a
+    video whose sound is longer.
 
     Raises:
         VideoError: as `read_frames`.
     """
-    with closing(read_frames(info, size, Cut(time_s))) as frames:
-        for timed in frames
+    try:
+        with closing(read_frames(info, size, Span(time_s))) as frames:
+            return next(frames).frame
+    except VideoError:
+        (last,) = deque(read_frames(info, size), maxlen=1)
+        return last.frame
+
+
+def even(side: int) -> int:
+    """The side itself, or one pixel more."""
+    return side + side % 2
+
+
+def _decode(
+    info: VideoInfo, filters: str, shape: tuple[int, ...], span: Span,
+    wrap: Callable[[Bytes], Picture], should_stop: Callable[[], bool] | None,
+) -> Generator[Timed[Picture]]:  # fmt: skip
+    """The pictures that ffmpeg's filters make of a video, uint8 arrays of `shape`, wrapped."""
+    if info.interlaced:
+        filters = f"yadif=deint=interlaced,{filters}"
+    seek = ["-ss", f"{span.start_s:.6f}"] if span.start_s > 0 else []
+    threads = _threads(info.height, info.width)
+    command = [*_ffmpeg(), *seek, *threads, *_input(info.path), "-map", "0:V:0",
+               "-vf", f"{filters},setsar=1,showinfo=checksum=0",
+               "-fps_mode", "passthrough", "-f", "rawvideo", "-"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    assert process.stdout is not None and process.stderr is not None
+    pipe = _PatientPipe(process.stdout, info.path, should_stop)
+    log = _FrameLog(process.stderr)
+    clock = _Clock(info)
+    count = 0
+    try:
+        while (pixels := pipe.read(shape)) is not None:
+            time_s, duration_s = clock.next(*log.next())
+            if span.length_s is not None and time_s >= span.length_s:
+                return
+            count += 1
+            yield Timed(wrap(pixels), time_s, duration_s)
+        status = process.wait()
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+        log.close()
+    if status != 0 and count > 0:
+        raise VideoError(f"{info.path.name} could be read for {count} frames only: the decoder "
+                         f"ended with status {status}. Export it again as MP4.")  # fmt: skip
+    if count == 0 and span.start_s > 0:
+        raise VideoError(f"{info.path.name} has no picture from {span.start_s:g} s on; it is "
+                         f"{info.duration_s:g} s long. Start earlier.")  # fmt: skip
+    if count == 0:
+        raise VideoError(_why_unreadable(info.path, ""))
+
+
+class _PatientPipe:
+    """Pixels from a decoder that may be slow, or stuck."""
+
+    _TICK_S = 0.5  # so long nobody asks whether to stop
+
+    def __init__(self, pipe: IO[bytes], path: Path, should_stop: Callable[[], bool] | None) -> None:
+        self._pipe, self._path, self._should_stop = pipe, path, should_stop
+        self._poll = select.poll()
+        self._poll.register(pipe, select.POLLIN)
+
+    def read(self, shape: tuple[int, ...]) -> Bytes | None:
+        """The next array uint8 of `shape`, None at the end."""
+        pixels = np.empty(shape, np.uint8)
+        rest = pixels.data.cast("B")
+        while rest:
+            self._wait()
+            got = self._pipe.readinto(rest)  # type: ignore[attr-defined]
+            if not got:
+                return None
+            rest = rest[got:]
+        return pixels
+
+    def _wait(self) -> None:
+        for _ in range(math.ceil(PATIENCE_S / self._TICK_S)):
+            if self._poll.poll(1000 * self._TICK_S):
+                return
+            if self._should_stop is not None and self._should_stop():
+                raise Cancelled("Stopped while the next frame was awaited; nothing was written.")
+        raise _stuck(self._path)
+
+
 class _FrameLog:
     """The timestamp and duration of each frame, from showinfo's lines on ffmpeg's stderr."""
 
@@ -324,12 +425,15 @@ class VideoWriter:
     when it ends in an exception.
     """
 
-    def __init__(self, path: Path | str, source: VideoInfo, size: tuple[int, int]) -> None:
+    def __init__(
+        self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE
+    ) -> None:
         """
         Args:
             path: where the MP4 goes; an existing file is replaced at the end.
             source: the video whose sound, frame rate and colors are carried over.
             size: (height, width) of the frames to come, even.
+            span: of the source, whose frames are to come; the sound is cut to it.
         Raises:
             VideoError: the folder does not exist, or the name is not one for an .mp4.
         """
@@ -342,6 +446,7 @@ class VideoWriter:
             raise VideoError(f"{self._path} is a folder. Choose another name for the video.")
         self._source = source
         self._size = size
+        self._span = span
         self._partial = self._path.with_name(f".{self._path.stem}.{os.getpid()}.partial.mp4")
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
         self._process: subprocess.Popen[bytes] | None = None
@@ -352,7 +457,7 @@ class VideoWriter:
 
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
         self._first_time_s = first_time_s
-        command = _encode_command(self._source, self._size, first_time_s, self._partial)
+        command = _encode_command(self._source, self._size, self._span, first_time_s, self._partial)
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages
         )
@@ -417,24 +522,33 @@ class VideoWriter:
 
 
 def _encode_command(
-    source: VideoInfo, size: tuple[int, int], first_time_s: Fraction, target: Path
+    source: VideoInfo, size: tuple[int, int], span: Span, first_time_s: Fraction, target: Path
 ) -> list[str]:
     """ffmpeg's arguments: frames on stdin, sound from the source, MP4 out.
 
     `first_time_s` is when the first picture shows; ffmpeg lets every input begin at 0, so without
-    it a picture that starts after its sound would come too early.
+    it a picture that starts after its sound would come too early. A part that does not start the
+    video begins with its first picture, and so does its sound.
     """
+    seek: list[str] = []
+    if span.start_s > 0:
+        seek = ["-ss", f"{float(first_time_s) + span.start_s:.6f}"]
+        first_time_s = Fraction(0)
+    if span.end_s is not None:
+        seek += ["-to", f"{span.end_s:.6f}"]
     colors = ["-colorspace", source.matrix, "-color_range", "tv"]
     for option, value in (("primaries", source.color_primaries), ("trc", source.color_trc)):
         if value not in ("unknown", "reserved"):
             colors += [f"-color_{option}", value]
     sound: list[str] = []
     for track, codec in enumerate(source.audio):
-        sound += [f"-c:a:{track}", "copy" if codec in _COPIED_AUDIO else "aac"]
+        # Copied sound could only be cut between its packets.
+        copied = codec in _COPIED_AUDIO and span.is_whole
+        sound += [f"-c:a:{track}", "copy" if copied else "aac"]
     ticks = source.time_base if source.time_base.denominator > 1000 else _fine_ticks(source.fps)
     return [
         *_ffmpeg(), "-y", "-itsoffset", f"{float(first_time_s):.9f}", "-f", "matroska",
-        "-i", "pipe:0", *_input(source.path),
+        "-i", "pipe:0", *seek, *_input(source.path),
         "-map", "0:v:0", *(["-map", "1:a?"] if source.audio else []),
         "-map_metadata", "1", "-map_chapters", "-1",
         "-vf", f"setparams=range=tv:colorspace={source.matrix}",

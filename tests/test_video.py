@@ -12,7 +12,7 @@ import pytest
 from stylevid import video
 from stylevid.errors import VideoError
 from stylevid.frames import to_frame
-from stylevid.video import Timed, VideoWriter, even, probe, read_frames, read_yuv
+from stylevid.video import Span, Timed, VideoWriter, even, probe, read_frames, read_yuv
 from stylevid.yuv import yuv_to_image
 
 NTSC = Fraction(30000, 1001)
@@ -129,7 +129,7 @@ def test_frames_are_scaled_to_the_wanted_size(clip: Path, textured_frames) -> No
 
 
 def test_reading_starts_where_it_is_told(clip: Path, textured_frames) -> None:
-    timed = next(read_frames(probe(clip), start_s=0.2))
+    timed = next(read_frames(probe(clip), span=Span(0.2)))
     assert timed.time_s == 0
     assert difference(timed.frame, textured_frames()[5]) < 6
 
