@@ -209,8 +209,6 @@ def stylize_video(
     info, span = probe(source), options.span
     duration_s = span.of(info.duration_s)
     _check_length(info.path, duration_s, options.max_seconds)
-    if Path(target).resolve() == info.path.resolve():
-        raise VideoError(f"{info.path.name} would overwrite itself. Choose another output name.")
     height, width = target_size(info.height, info.width, options)
     size = even(height), even(width)
     started = time.monotonic()

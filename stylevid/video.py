@@ -418,6 +418,19 @@ class _Clock:
         return time_s, duration_s
 
 
+def check_target(path: Path, suffix: str) -> None:
+    """
+    Raises:
+        VideoError: a file of this kind cannot be written there.
+    """
+    if path.suffix.lower() != suffix:
+        raise VideoError(f"{path.name} must end in {suffix}.")
+    if not path.parent.is_dir():
+        raise VideoError(f"The folder {path.parent} does not exist. Make it first.")
+    if path.is_dir():
+        raise VideoError(f"{path} is a folder. Choose another name for the video.")
+
+
 class VideoWriter:
     """Writes frames, and the sound of the video they came from, to an MP4.
 
@@ -435,15 +448,12 @@ class VideoWriter:
             size: (height, width) of the frames to come, even.
             span: of the source, whose frames are to come; the sound is cut to it.
         Raises:
-            VideoError: the folder does not exist, or the name is not one for an .mp4.
+            VideoError: as `check_target`, or the source would be overwritten.
         """
         self._path = Path(path)
-        if self._path.suffix.lower() != ".mp4":
-            raise VideoError(f"{self._path.name} must end in .mp4, the only format written.")
-        if not self._path.parent.is_dir():
-            raise VideoError(f"The folder {self._path.parent} does not exist. Make it first.")
-        if self._path.is_dir():
-            raise VideoError(f"{self._path} is a folder. Choose another name for the video.")
+        check_target(self._path, ".mp4")
+        if self._path.resolve() == source.path.resolve():
+            raise VideoError(f"{source.path.name} would overwrite itself. Choose another name.")
         self._source = source
         self._size = size
         self._span = span

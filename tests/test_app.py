@@ -18,7 +18,7 @@ from app import Settings, _options, build_app
 from stylevid import Cancelled, Options, Progress, Result, StylevidError, VideoError, get_style
 from stylevid import hub as hub_module
 from stylevid.comparison import compare_video
-from stylevid.example import render_example
+from stylevid.example import EXAMPLE
 from stylevid.hub import Download, HubName, HubStyles
 from stylevid.styles import Style, list_styles
 from webui import hub_box
@@ -31,9 +31,11 @@ FIRST = list_styles()[0].slug
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("example")
-    return render_example(folder / "example.mp4", duration_s=0.5, height=96, width=160)
+def example(tmp_path_factory: pytest.TempPathFactory, run_ffmpeg) -> Path:
+    """Half a second of the example, small."""
+    path = tmp_path_factory.mktemp("example") / "example.mp4"
+    run_ffmpeg("-i", EXAMPLE, "-t", 0.5, "-vf", "scale=160:96", path)
+    return path
 
 
 def test_the_page_is_built_without_styles_and_without_an_example(tmp_path: Path) -> None:
@@ -168,14 +170,14 @@ def test_trouble_in_the_painting_thread_reaches_the_page(tmp_path: Path) -> None
 
 
 def test_a_clip_over_the_limit_is_refused_before_the_work(example: Path, tmp_path: Path) -> None:
-    options = _options(Settings(max_seconds=0.1), True, 1.0, False, 640)
+    options = _options(Settings(max_seconds=0.1), True, 1.0, False, "640 px", "fine")
     with pytest.raises(StylevidError, match="the limit is 0 s"):
         list(work(example, tmp_path / "x.mp4", get_style("great-wave"), options, "cpu", Job()))
 
 
 def test_the_operator_limits_the_size() -> None:
-    assert _options(Settings(max_side=640), True, 1.0, False, 1280).size == 640
-    assert _options(Settings(max_side=640), True, 1.0, False, None).size == 640
+    assert _options(Settings(max_side=640), True, 1.0, False, "1280 px", "fine").size == 640
+    assert _options(Settings(max_side=640), True, 1.0, False, "the video's own", "fine").size == 640
 
 
 def test_progress_says_frames_and_time_left(example: Path) -> None:

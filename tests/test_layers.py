@@ -28,8 +28,9 @@ LAYERS = {
     "pipeline": 7,
     "comparison": 8,
     "__init__": 8,
-    "__main__": 8,
+    "__main__": 9,
     "example": 2,
+    "export": 2,
 }
 
 
