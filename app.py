@@ -33,6 +33,7 @@ from webui.layout import (
     Outcomes,
     place_choices,
     place_outcomes,
+    plot,
 )
 from webui.painting import Job, lend_gpu
 from webui.report import (
@@ -206,10 +207,9 @@ class Page:
                     yield {right.status: progress_html(step), right.newest: newest}
                 else:
                     painted = Painted(Path(video), chosen, options, step.start_s)
-                    table = flicker_table(step.flicker)
                     yield ready | {
                         right.status: facts_html(step),
-                        right.flicker: gr.LinePlot(table, visible=table is not None),
+                        right.flicker: plot(flicker_table(step.flicker)),
                         right.result: gr.Video(str(step.path), visible=True),
                         right.download: gr.DownloadButton(value=str(step.path), visible=True),
                         right.form: gr.Radio(value=WHOLE, visible=True),

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 import gradio as gr
+import pandas as pd
 
 from stylevid.export import export_loop, export_vertical
 from stylevid.styles import Style
@@ -158,3 +159,10 @@ def place_outcomes() -> Outcomes:
         both_note,
         moment,
     )
+
+
+def plot(table: pd.DataFrame | None) -> gr.LinePlot:
+    """The plot of a table of `report.flicker_table`; out of sight when there is none."""
+    if table is None:
+        return gr.LinePlot(visible=False)
+    return gr.LinePlot(table, y_lim=[0, 1.1 * table["flicker"].max() or 1], visible=True)
