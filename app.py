@@ -23,27 +23,9 @@ from stylevid.frames import Frame
 from stylevid.pipeline import Options, Progress
 from stylevid.styles import Style, find_style, list_styles, name_styles
 from stylevid.video import probe, read_picture
-from webui.layout import (
-    BRUSHES,
-    EXPORTS,
-    SIZES,
-    STILLS,
-    WHOLE,
-    Choices,
-    Outcomes,
-    place_choices,
-    place_outcomes,
-    plot,
-)
+from webui import layout, report
+from webui.layout import STILLS, Choices, Outcomes
 from webui.painting import Job, lend_gpu
-from webui.report import (
-    APOLOGY,
-    facts_html,
-    flicker_table,
-    lines_html,
-    progress_html,
-    status_html,
-)
 from webui.theme import CSS, theme
 
 log = logging.getLogger("stylevid.page")
@@ -96,11 +78,11 @@ def build_app(
         gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.")
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
-                left = place_choices(
+                left = layout.place_choices(
                     styles, guests, has_example=example is not None, bring=settings.hub_box
                 )
             with gr.Column(scale=7, min_width=320, elem_id="outcome"):
-                right = place_outcomes()
+                right = layout.place_outcomes()
         page = Page(settings, styles, left, right, shown)
         page.connect_painting(job, guests)
         page.connect_looking(job)
@@ -127,8 +109,8 @@ class Page:
         left, right = self.left, self.right
         left.paint.click(None, None, None, js=SHOW_OUTCOME, **PRIVATE)
         left.paint.click(
-            lambda: status_html("Waiting for your turn…", 0), None, right.status, queue=False,
-            **PRIVATE,
+            lambda: report.status_html("Waiting for your turn…", 0), None, right.status,
+            queue=False, **PRIVATE,
         ).then(
             self.run, [*self._asked(), job, guests],
             [right.status, right.flicker, right.newest, right.result, right.download, right.form,
@@ -204,15 +186,15 @@ class Page:
             for step in self._paint(Path(video), chosen, options, job):
                 if isinstance(step, Progress):
                     newest = gr.Image(step.latest, visible=True)
-                    yield {right.status: progress_html(step), right.newest: newest}
+                    yield {right.status: report.progress_html(step), right.newest: newest}
                 else:
                     painted = Painted(Path(video), chosen, options, step.start_s)
                     yield ready | {
-                        right.status: facts_html(step),
-                        right.flicker: plot(flicker_table(step.flicker)),
+                        right.status: report.facts_html(step),
+                        right.flicker: layout.plot(report.flicker_table(step.flicker)),
                         right.result: gr.Video(str(step.path), visible=True),
                         right.download: gr.DownloadButton(value=str(step.path), visible=True),
-                        right.form: gr.Radio(value=WHOLE, visible=True),
+                        right.form: gr.Radio(value=layout.WHOLE, visible=True),
                         right.before_after: stills(painted, str(step.path), 50),
                         right.compare: gr.Group(visible=True), right.moment: 50,
                         self.shown: painted,
@@ -223,7 +205,7 @@ class Page:
             yield ready | {right.status: f"<p><b>{escape(str(error))}</b></p>"}
         except Exception:
             log.exception("painting failed")
-            yield ready | {right.status: f"<p><b>{APOLOGY}</b></p>"}
+            yield ready | {right.status: f"<p><b>{report.APOLOGY}</b></p>"}
 
     def stylize(
         self,
@@ -278,14 +260,14 @@ class Page:
                 for step in steps:
                     if isinstance(step, Progress):
                         doing = "Painting two seconds both ways…"
-                        yield {note: status_html(doing, step.fraction)}
+                        yield {note: report.status_html(doing, step.fraction)}
                     else:
                         yield self._ready() | {both: gr.Video(str(step)), note: TWICE}
         except StylevidError as error:
-            yield self._ready() | {note: lines_html([str(error)])}
+            yield self._ready() | {note: report.lines_html([str(error)])}
         except Exception:
             log.exception("painting both ways failed")
-            yield self._ready() | {note: lines_html([APOLOGY])}
+            yield self._ready() | {note: report.lines_html([report.APOLOGY])}
 
     def export(self, form: str, result: str) -> Iterator[gr.DownloadButton]:
         """The result in another form, to download."""
@@ -293,8 +275,8 @@ class Page:
         with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
             path = Path(result)
             try:
-                if form != WHOLE:
-                    export, ending = EXPORTS[form]
+                if form != layout.WHOLE:
+                    export, ending = layout.EXPORTS[form]
                     path = export(path, Path(folder) / f"{path.stem}-{ending}")
             except StylevidError as error:
                 gr.Warning(escape(str(error)))
@@ -334,7 +316,7 @@ class Page:
     def _busy(self) -> dict:
         left, right = self.left, self.right
         return {
-            right.status: status_html("Starting…", 0), left.stop: gr.Button(visible=True),
+            right.status: report.status_html("Starting…", 0), left.stop: gr.Button(visible=True),
             left.paint: gr.Button(visible=False), right.newest: gr.Image(None, visible=False),
             right.result: gr.Video(None, visible=False), right.compare: gr.Group(visible=False),
             right.download: gr.DownloadButton(visible=False), self.shown: None,
@@ -371,8 +353,8 @@ def _options(
         temporal=temporal,
         strength=float(strength),
         keep_colors=keep_colors,
-        brush=BRUSHES[brush],
-        size=min(SIZES[size] or limit, limit),
+        brush=layout.BRUSHES[brush],
+        size=min(layout.SIZES[size] or limit, limit),
         enlarge=False,
         max_seconds=settings.max_seconds,
         start_s=start_s or 0.0,

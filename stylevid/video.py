@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,9 +25,10 @@ import imageio_ffmpeg
 import numpy as np
 
 from .errors import Cancelled, VideoError
-from .frames import Frame
+from .files import written_whole
+from .frames import Frame, to_frame
 from .matroska import frame_header, stream_header
-from .yuv import Bytes, Yuv
+from .yuv import Bytes, Yuv, yuv_to_image
 
 MAX_SIDE = 8192  # pixels; H.264 level 6.2 ends there
 PATIENCE_S = 60.0  # with a decoder that gives no picture
@@ -194,10 +195,6 @@ class Span:
             )
 
     @property
-    def is_whole(self) -> bool:
-        return self == WHOLE
-
-    @property
     def length_s(self) -> Fraction | None:
         """Exact in decimals; None when it goes on to the video's end."""
         if self.end_s is None:
@@ -213,13 +210,15 @@ class Span:
 WHOLE = Span()
 
 
-def read_frames(
+def read_yuv(
     info: VideoInfo,
     size: tuple[int, int] | None = None,
     span: Span = WHOLE,
     should_stop: Callable[[], bool] | None = None,
-) -> Generator[Timed[Frame]]:
-    """The frames of a video in order, as RGB, decoded while they are asked for.
+) -> Generator[Timed[Yuv]]:
+    """The frames of a video in order, of the video's own matrix, decoded while they are asked for.
+
+    An odd side is filled up by repeating its last line, since 4:2:0 pictures have even ones.
 
     Args:
         info: from `probe`.
@@ -231,22 +230,6 @@ def read_frames(
         Cancelled: `should_stop` said yes.
     """
     height, width = size or (info.height, info.width)
-    scale = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int"
-    filters = f"{scale}:in_color_matrix={_MATRICES[info.matrix]}:out_range=pc,format=rgb24"
-    return _decode(info, filters, (height, width, 3), span, lambda pixels: pixels, should_stop)
-
-
-def read_yuv(
-    info: VideoInfo,
-    size: tuple[int, int] | None = None,
-    span: Span = WHOLE,
-    should_stop: Callable[[], bool] | None = None,
-) -> Generator[Timed[Yuv]]:
-    """The frames of a video as they are stored, of the video's own matrix; else as `read_frames`.
-
-    An odd side is filled up by repeating its last line, since 4:2:0 pictures have even ones.
-    """
-    height, width = size or (info.height, info.width)
     matrix = _MATRICES[info.matrix]
     filters = f"scale={width}:{height}:flags=bicubic:in_color_matrix={matrix}:out_range=tv"
     even_height, even_width = even(height), even(width)
@@ -254,9 +237,21 @@ def read_yuv(
         filters += (f",format=yuv444p,pad={even_width}:{even_height}"
                     f",fillborders=right={even_width - width}:bottom={even_height - height}"
                     ":mode=smear")  # fmt: skip
-    shape = (even_height * 3 // 2, even_width)
-    filters += ",format=yuv420p"
-    return _decode(info, filters, shape, span, lambda pixels: Yuv(pixels, matrix), should_stop)
+    filters, shape = f"{filters},format=yuv420p", (even_height * 3 // 2, even_width)
+    with closing(_decode(info, filters, shape, span, should_stop)) as pictures:
+        for pixels, time_s, duration_s in pictures:
+            yield Timed(Yuv(pixels, matrix), time_s, duration_s)
+
+
+def read_frames(
+    info: VideoInfo, size: tuple[int, int] | None = None, span: Span = WHOLE
+) -> Generator[Timed[Frame]]:
+    """The same as RGB, uint8 H,W,3, without what fills up an odd side."""
+    height, width = size or (info.height, info.width)
+    with closing(read_yuv(info, size, span)) as frames:
+        for timed in frames:
+            shown = to_frame(yuv_to_image(timed.frame))
+            yield Timed(shown[:height, :width], timed.time_s, timed.duration_s)
 
 
 def read_picture(info: VideoInfo, time_s: float, size: tuple[int, int] | None = None) -> Frame:
@@ -281,9 +276,10 @@ def even(side: int) -> int:
 
 def _decode(
     info: VideoInfo, filters: str, shape: tuple[int, ...], span: Span,
-    wrap: Callable[[Bytes], Picture], should_stop: Callable[[], bool] | None,
-) -> Generator[Timed[Picture]]:  # fmt: skip
-    """The pictures that ffmpeg's filters make of a video, uint8 arrays of `shape`, wrapped."""
+    should_stop: Callable[[], bool] | None,
+) -> Generator[tuple[Bytes, Fraction, Fraction]]:  # fmt: skip
+    """The pictures that ffmpeg's filters make of a video, arrays of `shape`, with time and
+    duration."""
     if info.interlaced:
         filters = f"yadif=deint=interlaced,{filters}"
     seek = ["-ss", f"{span.start_s:.6f}"] if span.start_s > 0 else []
@@ -303,7 +299,7 @@ def _decode(
             if span.length_s is not None and time_s >= span.length_s:
                 return
             count += 1
-            yield Timed(wrap(pixels), time_s, duration_s)
+            yield pixels, time_s, duration_s
         status = process.wait()
     finally:
         process.kill()
@@ -457,12 +453,13 @@ class VideoWriter:
         self._source = source
         self._size = size
         self._span = span
-        self._partial = self._path.with_name(f".{self._path.stem}.{os.getpid()}.partial.mp4")
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
+        self._resources = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
         self._first_time_s = Fraction(0)
 
     def __enter__(self) -> "VideoWriter":
+        self._partial = self._resources.enter_context(written_whole(self._path))
+        self._messages = self._resources.enter_context(tempfile.TemporaryFile())
         return self
 
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
@@ -494,15 +491,12 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
+        with self._resources:
             code = self._stop(kill=kind is not None)
-            if kind is None:
-                if code != 0:
-                    raise self._failure()
-                os.replace(self._partial, self._path)
-        finally:
-            self._messages.close()
-            self._partial.unlink(missing_ok=True)
+            if error is not None:
+                raise error  # so that nothing is kept
+            if code != 0:
+                raise self._failure()
 
     def _stop(self, kill: bool) -> int:
         if self._process is None:
@@ -553,7 +547,7 @@ def _encode_command(
     sound: list[str] = []
     for track, codec in enumerate(source.audio):
         # Copied sound could only be cut between its packets.
-        copied = codec in _COPIED_AUDIO and span.is_whole
+        copied = codec in _COPIED_AUDIO and span == WHOLE
         sound += [f"-c:a:{track}", "copy" if copied else "aac"]
     ticks = source.time_base if source.time_base.denominator > 1000 else _fine_ticks(source.fps)
     return [
