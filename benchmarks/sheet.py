@@ -10,14 +10,14 @@ from PIL import Image, ImageDraw, ImageFont
 from stylevid.errors import StylevidError
 from stylevid.files import written_whole
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
+from stylevid.learn.losses import PaintingTargets
+from stylevid.learn.vgg import load_vgg
 from stylevid.painter import Painter
 from stylevid.pipeline import stylize_image
 from stylevid.styles import read_style
 from train.config import TrainConfig
 from train.data.images import read_painting, read_picture
-from train.learning.losses import PaintingTargets
 from train.learning.optimize import PictureLoss, optimize_pixels
-from train.learning.vgg import load_vgg
 
 BAR = 26  # pixels over a picture, for its name
 

@@ -2,6 +2,7 @@
 others, in turn in one run; as Markdown tables."""
 
 import argparse
+import math
 import os
 import platform
 import re
@@ -11,10 +12,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing
 from copy import deepcopy
 from functools import partial
 from itertools import cycle, islice
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -82,8 +85,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         StylevidError: the style, the device or the clip cannot be used.
     """
-    path = Path(options.style)
-    network = load_network(path if path.suffix else get_style(options.style))
+    network = _network(options.style)
     painter = Painter(network, options.device)
     _say(f"{_machine(painter.device)}\n")
     for height, width in options.sizes:
@@ -107,7 +109,7 @@ def run(options: argparse.Namespace) -> None:
             _say("| frames | peak MiB, without ffmpeg | seconds |\n| ---: | ---: | ---: |")
         for count in options.memory:
             clip = _repeat(options.clip, Path(folder) / "long.mkv", count)
-            _say("| {} | {} | {} |".format(count, *_memory(clip, options)))
+            _say("| {} | {:.0f} | {:.0f} |".format(count, *_memory(clip, options)))
 
 
 def our_networks(network: StyleNet, frames: Sequence[Yuv], device: torch.device) -> dict[str, Work]:
@@ -204,15 +206,28 @@ def _video_table(seconds: Mapping[str, list[float]], frames: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _memory(clip: Path, options: argparse.Namespace) -> tuple[str, str]:
+def _memory(clip: Path, options: argparse.Namespace) -> tuple[float, float]:
     """Peak MiB and seconds of a process of its own that paints the clip."""
-    device = ["--device", options.device] if options.device else []
-    command = [sys.executable, "-m", "benchmarks.speed_memory", str(clip), options.style, *device]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        return (done.stderr.strip().splitlines() or ["it ended without a word"])[-1], ""
-    peak, seconds = done.stdout.split()[-2:]
-    return peak, seconds
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(paint_alone, clip, options.style, options.device).result()
+
+
+def paint_alone(clip: Path, style: str, device: str | None) -> tuple[float, float]:
+    """Paint a clip in this process: the most memory it had, MiB, without ffmpeg's own processes,
+    and seconds."""
+    painter = Painter(_network(style), device)
+    with tempfile.TemporaryDirectory() as folder:
+        result = stylize_video(clip, Path(folder) / "out.mp4", painter, Options(measure=False))
+    # Not getrusage's ru_maxrss, which starts at the peak of the process that started this one
+    # (seen on Linux 6.18: exec keeps it).
+    status = Path("/proc/self/status")
+    peak = re.search(r"VmHWM:\s*(\d+) kB", status.read_text("utf-8")) if status.exists() else None
+    return (int(peak[1]) / 1024 if peak else math.nan), result.seconds
+
+
+def _network(style: str) -> StyleNet:
+    path = Path(style)
+    return load_network(path if path.suffix else get_style(style))
 
 
 def _frames_of(clip: Path, size: tuple[int, int], count: int) -> list[Yuv]:

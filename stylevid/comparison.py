@@ -58,7 +58,7 @@ def compare_video(
         closing(read_yuv(info, size, span, should_stop)) as frames,
     ):
         for painted in paint_frames(frames, painter, replace(options, temporal=True)):
-            picture = show(shrink(painted.alone, half), shrink(painted.steadied, half))
+            picture = show(shrink(painted.alone, half), shrink(painted.shown, half))
             writer.write(replace(painted.timed, frame=picture))
             count += 1
             if progress is not None:

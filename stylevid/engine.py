@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from .errors import StylevidError
-from .network import StyleNet
+from .memory import Remembered
+from .network import Past, StyleNet
 from .tiles import paint_in_tiles
 from .yuv import Yuv, image_to_planes, planes_to_image
 
@@ -42,10 +43,12 @@ class Engine(ABC):
     ahead: int = 1
 
     @abstractmethod
-    def submit(self, frames: Sequence[Yuv]) -> Pending:
+    def submit(self, frames: Sequence[Yuv], past: Remembered | None = None) -> Pending:
         """Start painting frames of one size and matrix without waiting where the device allows it;
         they must not change until the result has been taken.
 
+        Args:
+            past: what is remembered for a single frame; None paints each frame by itself.
         Raises:
             StylevidError: there is not enough memory for frames of this size, said here or by
                 what is returned.
@@ -93,7 +96,7 @@ class TorchEngine(Engine):
         self._worked: dict[tuple[int, int], tuple[int, int | None]] = {}
 
     @torch.inference_mode()
-    def submit(self, frames: Sequence[Yuv]) -> Pending:
+    def submit(self, frames: Sequence[Yuv], past: Remembered | None = None) -> Pending:
         check_same_size(frames)
         size, matrix = frames[0].size, frames[0].matrix
         on_gpu = self.device.type == "cuda"
@@ -101,7 +104,8 @@ class TorchEngine(Engine):
             shape = (len(frames), *frames[0].pixels.shape)
             stacked = torch.empty(shape, dtype=torch.uint8, pin_memory=on_gpu)
             np.stack([frame.pixels for frame in frames], out=stacked.numpy())
-            painted = self._paint(stacked.to(self.device, non_blocking=True), size, matrix)
+            painted = self._paint(stacked.to(self.device, non_blocking=True), size, matrix,
+                                  self._past(past))  # fmt: skip
             take = bring_home(painted, self.device) if on_gpu else painted.cpu().numpy
 
         def wait() -> list[Yuv]:
@@ -110,13 +114,22 @@ class TorchEngine(Engine):
 
         return wait
 
-    def _paint(self, frames: Tensor, size: tuple[int, int], matrix: str) -> Tensor:
+    def _past(self, past: Remembered | None) -> Past | None:
+        if past is None:
+            return None
+        pixels = torch.from_numpy(past.painting.pixels[None]).to(self.device)
+        trust = torch.from_numpy(past.trust[None, None]).to(self.device, self.dtype) / 255
+        return Past(planes_to_image(pixels, past.painting.matrix).to(self.dtype), trust)
+
+    def _paint(
+        self, frames: Tensor, size: tuple[int, int], matrix: str, past: Past | None
+    ) -> Tensor:
         """N,3*H/2,W uint8, from the same, in as many pieces as memory asks for."""
         ways = _ways(self.batch, size)
         for way in ways[ways.index(self._worked.get(size, ways[0])) :]:
             count, tile = way
             try:
-                parts = [self._run(part, matrix, tile) for part in frames.split(count)]
+                parts = [self._run(part, matrix, tile, past) for part in frames.split(count)]
                 painted = torch.cat(parts)
                 self._worked[size] = way
                 return painted
@@ -130,10 +143,13 @@ class TorchEngine(Engine):
                         size[1], size[0], f"in tiles of {tile}" if tile else "at once")  # fmt: skip
         raise AssertionError("the last way returns or raises")
 
-    def _run(self, frames: Tensor, matrix: str, tile: int | None) -> Tensor:
+    def _run(self, frames: Tensor, matrix: str, tile: int | None, past: Past | None) -> Tensor:
         image = planes_to_image(frames, matrix)
         image = image.to(self.dtype, memory_format=torch.channels_last)
-        painted = paint_in_tiles(self.network, image, tile) if tile else self.network(image)
+        if tile:
+            painted = paint_in_tiles(self.network, image, tile, past)
+        else:
+            painted = self.network(image, past)
         return image_to_planes(painted, matrix)
 
 

@@ -12,33 +12,24 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-import httpx2
 from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import (
-    FileMetadataError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.file_download import repo_folder_name
-from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import (
-    build_hf_headers,
-    get_session,
-    hf_raise_for_status,
-    validate_repo_id,
-)
+from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils.sha import git_hash
 from tqdm import tqdm
 
 from .errors import Cancelled, HubError, StyleError, WeightsError
+from .files import written_whole
+from .hub_errors import NO_HUB, Unreachable, asking
 from .styles import (
     MAX_PREVIEW_BYTES,
     MAX_RECORD_BYTES,
@@ -57,20 +48,15 @@ log = logging.getLogger(__name__)
 REPOS_VARIABLE = "STYLEVID_HUB_REPO"
 ANSWER_S = 10.0  # for the Hub's answer to a question
 SILENCE_S = 60.0  # without any news, however the client fills the time
+MAX_FILES = 1000  # in a repo
 
-_SUFFIXES = (".json", ".safetensors", ".jpg")
 _REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
 class HubName:
-    """A repo of styles, and which of its revisions.
-
-    Attributes:
-        repo: USER/NAME.
-        revision: a branch, a tag or a commit.
-    """
+    """A repo of styles, USER/NAME, and which of its revisions: a branch, a tag or a commit."""
 
     repo: str
     revision: str = "main"
@@ -87,46 +73,50 @@ class HubName:
         """
         name = text.strip().removeprefix("https://huggingface.co/").rstrip("/")
         repo, at, revision = name.partition("@")
-        try:
-            validate_repo_id(repo)
-        except HFValidationError as cause:
-            raise _no_name(text) from cause
         revision = revision if at else "main"
-        if repo.count("/") != 1 or not _REVISION.fullmatch(revision) or ".." in revision:
-            raise _no_name(text)
-        return cls(repo, revision)
+        with suppress(HFValidationError):
+            validate_repo_id(repo)
+            if repo.count("/") == 1 and _REVISION.fullmatch(revision) and ".." not in revision:
+                return cls(repo, revision)
+        raise HubError(f"{text[:80]!a} is no name of a repo. Give USER/NAME or "
+                       "USER/NAME@revision.")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """What the Hub announces about a file: its size, its git id and, if it is large, its sha256."""
+
+    path: str
+    size: int
+    blob_id: str
+    sha256: str | None
+
+    def is_intact(self, body: bytes) -> bool:
+        """Whether this is the file's content."""
+        if self.sha256 is not None:
+            return hashlib.sha256(body).hexdigest() == self.sha256
+        return git_hash(body) == self.blob_id
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a repo is taken at most; a repo with more is refused.
-
-    Attributes:
-        styles: how many.
-        size_bytes: of all of their files together.
-        weights_bytes: of one style's weights.
-    """
+    """How much of a repo is taken at most: how many styles, how many bytes of all of their files
+    together, and of one style's weights. A repo with more is refused."""
 
     styles: int = 100
     size_bytes: int = 1 << 30
     weights_bytes: int = MAX_BYTES
 
-    def of(self, file: RepoFile) -> int:
+    def of(self, path: str) -> int:
         """The most bytes that this file may have."""
         own = {".json": MAX_RECORD_BYTES, ".jpg": MAX_PREVIEW_BYTES}
-        return own.get(Path(file.path).suffix, self.weights_bytes)
+        return own.get(Path(path).suffix, self.weights_bytes)
 
 
 @dataclass(frozen=True)
 class Download:
-    """How far a load is.
-
-    Attributes:
-        doing: what, in a few words.
-        done_bytes: of the files that are wanted, those that are here.
-        total_bytes: of all files that are wanted; 0 while that is not known.
-        received_bytes: that came over the network; the others were in the cache.
-    """
+    """How far a load is: what it is doing, how many bytes of the wanted files are here, how many
+    are wanted (0 while not known), and how many came over the network, not from the cache."""
 
     doing: str
     done_bytes: int = 0
@@ -140,24 +130,13 @@ class Download:
 
 @dataclass(frozen=True)
 class HubStyles:
-    """What a repo holds.
-
-    Attributes:
-        name: the repo's.
-        commit: that all the files are of.
-        styles: those that can be used, by slug.
-        warnings: a sentence for each style that cannot, and one if these are cached copies because
-            the Hub cannot be reached.
-    """
+    """The styles of a repo that can be used, by slug, all of one commit; and a sentence for each
+    that cannot, after one if these are cached copies because the Hub cannot be reached."""
 
     name: HubName
     commit: str
     styles: Sequence[Style]
     warnings: Sequence[str] = field(default_factory=tuple)
-
-
-class _Unreachable(HubError):
-    """The Hub is not there, or not itself: a copy in the cache may do."""
 
 
 def repo_names(given: Sequence[str] | None) -> list[str]:
@@ -219,9 +198,6 @@ def load_hub_styles(
     name: str,
     progress: Callable[[Download], None] | None = None,
     only: Collection[str] | None = None,
-    limits: Limits | None = None,
-    api: HfApi | None = None,
-    cache: Path | None = None,
 ) -> HubStyles:
     """The styles of a repo, downloaded if need be and checked; warnings go to the log, too.
 
@@ -229,20 +205,17 @@ def load_hub_styles(
         name: USER/NAME or USER/NAME@revision.
         progress: called from time to time, in the caller's thread.
         only: these slugs; None takes all.
-        limits: how much at most.
-        api: the Hub's client; by default the usual one, with the usual token.
-        cache: huggingface_hub's, where it is not at its usual place.
     Raises:
         HubError: the repo cannot be loaded, or holds no style that can be used.
     """
-    for step in follow_load(name, only=only, limits=limits, api=api, cache=cache):
-        if isinstance(step, HubStyles):
-            for warning in step.warnings:
-                log.warning("%s", warning)
-            return step
-        if progress is not None:
+    step = None
+    for step in follow_load(name, only):
+        if progress is not None and isinstance(step, Download):
             progress(step)
-    raise AssertionError("a load ends with its styles")
+    assert isinstance(step, HubStyles)  # with which a load ends
+    for warning in step.warnings:
+        log.warning("%s", warning)
+    return step
 
 
 def follow_load(
@@ -250,330 +223,231 @@ def follow_load(
     only: Collection[str] | None = None,
     limits: Limits | None = None,
     public: bool = False,
-    api: HfApi | None = None,
-    cache: Path | None = None,
 ) -> Iterator[Download | HubStyles]:
-    """The progress of a load, then its result; arguments as in `load_hub_styles`.
+    """The progress of a load, then its result.
 
     Args:
+        name, only: as in `load_hub_styles`.
+        limits: how much at most.
         public: take only what anybody may see: no token is sent, and what the cache holds is not
             shown unless the Hub says that it is public.
     Raises:
         HubError: as `load_hub_styles` does.
     """
-    api = api or HfApi(library_name="stylevid", token=False if public else None)
-    work = _Load(HubName.parse(name), only, limits or Limits(), api, cache)
-    threading.Thread(target=work.run, name="hub", daemon=True).start()
+    repo, limits = HubName.parse(name), limits or Limits()
+    api = HfApi(library_name="stylevid", token=False if public else None)
     try:
-        while True:
-            item = work.next()
-            if isinstance(item, _Unreachable) and not public:
-                item = work.from_cache(item)
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-            if isinstance(item, HubStyles):
-                return
-    finally:  # also when the caller has gone
-        work.stop.set()
+        yield from _followed(repo, only, limits, api)
+    except Unreachable as reason:
+        kept = None if public else _from_cache(repo, only, reason)
+        if kept is None:
+            raise
+        yield kept
 
 
-class _Load:
-    """One load of one repo: `run` works in a thread of its own and tells what it does, because
-    nothing else ends the client's patience with a Hub that is silent or asks for a day's wait."""
+def list_files(info: Any) -> dict[str, HubFile]:
+    """What is announced about the files of a repo, by path, in the answer to the client's
+    `repo_info(..., files_metadata=True)`."""
+    return {
+        one.rfilename: HubFile(one.rfilename, one.size, one.blob_id, one.lfs and one.lfs.sha256)
+        for one in info.siblings or []
+    }
 
-    def __init__(
-        self, name: HubName, only: Collection[str] | None, limits: Limits, api: HfApi,
-        cache: Path | None,
-    ) -> None:  # fmt: skip
-        self.name, self.only, self.limits, self.api = name, only, limits, api
-        self.cache = Path(cache or constants.HF_HUB_CACHE)
-        self.folder = self.cache / repo_folder_name(repo_id=name.repo, repo_type="model")
-        self.host = urlsplit(api.endpoint).netloc
-        self.stop = threading.Event()
-        self.news: queue.Queue[Download | HubStyles | BaseException] = queue.Queue()
-        self.told = Download(f"Asking {self.host} for {name}")
 
-    def run(self) -> None:
-        """Load, and put the result, or the error, into the news."""
-        try:
-            self.news.put(self._load())
-        except HubError as error:
-            self.news.put(error)
-        # What a Hub that talks nonsense makes the client raise, besides its own errors.
-        except (
-            httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, LookupError, TypeError,
-            AttributeError, RuntimeError,
-        ) as error:  # fmt: skip
-            refusal = self._explain(error)
-            refusal.__cause__ = error
-            self.news.put(refusal)
-        except BaseException as error:  # handed to the caller's thread
-            self.news.put(error)
+def _followed(
+    repo: HubName, only: Collection[str] | None, limits: Limits, api: HfApi
+) -> Iterator[Download | HubStyles]:
+    """A load in a thread of its own, because nothing else ends the client's patience with a Hub
+    that is silent or asks for a day's wait."""
+    news: queue.Queue[Download | HubStyles | BaseException] = queue.Queue()
+    gone = threading.Event()
 
-    def next(self) -> Download | HubStyles | BaseException:
-        """The next news; silence is an error like others."""
-        try:
-            return self.news.get(timeout=SILENCE_S)
-        except queue.Empty:
-            return _Unreachable(f"{self.host} has been silent for {SILENCE_S:.0f} s. Try again "
-                                "later.")  # fmt: skip
-
-    def from_cache(self, reason: HubError) -> HubStyles | HubError:
-        """The styles of the newest commit that was loaded before; `reason` if there are none."""
-        commit = self.name.revision
-        try:
-            if not _COMMIT.fullmatch(commit):
-                commit = (self.folder / "refs" / commit).read_text("utf-8")
-            snapshot = self.folder / "snapshots" / commit
-            slugs = sorted(path.stem for path in snapshot.glob("*.json"))
-            chosen = {slug: [] for slug in slugs if self.only is None or slug in self.only}
-            warning = f"{reason} These are the copies of {self.name} from before ({commit[:7]})."
-            return self._take(commit, chosen, [warning])
-        except (OSError, ValueError, HubError):
-            return reason
-
-    def _load(self) -> HubStyles:
-        self._tell(self.told)
-        commit = self._find_commit()
-        chosen, warnings = self._choose(self._list_files(commit))
-        if len(chosen) > self.limits.styles:
-            raise HubError(f"{self.name} holds {len(chosen)} styles; the limit is "
-                           f"{self.limits.styles}.")  # fmt: skip
-        total = sum(file.size for style in chosen.values() for file in style)
-        if total > self.limits.size_bytes:
-            raise HubError(f"The styles of {self.name} have {_readable(total)}; the limit is "
-                           f"{_readable(self.limits.size_bytes)}.")  # fmt: skip
-        self._tell(Download(f"Loading {self.name}", 0, total))
-        loaded = self._take(commit, chosen, warnings)
-        self._remember(commit)
-        return loaded
-
-    def _find_commit(self) -> str:
-        info = self.api.repo_info(
-            self.name.repo, revision=self.name.revision, repo_type="model", timeout=ANSWER_S
-        )
-        if not _COMMIT.fullmatch(info.sha or ""):
-            raise self._no_hub()
-        return str(info.sha)
-
-    def _list_files(self, commit: str) -> dict[str, RepoFile]:
-        """What is announced about the files at the top of the repo, by path."""
-        # Not HfApi.list_repo_tree, which has no timeout and follows any number of pages.
-        response = get_session().get(
-            f"{self.api.endpoint}/api/models/{self.name.repo}/tree/{commit}",
-            headers=build_hf_headers(token=self.api.token, library_name="stylevid"),
-            timeout=ANSWER_S,
-        )
-        hf_raise_for_status(response)
-        if "next" in response.links:
-            raise HubError(f"{self.name} holds thousands of files and so no collection of styles.")
-        entries = [entry for entry in response.json() if entry["type"] == "file"]
-        return {entry["path"]: RepoFile(**entry) for entry in entries}
-
-    def _choose(self, files: dict[str, RepoFile]) -> tuple[dict[str, list[RepoFile]], list[str]]:
-        """The files of each style that may be downloaded, by slug, and a sentence for each style
-        that may not."""
-        chosen: dict[str, list[RepoFile]] = {}
-        warnings: list[str] = []
-        for path in sorted(path for path in files if path.endswith(".safetensors")):
-            slug = path.removesuffix(".safetensors")
-            own = [files[slug + suffix] for suffix in _SUFFIXES if slug + suffix in files]
-            too_large = [file for file in own if file.size > self.limits.of(file)]
-            if not is_slug(slug):
-                warnings.append(f"{self.name}: {slug[:60]!a} is no name of a style, which is "
-                                "lower-case words joined by dashes.")  # fmt: skip
-            elif self.only is not None and slug not in self.only:
-                continue
-            elif f"{slug}.json" not in files:
-                warnings.append(f"{self.name}: {slug} has no record ({slug}.json).")
-            elif too_large:
-                warnings.append(f"{self.name}: {too_large[0].path} has "
-                                f"{_readable(too_large[0].size)}; the limit is "
-                                f"{_readable(self.limits.of(too_large[0]))}.")  # fmt: skip
-            else:
-                chosen[slug] = own
-        return chosen, warnings
-
-    def _take(
-        self, commit: str, chosen: dict[str, list[RepoFile]], warnings: list[str]
-    ) -> HubStyles:
-        """Those of the chosen styles that can be used, once their files are in the cache."""
-        found: list[Style] = []
-        for slug, files in chosen.items():
-            try:
-                for file in files:
-                    self._fetch(file, commit)
-                style = read_style(
-                    self.folder / "snapshots" / commit / f"{slug}.json", str(self.name)
-                )
-                load_network(style)
-                if style.preview.is_file():
-                    read_preview(style.preview)
-                found.append(style)
-            except (StyleError, WeightsError) as error:
-                warnings.append(f"{self.name}: {error}")
-        if not found and not warnings:
-            raise HubError(f"{self.name} holds no {', '.join(self.only or ['style'])}.")
-        if not found:
-            others = " No other style there can be used either." if len(warnings) > 1 else ""
-            raise HubError(warnings[-1] + others)
-        return HubStyles(self.name, commit, found, warnings)
-
-    def _fetch(self, file: RepoFile, commit: str) -> None:
-        """Have one file in the cache, as the list of files announced it."""
-        start = self.told
-        for force in (False, True):  # again if what the cache holds is damaged
-            path = self.api.hf_hub_download(
-                self.name.repo, file.path, revision=commit, cache_dir=self.cache,
-                etag_timeout=ANSWER_S, force_download=force, tqdm_class=self._meter(file, start),
-            )  # fmt: skip
-            if _is_intact(Path(path), file):
-                done = start.done_bytes + file.size
-                return self._tell(replace(self.told, done_bytes=done))
-        raise StyleError(f"{file.path} is not what was announced; its content has another hash.")
-
-    def _remember(self, commit: str) -> None:
-        """Have the cache find this commit under the revision's name. Only now: while a newer one
-        was not whole, the one before stayed the one to fall back on."""
-        ref = self.folder / "refs" / self.name.revision
-        partial = ref.with_name(f"{ref.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-        try:
-            if self.name.revision == commit or (ref.is_file() and ref.read_text("utf-8") == commit):
-                return
-            ref.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(commit, "utf-8")
-            partial.replace(ref)
-        except OSError as error:
-            log.warning("%s will not be found without the Hub: %s.", self.name, error)
-
-    def _tell(self, download: Download) -> None:
-        """Say how far it is.
-
-        Raises:
-            Cancelled: nobody listens any more.
-        """
-        if self.stop.is_set():
+    def tell(step: Download) -> None:
+        if gone.is_set():
             raise Cancelled("The load was stopped.")
-        self.told = download
-        self.news.put(download)
+        news.put(step)
 
-    def _meter(self, file: RepoFile, start: Download) -> type[tqdm]:
-        """A progress bar for huggingface_hub that tells us, and holds the server to its word."""
-        load = self
+    def run() -> None:
+        try:
+            with asking(api, repo):
+                news.put(_load(repo, only, limits, api, tell))
+        except BaseException as error:  # handed to the caller's thread
+            news.put(error)
 
-        class Meter(tqdm):
-            def __init__(self, **_: object) -> None:
-                super().__init__(disable=True)
-
-            def update(self, n: float | None = 1) -> None:
-                self.n += int(n or 0)
-                if self.n > file.size:
-                    raise HubError(f"{load.host} sends more of {file.path} than the {file.size} "
-                                   "bytes that it announced.")  # fmt: skip
-                done, received = start.done_bytes + self.n, start.received_bytes + self.n
-                load._tell(replace(start, done_bytes=done, received_bytes=received))
-
-            def update_transfer(self, n: float | None = 1) -> None:
-                """Leave out what has only arrived; `update` counts what is on the disk."""
-
-            set_transfer_postfix_str = tqdm.set_postfix_str
-
-        return Meter
-
-    def _explain(self, error: BaseException) -> HubError:
-        """What the client raised, as one sentence that says what to do."""
-        name, host, chain = self.name, self.host, list(_causes(error))
-        for cause in chain:
-            if isinstance(cause, HfHubHTTPError):
-                return self._explain_status(cause)
-        for cause in chain:
-            if isinstance(cause, OfflineModeIsEnabled):
-                return _Unreachable(f"HF_HUB_OFFLINE is set, so {host} is not asked for {name}.")
-            if isinstance(cause, httpx2.TimeoutException):
-                return _Unreachable(f"{host} does not answer. Try again later.")
-            if isinstance(cause, httpx2.TooManyRedirects):
-                return HubError(f"{host} sends us round in circles for {name}.")
-            if isinstance(cause, httpx2.TransportError):
-                kind = type(cause).__name__
-                return _Unreachable(f"{host} cannot be reached ({kind}). Check the network.")
-            if isinstance(cause, FileMetadataError | httpx2.HTTPError):
-                return self._no_hub()
-        if "Consistency check failed" in str(error):
-            return HubError(f"{host} sends less of {name} than it announced. Try again later.")
-        if isinstance(error, OSError | RuntimeError) and not isinstance(error, RecursionError):
-            words = (getattr(error, "strerror", None) or str(error)).strip().split("\n")[0]
-            return HubError(f"{name} cannot be downloaded: {words.rstrip('.')}.")
-        return self._no_hub()
-
-    def _explain_status(self, error: HfHubHTTPError) -> HubError:
-        name, host, status = self.name, self.host, error.response.status_code
-        if isinstance(error, GatedRepoError):
-            return HubError(f"{name} is gated. Ask for access on its page, and run `hf auth login` "
-                            "where this program runs.")  # fmt: skip
-        if isinstance(error, RevisionNotFoundError):
-            return HubError(f"{name.repo} has no revision {name.revision!r}.")
-        if isinstance(error, RepositoryNotFoundError) or status == 404:
-            return HubError(f"There is no {name.repo} on {host}, or it is private. Check the name.")
-        if status == 401:
-            return HubError(f"{host} does not know our token (401). Run `hf auth login` where this "
-                            "program runs.")  # fmt: skip
-        if status == 403:
-            return HubError(f"{host} does not let us read {name} (403).")
-        if status == 429:
-            return _Unreachable(f"{host} asks for fewer requests (429). Try again in some minutes.")
-        if status >= 500:
-            return _Unreachable(f"{host} has trouble of its own ({status}). Try again later.")
-        return HubError(f"{host} refuses to give us {name} ({status}).")
-
-    def _no_hub(self) -> HubError:
-        return HubError(f"{self.host} does not answer as a Hub does. Check HF_ENDPOINT.")
+    threading.Thread(target=run, name="hub", daemon=True).start()
+    step = None
+    try:
+        while not isinstance(step, HubStyles):
+            step = news.get(timeout=SILENCE_S)
+            if isinstance(step, BaseException):
+                raise step
+            yield step
+    except queue.Empty as cause:
+        host = urlsplit(api.endpoint).netloc
+        told = f"{host} has been silent for {SILENCE_S:.0f} s. Try again later."
+        raise Unreachable(told) from cause
+    finally:  # also when the caller has gone
+        gone.set()
 
 
-def open_file(path: Path, title: str | None = None) -> Style:
+def _load(
+    repo: HubName, only: Collection[str] | None, limits: Limits, api: HfApi,
+    tell: Callable[[Download], None],
+) -> HubStyles:  # fmt: skip
+    host = urlsplit(api.endpoint).netloc
+    tell(Download(f"Asking {host} for {repo}"))
+    info = api.repo_info(repo.repo, revision=repo.revision, timeout=ANSWER_S, files_metadata=True)
+    commit, files = info.sha or "", list_files(info)
+    if not _COMMIT.fullmatch(commit):
+        raise HubError(NO_HUB.format(host=host))
+    chosen, warnings = _choose(files, only, limits)
+    step = Download(f"Loading {repo}", 0, sum(f.size for own in chosen.values() for f in own))
+    for what, found, limit in (
+        ("files", len(files), MAX_FILES),
+        ("styles", len(chosen), limits.styles),
+        ("bytes", step.total_bytes, limits.size_bytes),
+    ):
+        if found > limit:
+            raise HubError(f"{repo} holds {found:,} {what}; the limit is {limit:,}.")
+    if not chosen and not warnings:
+        raise HubError(f"{repo} holds no {', '.join(only or ['style'])}.")
+    tell(step)
+    for slug, own in list(chosen.items()):
+        try:
+            for file in own:
+                step = _fetch(file, commit, repo, api, step, tell)
+        except StyleError as error:
+            warnings.append(str(error))
+            del chosen[slug]
+    loaded = _read(repo, commit, chosen, warnings)
+    _remember(repo, commit)
+    return loaded
+
+
+def _choose(
+    files: Mapping[str, HubFile], only: Collection[str] | None, limits: Limits
+) -> tuple[dict[str, list[HubFile]], list[str]]:
+    """The files of each style that may be downloaded, by slug, and a sentence for each style that
+    may not."""
+    chosen: dict[str, list[HubFile]] = {}
+    warnings: list[str] = []
+    for path in sorted(p for p in files if p.endswith(".safetensors") and "/" not in p):
+        slug = path.removesuffix(".safetensors")
+        own = [files[p] for p in (f"{slug}.json", path, f"{slug}.jpg") if p in files]
+        large = [file for file in own if file.size > limits.of(file.path)]
+        if not is_slug(slug):
+            warnings.append(f"{slug[:60]!a} is no name of a style, which is lower-case words "
+                            "joined by dashes.")  # fmt: skip
+        elif only is not None and slug not in only:
+            continue
+        elif f"{slug}.json" not in files:
+            warnings.append(f"{slug} has no record ({slug}.json).")
+        elif large:
+            limit = limits.of(large[0].path)
+            warnings.append(f"{large[0].path} has {large[0].size:,} bytes; the limit is {limit:,}.")
+        else:
+            chosen[slug] = own
+    return chosen, warnings
+
+
+class _Meter(tqdm):
+    """A progress bar that shows nothing and says how many bytes have come."""
+
+    def __init__(self, come: Callable[[int], None], **_: object) -> None:
+        super().__init__(disable=True)
+        self.come = come
+
+    def update(self, n: float | None = 1) -> None:
+        self.n += int(n or 0)
+        self.come(self.n)
+
+
+def _fetch(
+    file: HubFile, commit: str, repo: HubName, api: HfApi, start: Download,
+    tell: Callable[[Download], None],
+) -> Download:  # fmt: skip
+    """Have one file in the cache, as it was announced."""
+    step = start
+
+    def come(size: int) -> None:
+        nonlocal step
+        if size > file.size:
+            raise HubError(f"{file.path} is longer than the {file.size:,} bytes that {repo} "
+                           "announces.")  # fmt: skip
+        step = replace(start, received_bytes=start.received_bytes + size)
+        tell(replace(step, done_bytes=start.done_bytes + size))
+
+    for force in (False, True):  # again if what the cache holds is damaged
+        path = api.hf_hub_download(
+            repo.repo, file.path, revision=commit, etag_timeout=ANSWER_S, force_download=force,
+            tqdm_class=partial(_Meter, come),  # pyright: ignore
+        )  # fmt: skip
+        if file.is_intact(Path(path).read_bytes()):
+            step = replace(step, done_bytes=start.done_bytes + file.size)
+            tell(step)
+            return step
+    raise StyleError(f"{file.path} is not what was announced; its content has another hash.")
+
+
+def _read(repo: HubName, commit: str, slugs: Collection[str], warnings: Sequence[str]) -> HubStyles:
+    """Those of the styles in the cache that can be used."""
+    found: list[Style] = []
+    said = [f"{repo}: {warning}" for warning in warnings]
+    for slug in slugs:
+        try:
+            style = read_style(_cache(repo) / "snapshots" / commit / f"{slug}.json", str(repo))
+            load_network(style)
+            if style.preview.is_file():
+                read_preview(style.preview)
+            found.append(style)
+        except (StyleError, WeightsError) as error:
+            said.append(f"{repo}: {error}")
+    if not found:
+        others = " No other style there can be used either." if len(said) > 1 else ""
+        raise HubError(said[-1] + others if said else f"{repo} holds no such style.")
+    return HubStyles(repo, commit, found, said)
+
+
+def _from_cache(repo: HubName, only: Collection[str] | None, reason: HubError) -> HubStyles | None:
+    """The styles of the newest commit that was loaded before, if there are any."""
+    commit = repo.revision
+    with suppress(OSError, ValueError, HubError):
+        if not _COMMIT.fullmatch(commit):
+            commit = (_cache(repo) / "refs" / commit).read_text("utf-8")
+        slugs = sorted(p.stem for p in (_cache(repo) / "snapshots" / commit).glob("*.json"))
+        kept = _read(repo, commit, [s for s in slugs if only is None or s in only], [])
+        warning = f"{reason} These are the copies of {repo} from before ({commit[:7]})."
+        return replace(kept, warnings=[warning, *kept.warnings])
+    return None
+
+
+def _remember(repo: HubName, commit: str) -> None:
+    """Have the cache find this commit under the revision's name. Only now: while a newer one was
+    not whole, the one before stayed the one to fall back on."""
+    ref = _cache(repo) / "refs" / repo.revision
+    try:
+        if repo.revision != commit and not (ref.is_file() and ref.read_text("utf-8") == commit):
+            with written_whole(ref) as partial_ref:
+                partial_ref.write_text(commit, "utf-8")
+    except OSError as error:
+        log.warning("%s will not be found without the Hub: %s.", repo, error)
+
+
+def _cache(repo: HubName) -> Path:
+    folder = repo_folder_name(repo_id=repo.repo, repo_type="model")
+    return Path(constants.HF_HUB_CACHE) / folder
+
+
+def open_file(path: Path) -> Style:
     """A style made of a lone safetensors file, checked; it has no record and no preview.
 
     Raises:
         WeightsError: the file cannot be used.
     """
     network = load_network(path)
-    title = title or path.stem
-    slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60].strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:60].strip("-")
     return Style(
-        slug=slug or "style",
-        title=title,
-        artist="",
-        year="",
-        medium="",
-        licence="not stated",
-        source="",
-        sha256=file_sha256(path),
-        network=network.config.as_dict(),
-        folder=path.parent,
-        origin="file",
-        file=path,
-    )
-
-
-def _no_name(text: str) -> HubError:
-    return HubError(f"{text[:80]!a} is no name of a repo. Give USER/NAME or "
-                    "USER/NAME@revision.")  # fmt: skip
-
-
-def _is_intact(path: Path, file: RepoFile) -> bool:
-    """Whether the file is the one of the list: by its sha256, or as git counts, if it is small."""
-    if path.stat().st_size != file.size:
-        return False
-    if file.lfs is not None:
-        return file_sha256(path) == file.lfs.sha256
-    return hashlib.sha1(b"blob %d\0" % file.size + path.read_bytes()).hexdigest() == file.blob_id
-
-
-def _readable(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} KB"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+        slug=slug or "style", title=path.stem, artist="", year="", medium="", licence="not stated",
+        source="", sha256=file_sha256(path), network=network.config.as_dict(),
+        folder=path.parent, origin="file", file=path,
+    )  # fmt: skip

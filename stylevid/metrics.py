@@ -116,18 +116,14 @@ class Flicker:
         off, on = self.errors.get("off", math.nan), self.errors.get("on")
         if not self.pairs or not all(map(math.isfinite, (self.floor, off, on or 0.0))):
             return NOTHING_MEASURED
-        own = f"the video's own is {_per_mille(self.floor)}"
+        own = f"the video's own is {1000 * self.floor:.1f}"
         if on is None:
-            return f"Flicker: {_per_mille(off)}; {own}. Temporal consistency was off."
-        numbers = f"Flicker: {_per_mille(off)} → {_per_mille(on)}; {own}."
-        return f"{numbers} {_verdict(off - self.floor, on - self.floor)}"
+            return f"Flicker: {1000 * off:.1f}; {own}. Temporal consistency was off."
+        verdict = _verdict(off - self.floor, on - self.floor)
+        return f"Flicker: {1000 * off:.1f} → {1000 * on:.1f}; {own}. {verdict}"
 
 
 NOTHING_MEASURED = "There was no flicker to measure: that takes two frames of the same scene."
-
-
-def _per_mille(error: float) -> str:
-    return f"{1000 * error:.1f}"
 
 
 def _verdict(added: float, left: float) -> str:

@@ -2,12 +2,14 @@
 
 Perceptual-loss transformer network after Johnson et al. 2016, reshaped so that every convolution
 runs at half or quarter resolution: pixel-unshuffle by 2, a stride-2 convolution, residual blocks
-at a quarter, bilinear x2, pixel-shuffle by 2. Reading weights from files is
-`weights.py`'s work.
+at a quarter, bilinear x2, pixel-shuffle by 2. It paints a frame of a video knowing its last
+painting (as Ruder et al. 2018 and Gupta et al. 2017 do), and a picture without one. Reading weights
+from files is `weights.py`'s work.
 """
 
+import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +17,10 @@ from torch import Tensor, nn
 
 from .frames import pad, unpad
 
-# Reflection padding at a quarter of the size needs two pixels there.
-MULTIPLE, MINIMUM = 4, 8
+# Reflection padding at a quarter of the size needs a pixel more there than the widest dilation.
+MULTIPLE, MINIMUM = 4, 36
+PAST_CHANNELS = 13  # of the last painting at half the size: 2 x 2 pixels of three colors, and trust
+BLEND = 0.7  # of the past, before anything about it is learned
 
 
 @dataclass(frozen=True)
@@ -26,23 +30,34 @@ class StyleNetConfig:
     Attributes:
         width: channels of the residual blocks, even; the half-resolution layers have half of it.
         blocks: number of residual blocks.
+        dilation: of the first convolution of the middle blocks, which it doubles up to from either
+            end, at most: 1, 2, 4, 2, 1 of five blocks.
     """
 
     width: int = 48  # as good as 64 at equal training, and 1.4 times as fast: docs/network.md
     blocks: int = 5
+    dilation: int = 4
 
     def __post_init__(self) -> None:
         if not 2 <= self.width <= 512 or self.width % 2:
             raise ValueError(f"width is an even number from 2 to 512; got {self.width}")
         if not 1 <= self.blocks <= 32:
             raise ValueError(f"blocks is a number from 1 to 32; got {self.blocks}")
+        if not 1 <= self.dilation <= 8:
+            raise ValueError(f"dilation is a number from 1 to 8; got {self.dilation}")
+
+    @property
+    def dilations(self) -> list[int]:
+        """Of each block."""
+        last = self.blocks - 1
+        return [min(2 ** min(i, last - i), self.dilation) for i in range(self.blocks)]
 
     @property
     def reach(self) -> int:
         """Pixels of the picture around a pixel that its painting depends on, at most, apart from
         the statistics of the norms."""
         # 3x3 convolutions: enter and leave at a half; down, blocks, up and its bilinear samples.
-        return 2 * (1 + 1 + 1 + 1) + 4 * (2 * self.blocks + 2)
+        return 2 * (1 + 1 + 1 + 1) + 4 * (sum(self.dilations) + self.blocks + 2)
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -54,7 +69,7 @@ class StyleNetConfig:
         Raises:
             ValueError: a key is unknown, or a value is not a whole number within its limits.
         """
-        unknown = sorted(set(values) - {"width", "blocks"})
+        unknown = sorted(set(values) - {"width", "blocks", "dilation"})
         if unknown:
             raise ValueError(f"unknown network setting {unknown[0]!r}")
         for key, value in values.items():
@@ -66,10 +81,10 @@ class StyleNetConfig:
 class ConvNorm(nn.Sequential):
     """Reflection pad, 3x3 convolution, affine instance norm (Ulyanov et al. 2016)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__(
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(inputs, outputs, 3, stride),
+            nn.ReflectionPad2d(dilation),
+            nn.Conv2d(inputs, outputs, 3, stride, dilation=dilation),
             nn.InstanceNorm2d(outputs, affine=True),
         )
 
@@ -77,17 +92,29 @@ class ConvNorm(nn.Sequential):
 class ResidualBlock(nn.Module):
     """x + F(x), no activation after the sum (Johnson et al. 2016, supplement; He et al. 2016)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, dilation: int = 1) -> None:
         super().__init__()
-        self.first = ConvNorm(channels, channels)
+        self.first = ConvNorm(channels, channels, dilation=dilation)
         self.second = ConvNorm(channels, channels)
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.second(F.relu(self.first(features)))
 
 
+class Past(NamedTuple):
+    """The last painting, as the network is given it.
+
+    Attributes:
+        painting: N,3,H,W in [0, 1], drawn on the grid of the image that is to be painted.
+        trust: N,1,ceil(H/2),ceil(W/2) in [0, 1], 1 where it shows the same thing as the image.
+    """
+
+    painting: Tensor
+    trust: Tensor
+
+
 class StyleNet(nn.Module):
-    """An image in, the same image as a painting out."""
+    """An image and its past in, the same image as a painting out."""
 
     def __init__(self, config: StyleNetConfig | None = None) -> None:
         super().__init__()
@@ -95,10 +122,17 @@ class StyleNet(nn.Module):
         width, half = self.config.width, self.config.width // 2
         self.enter = ConvNorm(12, half)
         self.down = ConvNorm(half, width, stride=2)
-        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(self.config.blocks)))
+        self.blocks = nn.Sequential(*(ResidualBlock(width, d) for d in self.config.dilations))
         self.up = ConvNorm(width, half)
         self.leave = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(half, 12, 3))
         _start_sub_pixels_equal(self.leave[1])
+        # The past is seen before the first norm; without bias, one that is not trusted is nothing.
+        self.recall = nn.Sequential(
+            nn.ReflectionPad2d(1), nn.Conv2d(PAST_CHANNELS, half, 3, bias=False)
+        )
+        # And where it is trusted, this share of it is kept.
+        self.keep = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(half, 1, 3))
+        _start_as_a_blend(self.recall[1], self.keep[1])
 
     @torch.no_grad()
     def level_sub_pixels(self) -> None:
@@ -114,29 +148,43 @@ class StyleNet(nn.Module):
         bias = conv.bias.unflatten(0, (3, 4))
         bias.copy_(bias.mean(1, keepdim=True).expand_as(bias))
 
-    def encode(self, image: Tensor) -> Tensor:
-        """The encoder's last map, N,width,H/4,W/4, of an image N,3,H,W with H, W in fours."""
-        features = F.pixel_unshuffle(image - 0.5, 2)  # N,12,H/2,W/2
-        features = F.relu(self.enter(features))
-        return F.relu(self.down(features))  # N,width,H/4,W/4
-
-    def decode(self, features: Tensor) -> Tensor:
-        """The stylized image N,3,H,W in [0, 1], of the encoder's map N,width,H/4,W/4."""
-        features = self.blocks(features)
-        features = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
-        features = F.relu(self.up(features))  # N,width/2,H/2,W/2
-        return torch.sigmoid(F.pixel_shuffle(self.leave(features), 2))  # N,3,H,W
-
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, past: Past | None = None) -> Tensor:
         """The stylized image, N,3,H,W in [0, 1].
 
         Args:
             image: N,3,H,W, RGB, [0, 1]; any height and width from one pixel up, in the dtype of
                 the network's weights.
+            past: of the same size and dtype; None for a picture, or the first frame of a scene.
         """
         height, width = image.shape[-2:]
         padded = pad(image, MULTIPLE, MINIMUM)
-        return unpad(self.decode(self.encode(padded)), height, width)
+        if past is not None:
+            past = Past(pad(past.painting, MULTIPLE, MINIMUM),
+                        pad(past.trust, MULTIPLE // 2, MINIMUM // 2))  # fmt: skip
+        pad_1, conv, norm = self.enter
+        entered = conv(pad_1(F.pixel_unshuffle(padded - 0.5, 2)))  # N,width/2,H/2,W/2
+        if past is not None:
+            colors = F.pixel_unshuffle(past.painting - 0.5, 2) * past.trust
+            entered = entered + self.recall(torch.cat((colors, past.trust), dim=1))
+        features = F.relu(norm(entered))
+        features = self.blocks(F.relu(self.down(features)))  # N,width,H/4,W/4
+        features = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+        features = F.relu(self.up(features))  # N,width/2,H/2,W/2
+        painted = torch.sigmoid(F.pixel_shuffle(self.leave(features), 2))
+        if past is not None:
+            share = torch.sigmoid(self.keep(features)) * past.trust
+            share = F.interpolate(share, scale_factor=2, mode="nearest")
+            painted = painted + share * (past.painting - painted)
+        return unpad(painted, height, width)
+
+
+def _start_as_a_blend(recall: nn.Module, keep: nn.Module) -> None:
+    """Start as the blending of Ruder et al. 2016 and Lai et al. 2018: the past is not seen, and the
+    same share of it kept everywhere. Learning goes on from there."""
+    assert isinstance(recall, nn.Conv2d) and isinstance(keep, nn.Conv2d) and keep.bias is not None
+    for parameter in (recall.weight, keep.weight):
+        nn.init.zeros_(parameter)
+    nn.init.constant_(keep.bias, math.log(BLEND / (1 - BLEND)))
 
 
 def _start_sub_pixels_equal(conv: nn.Module) -> None:

@@ -17,8 +17,9 @@ from openvino import opset13 as op
 from torch import Tensor, nn
 
 from .engine import Engine, Pending, check_same_size, telling_lack_of_memory
+from .memory import Remembered
 from .network import MINIMUM, MULTIPLE, ConvNorm, ResidualBlock, StyleNet
-from .yuv import ZERO, Yuv, from_rgb_matrix, to_rgb_matrix
+from .yuv import ZERO, Bytes, Yuv, from_rgb_matrix, to_rgb_matrix
 
 _TYPES = {"bfloat16": ov.Type.bf16, "float32": ov.Type.f32}
 _CPU = torch.device("cpu")
@@ -35,14 +36,13 @@ class OpenVinoEngine(Engine):
             precision: of the convolutions: "bfloat16", or float32 as on CPUs without bfloat16.
         """
         self.name = f"openvino-{precision}"
-        streams = min(_STREAMS, torch.get_num_threads())
-        self.ahead = 2 * streams  # so that none waits for the next frame
-        self._compile = lru_cache(_KEPT_SIZES)(partial(_compile, network, precision, streams))
+        self.ahead = 2 * min(_STREAMS, torch.get_num_threads())  # none waits for the next frame
+        self._compile = lru_cache(_KEPT_SIZES)(partial(_compile, network, precision))
 
-    def submit(self, frames: Sequence[Yuv]) -> Pending:
+    def submit(self, frames: Sequence[Yuv], past: Remembered | None = None) -> Pending:
         check_same_size(frames)
         with telling_lack_of_memory(frames[0].size, _CPU):
-            jobs = [self._start(frame) for frame in frames]
+            jobs = [self._start(frame, past) for frame in frames]
 
         def wait() -> list[Yuv]:
             with telling_lack_of_memory(frames[0].size, _CPU):
@@ -50,17 +50,20 @@ class OpenVinoEngine(Engine):
 
         return wait
 
-    def _start(self, frame: Yuv) -> "_Job":
+    def _start(self, frame: Yuv, past: Remembered | None) -> "_Job":
         pixels = np.require(frame.pixels, requirements=["C", "W"])  # as OpenVINO wants them
         whole, painted = Yuv(pixels, frame.matrix), Yuv(np.empty_like(pixels), frame.matrix)
-        compiled = self._compile(frame.matrix, *frame.size)
+        compiled = self._compile(past is not None, frame.matrix, *frame.size)
         request = compiled.request()
-        for number, part in enumerate((whole.luma[None, None], whole.chroma[None])):
+        given = _planes(whole)
+        if past is not None:
+            given += [*_planes(past.painting), past.trust[None, None]]
+        for number, part in enumerate(given):
             request.set_input_tensor(number, ov.Tensor(part, shared_memory=True))
-        for number, part in enumerate((painted.luma[None, None], painted.chroma[None])):
+        for number, part in enumerate(_planes(painted)):
             request.set_output_tensor(number, ov.Tensor(part, shared_memory=True))
         request.start_async()
-        return _Job(request, compiled, whole, painted)
+        return _Job(request, compiled, given, painted)
 
 
 @dataclass
@@ -78,13 +81,15 @@ class _Compiled:
 
 
 def _compile(
-    network: StyleNet, precision: str, streams: int, matrix: str, height: int, width: int
+    network: StyleNet, precision: str, remembers: bool, matrix: str, height: int, width: int
 ) -> _Compiled:
-    model = build_model(network, (height, width), matrix)
+    model = build_model(network, (height, width), matrix, remembers)
+    threads = torch.get_num_threads()
     settings = {
         "INFERENCE_PRECISION_HINT": _TYPES[precision],
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "NUM_STREAMS": streams,  # none waits for another's threads
+        "INFERENCE_NUM_THREADS": threads,
+        # Side by side, none waits for another's threads; but with a past, it is one by one.
+        "NUM_STREAMS": 1 if remembers else min(_STREAMS, threads),
         "ENABLE_CPU_PINNING": False,  # decoder, stabilizer and encoder want the cores, too
     }
     return _Compiled(ov.Core().compile_model(model, "CPU", settings))
@@ -92,14 +97,15 @@ def _compile(
 
 @dataclass
 class _Job:
-    """A request at work; OpenVINO reads the frame where it lies, and writes into the painting.
+    """A request at work; OpenVINO reads what it is given where it lies, and writes into the
+    painting.
 
     The request comes first, and so is let go of first: that waits until it is done with the others.
     """
 
     request: ov.InferRequest
     compiled: _Compiled
-    frame: Yuv
+    given: list[Bytes]
     painted: Yuv
 
     def take(self) -> Yuv:
@@ -109,54 +115,115 @@ class _Job:
         return self.painted
 
 
-def build_model(network: StyleNet, size: tuple[int, int], matrix: str) -> ov.Model:
+def _planes(picture: Yuv) -> list[Bytes]:
+    return [picture.luma[None, None], picture.chroma[None]]
+
+
+def build_model(
+    network: StyleNet, size: tuple[int, int], matrix: str, remembers: bool = False
+) -> ov.Model:
     """The network's graph for YUV pictures of `size` (height, width) and a matrix: uint8 1,1,H,W
-    and 1,2,H/2,W/2, in and out."""
+    and 1,2,H/2,W/2, in and out; if it remembers, those of the last painting and 1,1,H/2,W/2 of
+    trust come in as well."""
     height, width = size
-    luma = op.parameter([1, 1, height, width], ov.Type.u8)
-    chroma = op.parameter([1, 2, height // 2, width // 2], ov.Type.u8)
-    gray = np.float32(128)
-    light = _pad(op.subtract(op.convert(luma, ov.Type.f32), gray), height, width)
-    color = _pad(op.subtract(op.convert(chroma, ov.Type.f32), gray), height // 2, width // 2, 2)
-    grains = op.concat([op.space_to_depth(light, "depth_first", 2), color], 1)
-    painted = _network(network, grains, _from_yuv(cast(nn.Conv2d, network.enter[1]), matrix))
-    light, color = _to_yuv(painted, matrix)
+    given = _parameters(height, width)
+    grains = _grains(given, height, width)
+    enter = _from_yuv(_conv2d(network.enter), matrix)
+    past: tuple[ov.Node, ov.Node] | None = None
+    if remembers:
+        painting, trust = _parameters(height, width), _plane(1, height // 2, width // 2)
+        given += [*painting, trust]
+        known = _pad(op.convert(trust, ov.Type.f32), height // 2, width // 2, 2)
+        known = op.multiply(known, np.float32(1 / 255))
+        past = _grains(painting, height, width), known
+    light, color = _network(network, grains, enter, past, matrix)
     light = _crop(op.depth_to_space(light, "depth_first", 2), height, width)
     color = _crop(color, height // 2, width // 2)
     # OpenVINO's type hints name another class.
-    return ov.Model([_levels(light), _levels(color)], [luma, chroma], "stylenet")  # pyright: ignore
+    return ov.Model([_levels(light), _levels(color)], given, "stylenet")  # pyright: ignore
 
 
-def _network(network: StyleNet, grains: ov.Node, enter: nn.Conv2d) -> ov.Node:
-    """`StyleNet.forward`, from and to squares of 2 x 2 pixels as channels.
+def _plane(channels: int, height: int, width: int) -> ov.Node:
+    return op.parameter([1, channels, height, width], ov.Type.u8)
+
+
+def _parameters(height: int, width: int) -> list[ov.Node]:
+    return [_plane(1, height, width), _plane(2, height // 2, width // 2)]
+
+
+def _grains(picture: list[ov.Node], height: int, width: int) -> ov.Node:
+    """Levels less 128, padded, of 2 x 2 Y and one Cb and Cr: six channels."""
+    luma, chroma = picture
+    gray = np.float32(128)
+    light = _pad(op.subtract(op.convert(luma, ov.Type.f32), gray), height, width)
+    color = _pad(op.subtract(op.convert(chroma, ov.Type.f32), gray), height // 2, width // 2, 2)
+    return op.concat([op.space_to_depth(light, "depth_first", 2), color], 1)
+
+
+def _network(
+    network: StyleNet,
+    grains: ov.Node,
+    enter: nn.Conv2d,
+    past: tuple[ov.Node, ov.Node] | None,
+    matrix: str,
+) -> tuple[ov.Node, ov.Node]:
+    """`StyleNet.forward`, from squares of 2 x 2 pixels as channels, to levels of Y, 4 channels, and
+    of Cb and Cr, 2 channels.
 
     Args:
         enter: the first convolution, for what `grains` are.
+        past: the last painting's grains, and trust.
     """
-    norm = cast(nn.InstanceNorm2d, network.enter[2])
-    features = op.relu(_norm(_conv(grains, enter), norm))
+    entered = _conv(grains, enter)
+    if past is not None:
+        seen = op.concat([op.multiply(*past), past[1]], 1)
+        entered = op.add(entered, _conv(seen, _from_yuv(_conv2d(network.recall), matrix)))
+    features = op.relu(_norm(entered, cast(nn.InstanceNorm2d, network.enter[2])))
     features = op.relu(_conv_norm(features, network.down))
     for block in cast(Iterable[ResidualBlock], network.blocks):
         inner = op.relu(_conv_norm(features, block.first))
         features = op.add(features, _conv_norm(inner, block.second))
     features = op.relu(_conv_norm(_twice(features), network.up))
-    return op.sigmoid(_conv(features, cast(nn.Conv2d, network.leave[1])))
+    light, color = _to_yuv(op.sigmoid(_conv(features, _conv2d(network.leave))), matrix)
+    if past is None:
+        return light, color
+    # The share is the same for 2 x 2 pixels and all colors, so it may as well be taken in YUV.
+    share = op.multiply(op.sigmoid(_conv(features, _conv2d(network.keep))), past[1])
+    parts = op.split(op.add(past[0], np.float32(128)), np.array(1), 3).outputs()
+    kept = op.concat([parts[0], parts[1]], 1), parts[2]
+    return _mix(light, kept[0], share), _mix(color, kept[1], share)
+
+
+def _mix(painted: ov.Node, kept: ov.Node, share: ov.Node) -> ov.Node:
+    return op.add(painted, op.multiply(share, op.subtract(kept, painted)))
+
+
+def _conv2d(layers: nn.Module) -> nn.Conv2d:
+    """The convolution that follows on a padding."""
+    return cast(nn.Conv2d, cast(nn.Sequential, layers)[1])
 
 
 @torch.no_grad()
-def _from_yuv(enter: nn.Conv2d, matrix: str) -> nn.Conv2d:
+def _from_yuv(conv: nn.Conv2d, matrix: str) -> nn.Conv2d:
     """The convolution of centered RGB, 12 channels (color, then place), for levels less 128 of four
-    Y and one Cb and Cr, 6 channels: what comes out is the same."""
+    Y and one Cb and Cr, 6 channels: what comes out is the same.
+
+    Of a 13th channel, trust, which has multiplied the others, it makes the seventh.
+    """
     to_rgb, offset = (torch.from_numpy(part) for part in to_rgb_matrix(matrix))
-    weight = enter.weight.float().cpu().unflatten(1, (3, 4))  # out, color, place, 3, 3
-    light = torch.einsum("c,ocpij->opij", to_rgb[:, 0], weight)
-    color = torch.einsum("ck,ocpij->okij", to_rgb[:, 1:], weight)
+    weight = conv.weight.float().cpu()
+    colors = weight[:, :12].unflatten(1, (3, 4))  # out, color, place, 3, 3
+    light = torch.einsum("c,ocpij->opij", to_rgb[:, 0], colors)
+    color = torch.einsum("ck,ocpij->okij", to_rgb[:, 1:], colors)
     middle = to_rgb.sum(1) * 128 + offset - 0.5  # what levels of 128 are to the network
-    assert enter.bias is not None
-    conv = nn.Conv2d(6, len(weight), weight.shape[-1], stride=cast(tuple[int, int], enter.stride))
-    conv.weight.copy_(torch.cat([light, color], dim=1))
-    conv.bias = nn.Parameter(enter.bias.float().cpu() + torch.einsum("c,ocpij->o", middle, weight))
-    return conv
+    known = weight[:, 12:] + torch.einsum("c,ocpij->oij", middle, colors).unsqueeze(1)
+    same = nn.Conv2d(6, len(weight), 3)
+    if conv.bias is None:
+        same.weight, same.bias = nn.Parameter(torch.cat([light, color, known], dim=1)), None
+        return same
+    same.weight.copy_(torch.cat([light, color], dim=1))
+    same.bias = nn.Parameter(conv.bias.float().cpu() + torch.einsum("c,ocpij->o", middle, colors))
+    return same
 
 
 def _to_yuv(painted: ov.Node, matrix: str) -> tuple[ov.Node, ov.Node]:
@@ -208,12 +275,11 @@ def _conv_norm(features: ov.Node, layer: ConvNorm) -> ov.Node:
 
 def _conv(features: ov.Node, conv: nn.Conv2d) -> ov.Node:
     """Reflection padding and the convolution."""
-    assert conv.bias is not None
-    edges = np.array([0, 0, 1, 1])
+    step, reach = list(conv.stride), list(conv.dilation)
+    edges = np.array([0, 0, *reach])
     padded = op.pad(features, edges, edges, "reflect")
-    step = list(conv.stride)
-    summed = op.convolution(padded, _numbers(conv.weight), step, [0, 0], [0, 0], [1, 1])
-    return op.add(summed, _numbers(conv.bias, per_channel=True))
+    summed = op.convolution(padded, _numbers(conv.weight), step, [0, 0], [0, 0], reach)
+    return summed if conv.bias is None else op.add(summed, _numbers(conv.bias, per_channel=True))
 
 
 def _norm(features: ov.Node, norm: nn.InstanceNorm2d) -> ov.Node:

@@ -8,6 +8,7 @@ import torch
 
 from .engine import Engine, TorchEngine
 from .errors import StylevidError
+from .memory import Remembered
 from .network import StyleNet
 from .styles import Style
 from .weights import load_network
@@ -39,8 +40,17 @@ class Painter:
         self.engine: Engine = make_engine(network, self.device, engine)
 
     def paint(self, frames: Iterable[Yuv]) -> Iterator[Yuv]:
-        """The paintings of frames of one size and matrix, in order; see `Engine.paint`."""
+        """The paintings of frames of one size and matrix, each by itself, in order; see
+        `Engine.paint`."""
         yield from self.engine.paint(frames)
+
+    def paint_next(self, frame: Yuv, past: Remembered | None) -> Yuv:
+        """The painting of a frame, given what is remembered of the one before.
+
+        Raises:
+            StylevidError: there is not enough memory for frames of this size.
+        """
+        return self.engine.submit([frame], past)()[0]
 
 
 def engine_names(device: torch.device) -> list[str]:

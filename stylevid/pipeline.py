@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import tee
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import cv2
 import torch
@@ -24,11 +24,13 @@ import torch
 from .brush import enlarge, for_brush
 from .errors import Cancelled, VideoError
 from .frames import Frame, fit, size_of, to_frame, to_image, unpad
+from .memory import Follower, Motion, carry
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
-from .stabilize import TemporalStabilizer
 from .video import FEW_CORES, Span, Timed, VideoWriter, even, probe, read_yuv
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
+
+Item = TypeVar("Item")
 
 QUEUE_FRAMES = 4
 MEASURED_PAIRS = 40  # of frames, spread over the clip: enough for two digits
@@ -135,7 +137,7 @@ def stylize_image(frame: Frame, painter: Painter, options: Options | None = None
     image = to_image(frame)
     video = [Timed(image_to_yuv(image), Fraction(0), Fraction(1))]
     (painted,) = paint_frames(video, painter, options or Options())
-    return to_frame(unpad(yuv_to_image(painted.steadied), *size_of(image)))
+    return to_frame(unpad(yuv_to_image(painted.shown), *size_of(image)))
 
 
 @dataclass(frozen=True)
@@ -148,20 +150,22 @@ class PaintedFrame:
 
     timed: Timed[Yuv]
     _seen: Yuv
-    _paintings: tuple[Yuv, Yuv]
+    _painting: Yuv
+    _painter: Painter
     _options: Options
 
     @cached_property
-    def alone(self) -> Yuv:
-        """The network's painting of this frame on its own."""
-        return _finish(self.timed.frame, self._seen, self._paintings[0], self._options)
+    def shown(self) -> Yuv:
+        """The painting, steady over time unless the options say otherwise."""
+        return _finish(self.timed.frame, self._seen, self._painting, self._options)
 
     @cached_property
-    def steadied(self) -> Yuv:
-        """The same, steadied over time; `alone` without temporal consistency."""
-        if self._paintings[0] is self._paintings[1]:
-            return self.alone
-        return _finish(self.timed.frame, self._seen, self._paintings[1], self._options)
+    def alone(self) -> Yuv:
+        """The painting of this frame by itself, which is made when it is asked for."""
+        if not self._options.temporal:
+            return self.shown
+        painting = self._painter.paint_next(self._seen, None)
+        return _finish(self.timed.frame, self._seen, painting, self._options)
 
 
 @torch.inference_mode()
@@ -170,18 +174,39 @@ def paint_frames(
 ) -> Iterator[PaintedFrame]:
     """The paintings of frames of one size and matrix, in order: the one loop that paints.
 
-    Each frame is painted on its own, while later ones are read and painted; then it is steadied
-    with the last output, the only state between frames.
+    With temporal consistency, the last painting is carried to where the frame has what it shows,
+    and given to the network; that painting and the last frame in gray are the only state. The next
+    frame's motion is found while this one is painted. Without it, frames are painted side by side.
 
     Raises:
         StylevidError: there is not enough memory for frames of this size.
     """
-    stabilizer = TemporalStabilizer() if options.temporal else None
-    both, ahead = tee((timed, for_brush(timed.frame, options.brush)) for timed in source)
-    paintings = painter.paint(seen for _, seen in ahead)
-    for (timed, seen), alone in zip(both, paintings, strict=True):
-        steadied = stabilizer.step(seen, alone) if stabilizer else alone
-        yield PaintedFrame(timed, seen, (alone, steadied), options)
+    frames = ((timed, for_brush(timed.frame, options.brush)) for timed in source)
+    if options.temporal:
+        paintings = _paint_in_turn(frames, painter)
+    else:
+        both, ahead = tee(frames)
+        alone = painter.paint(seen for _, seen in ahead)
+        paintings = ((*frame, painting) for frame, painting in zip(both, alone, strict=True))
+    for timed, seen, painting in paintings:
+        yield PaintedFrame(timed, seen, painting, painter, options)
+
+
+def _paint_in_turn(
+    frames: Iterable[tuple[Timed[Yuv], Yuv]], painter: Painter
+) -> Iterator[tuple[Timed[Yuv], Yuv, Yuv]]:
+    follower = Follower()
+
+    def followed() -> Generator[tuple[Timed[Yuv], Yuv, Motion | None]]:
+        for timed, seen in frames:
+            yield timed, seen, follower.step(seen)
+
+    last: Yuv | None = None
+    with closing(_ahead(followed())) as motions:
+        for timed, seen, motion in motions:
+            past = carry(last, motion) if motion and last else None
+            last = painter.paint_next(seen, past)
+            yield timed, seen, last
 
 
 def stylize_video(
@@ -221,7 +246,7 @@ def stylize_video(
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
     ):
         for painted in paint_frames(source_frames, painter, options):
-            timed, picture = painted.timed, painted.steadied
+            timed, picture = painted.timed, painted.shown
             if meter is not None:
                 _measure(meter, painted, options.temporal)
             put(Timed(picture, timed.time_s, timed.duration_s))
@@ -252,7 +277,7 @@ def _measure(meter: FlickerMeter, painted: PaintedFrame, temporal: bool) -> None
         return meter.skip()
     versions = {"off": yuv_to_image(painted.alone)}
     if temporal:
-        versions["on"] = yuv_to_image(painted.steadied)
+        versions["on"] = yuv_to_image(painted.shown)
     meter.update(yuv_to_image(painted.timed.frame), versions, float(painted.timed.time_s))
 
 
@@ -323,9 +348,9 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
-def _ahead(frames: Generator[Timed[Yuv]]) -> Generator[Timed[Yuv]]:
-    """The same frames, read up to QUEUE_FRAMES ahead in a thread of its own."""
-    with closing(frames), ThreadPoolExecutor(1, "decoder") as reader:
+def _ahead(frames: Generator[Item]) -> Generator[Item]:
+    """The same frames, made up to QUEUE_FRAMES ahead in a thread of its own."""
+    with closing(frames), ThreadPoolExecutor(1, "ahead") as reader:
         waiting = deque(reader.submit(next, frames, None) for _ in range(QUEUE_FRAMES))
         try:
             while (timed := waiting.popleft().result()) is not None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .frames import fit, pad, resize, size_of, unpad
-from .network import StyleNet
+from .network import MINIMUM, MULTIPLE, Past, StyleNet
 
 
 class FixedNorm(nn.Module):
@@ -33,8 +33,9 @@ class FixedNorm(nn.Module):
         return features * self.scale + self.shift
 
 
-def paint_in_tiles(network: StyleNet, image: Tensor, tile: int) -> Tensor:
-    """The painting of an image 1,3,H,W in [0, 1], computed in squares of `tile` pixels.
+def paint_in_tiles(network: StyleNet, image: Tensor, tile: int, past: Past | None = None) -> Tensor:
+    """The painting of an image 1,3,H,W in [0, 1], computed in squares of `tile` pixels, a multiple
+    of 4.
 
     The statistics of the instance norms are those of the picture scaled to as many pixels as a
     tile is computed from, so the painting differs a little from the one of the whole at once.
@@ -42,21 +43,36 @@ def paint_in_tiles(network: StyleNet, image: Tensor, tile: int) -> Tensor:
     height, width = size_of(image)
     halo = network.config.reach
     scale = min(1.0, (tile + 2 * halo) / math.sqrt(height * width))
-    small = resize(image.float(), fit(height, width, round(scale * max(height, width))))
-    fixed = fix_statistics(network, small.to(image.dtype))
-    whole = pad(image, 4, 8)
+    size = fit(height, width, round(scale * max(height, width)))
+    fixed = fix_statistics(network, resize(image, size), past and _small(past, size))
+    whole = pad(image, MULTIPLE, MINIMUM)
+    if past is not None:
+        past = Past(pad(past.painting, MULTIPLE, MINIMUM),
+                    pad(past.trust, MULTIPLE // 2, MINIMUM // 2))  # fmt: skip
     painted = torch.empty_like(whole)
     for top in range(0, whole.shape[-2], tile):
         for left in range(0, whole.shape[-1], tile):
             above, before = min(halo, top), min(halo, left)
-            part = whole[..., top - above : top + tile + halo, left - before : left + tile + halo]
-            inner = fixed(part)[..., above : above + tile, before : before + tile]
+            place = (top - above, top + tile + halo, left - before, left + tile + halo)
+            part = fixed(_part(whole, *place), None if past is None else Past(
+                _part(past.painting, *place), _part(past.trust, *(side // 2 for side in place))
+            ))  # fmt: skip
+            inner = part[..., above : above + tile, before : before + tile]
             painted[..., top : top + inner.shape[-2], left : left + inner.shape[-1]] = inner
     return unpad(painted, height, width)
 
 
+def _part(plane: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
+    return plane[..., top:bottom, left:right]
+
+
+def _small(past: Past, size: tuple[int, int]) -> Past:
+    height, width = size
+    return Past(resize(past.painting, size), resize(past.trust, (-(-height // 2), -(-width // 2))))
+
+
 @torch.inference_mode()
-def fix_statistics(network: StyleNet, image: Tensor) -> StyleNet:
+def fix_statistics(network: StyleNet, image: Tensor, past: Past | None = None) -> StyleNet:
     """A copy of the network that normalizes with the statistics it has on `image`, 1,3,H,W."""
     seen: dict[str, tuple[Tensor, Tensor]] = {}
 
@@ -71,7 +87,7 @@ def fix_statistics(network: StyleNet, image: Tensor) -> StyleNet:
     norms = {n: m for n, m in network.named_modules() if isinstance(m, nn.InstanceNorm2d)}
     handles = [watch(name) for name in norms]
     try:
-        network(image)
+        network(image, past)
     finally:
         for handle in handles:
             handle.remove()

@@ -16,7 +16,8 @@ from .files import written_whole
 from .network import StyleNet, StyleNetConfig
 from .styles import Style, parse_json
 
-FORMAT = "stylevid-1"
+FORMAT = "stylevid-2"
+WITHOUT_PAST = "stylevid-1"  # what was trained before networks knew their last painting
 MAX_BYTES = 64 << 20  # ours have 0.8 MB
 MAX_HEADER_BYTES = 256 << 10  # the deepest network that we can describe needs 30 KB
 MAX_VALUE = 1000.0  # the largest value in our styles is 1.4
@@ -103,19 +104,31 @@ def _load(name: str, body: bytes) -> StyleNet:
     except ValueError as cause:
         raise _damaged(name, cause) from cause
     metadata = header.pop("__metadata__", None)
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+    if not isinstance(metadata, dict) or metadata.get("format") not in (FORMAT, WITHOUT_PAST):
         raise WeightsError(f"{name} is not a stylevid weights file (format {FORMAT}).")
     try:
-        network = _outline(StyleNetConfig.from_dict(parse_json(metadata["network"])))
+        shape = parse_json(metadata["network"])
+        if metadata["format"] == WITHOUT_PAST:
+            shape |= {"dilation": 1}
+        config = StyleNetConfig.from_dict(shape)
+        with torch.device("meta"):  # without memory: a few bytes may describe a vast network
+            network = StyleNet(config)
     except (KeyError, ValueError, TypeError, AttributeError) as cause:
         reason = str(cause)[:100]
         raise WeightsError(f"{name} describes no network of ours: {reason}.") from cause
-    _check_header(name, header, network.state_dict())
+    wanted = network.state_dict()
+    past = {key: wanted[key] for key in wanted if key.startswith(("recall.", "keep."))}
+    if metadata["format"] == WITHOUT_PAST:
+        wanted = {key: wanted[key] for key in wanted if key not in past}
+    _check_header(name, header, wanted)
     try:
         tensors = load(body)  # which checks that the tensors fill the file without a gap
     except (SafetensorError, ValueError, RuntimeError) as cause:
         raise _damaged(name, cause) from cause
     _check_values(name, tensors)
+    if metadata["format"] == WITHOUT_PAST:
+        fresh = StyleNet(network.config).state_dict()
+        tensors |= {key: fresh[key] for key in past}
     network.load_state_dict(tensors, assign=True)
     return network
 
@@ -132,12 +145,6 @@ def _header(body: bytes) -> dict[str, Any]:
     if not isinstance(header, dict):
         raise ValueError("its header is no JSON object")
     return header
-
-
-def _outline(config: StyleNetConfig) -> StyleNet:
-    """The network without any memory for its weights: a few bytes may describe a vast one."""
-    with torch.device("meta"):
-        return StyleNet(config)
 
 
 def _check_header(name: str, header: dict[str, Any], wanted: dict[str, Tensor]) -> None:

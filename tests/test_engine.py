@@ -21,7 +21,8 @@ from stylevid.engine import (
 )
 from stylevid.errors import StylevidError
 from stylevid.frames import luma, to_frame, to_image
-from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.memory import Remembered
+from stylevid.network import Past, StyleNet, StyleNetConfig
 from stylevid.openvino_engine import OpenVinoEngine
 from stylevid.painter import Painter, engine_names, make_engine
 from stylevid.yuv import MATRICES, Yuv, image_to_yuv, planes_to_image, yuv_to_image
@@ -32,7 +33,10 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def network() -> StyleNet:
     torch.manual_seed(0)
-    return StyleNet(StyleNetConfig(width=8, blocks=2)).eval().requires_grad_(False)
+    network = StyleNet(StyleNetConfig(width=8, blocks=2)).eval().requires_grad_(False)
+    for name in ("recall.1.weight", "keep.1.weight"):  # as if it had learned of its past
+        torch.nn.init.normal_(network.get_parameter(name), std=0.2)
+    return network
 
 
 def make_frames(count: int, height: int = 40, width: int = 56) -> list[Yuv]:
@@ -45,6 +49,14 @@ def make_frames(count: int, height: int = 40, width: int = 56) -> list[Yuv]:
 def expected(network: StyleNet, frames: Sequence[Yuv]) -> list[Yuv]:
     images = [planes_to_image(torch.from_numpy(f.pixels)[None], f.matrix) for f in frames]
     return [image_to_yuv(network(i), f.matrix) for i, f in zip(images, frames, strict=True)]
+
+
+def remembered(height: int, width: int) -> Remembered:
+    """As memory has it: any painting, trusted here more and there less."""
+    image = torch.rand(1, 3, height // 2, width // 2, generator=torch.Generator().manual_seed(3))
+    painting = image_to_yuv(image.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    rows = np.linspace(0, 255, height // 2)[:, None].astype(np.uint8)
+    return Remembered(painting, np.repeat(rows, width // 2, axis=1))
 
 
 def apart(one: Yuv, other: Yuv) -> np.ndarray:
@@ -102,6 +114,16 @@ def test_every_engine_paints_what_the_network_paints(
     limit = 1 if name.endswith("float32") else 12
     assert painter.engine.name == name
     assert distance(list(painter.paint(frames)), wanted) <= limit
+    past = remembered(*size)
+    image, painting = (yuv_exactly(picture) for picture in (frames[0], past.painting))
+    trust = torch.from_numpy(past.trust[None, None]) / 255
+    again = image_to_yuv(network(image, Past(painting, trust)), frames[0].matrix)
+    assert distance([painter.paint_next(frames[0], past)], [again]) <= limit
+    assert distance([painter.paint_next(frames[0], None)], wanted[:1]) <= limit
+
+
+def yuv_exactly(picture: Yuv) -> Tensor:
+    return planes_to_image(torch.from_numpy(picture.pixels)[None], picture.matrix)
 
 
 @pytest.mark.parametrize("matrix", MATRICES)
@@ -280,11 +302,11 @@ def short_of_memory(
     seen: list[int] = []
     forward = StyleNet.forward
 
-    def limited(self: StyleNet, image: Tensor) -> Tensor:
+    def limited(self: StyleNet, image: Tensor, past: Past | None = None) -> Tensor:
         seen.append(image.shape[0] * image.shape[2] * image.shape[3])
         if seen[-1] > most_pixels:
             raise (error or torch.OutOfMemoryError)("CUDA out of memory. Tried to allocate 2 GiB.")
-        return forward(self, image)
+        return forward(self, image, past)
 
     monkeypatch.setattr(StyleNet, "forward", limited)
     return seen

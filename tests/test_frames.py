@@ -60,31 +60,19 @@ def test_each_pixel_keeps_its_place_and_color() -> None:
 )
 def test_to_frame_rounds_and_clamps(color, expected: list[int]) -> None:
     assert to_frame(flat_image(*color))[0, 0].tolist() == expected
-
-
-def test_to_frame_takes_bfloat16_and_gradients() -> None:
     image = flat_image(0.0, 0.5, 1.0).bfloat16().requires_grad_()
     assert to_frame(image)[0, 0].tolist() == [0, 128, 255]
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        np.zeros((4, 6), np.uint8),
-        np.zeros((4, 6, 4), np.uint8),
-        np.zeros((4, 6, 3), np.float32),
-        np.zeros((1, 4, 6, 3), np.uint8),
-    ],
-)
-def test_to_image_refuses_what_is_no_frame(frame: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="uint8 H,W,3"):
-        to_image(frame)
-
-
-@pytest.mark.parametrize("shape", [(2, 3, 4, 6), (1, 1, 4, 6), (1, 4, 4, 6)])
-def test_to_frame_refuses_what_is_no_image(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="1,3,H,W"):
-        to_frame(torch.zeros(shape))
+def test_what_is_no_frame_or_no_image_is_refused() -> None:
+    for frame in (np.zeros((4, 6), np.uint8), np.zeros((4, 6, 4), np.uint8), np.zeros((4, 6, 3))):
+        with pytest.raises(ValueError, match="uint8 H,W,3"):
+            to_image(frame)
+    for shape in ((2, 3, 4, 6), (1, 1, 4, 6)):
+        with pytest.raises(ValueError, match="1,3,H,W"):
+            to_frame(torch.zeros(shape))
+    with pytest.raises(ValueError, match="at least 1 pixel; got 0"):
+        fit(4, 6, 0)
 
 
 @pytest.mark.parametrize(
@@ -102,11 +90,6 @@ def test_fit_keeps_the_aspect_ratio(
     size: tuple[int, int], longest: int | None, expected: tuple[int, int]
 ) -> None:
     assert fit(*size, longest) == expected
-
-
-def test_fit_refuses_no_pixels() -> None:
-    with pytest.raises(ValueError, match="at least 1 pixel; got 0"):
-        fit(4, 6, 0)
 
 
 def test_resize_takes_height_first_and_keeps_flat_colors_and_the_range() -> None:

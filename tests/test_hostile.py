@@ -18,13 +18,12 @@ from typing import Any
 
 import pytest
 import torch
-from huggingface_hub import HfApi
 from huggingface_hub.utils import logging as hub_logging
 from PIL import Image
 
 from stylevid import hub as hub_module
 from stylevid.errors import HubError, StyleError, StylevidError, WeightsError
-from stylevid.hub import HubStyles, load_hub_styles
+from stylevid.hub import load_hub_styles
 from stylevid.styles import read_preview, read_style
 from stylevid.weights import FORMAT, load_network
 from tests.hub_server import HubServer
@@ -195,7 +194,7 @@ RECORDS: dict[str, tuple[Make, str]] = {
     "key twice": (lambda r: b'{"title": "a", "title": "b"}', "a key comes twice"),
     "not a number": (lambda r: b'{"metrics": {"a": NaN}}', "NaN is no JSON number"),
     "number of 10,000 digits": (lambda r: b'{"a": ' + b"9" * 10_000 + b"}", "not a readable"),
-    "too large": (lambda r: changed(r, note="x" * 70_000), r"has 70\.\d KB; the limit is 65\.5 KB"),
+    "too large": (lambda r: changed(r, note="x" * 70_000), "the limit is 65,536"),
     "title missing": (lambda r: changed(r, title=None), "lacks 'title'"),
     "title of 10,000 letters": (lambda r: changed(r, title="x" * 10_000), "500 are allowed"),
     "title with a new line": (lambda r: changed(r, title="a\nb"), "cannot be shown"),
@@ -245,7 +244,7 @@ PREVIEWS: dict[str, tuple[Callable[[], bytes], str]] = {
     "65500 x 65500 pixels": (lambda: claiming(65500, 65500), "no readable JPEG"),
     "8000 x 8000 pixels": (lambda: claiming(8000, 8000), "claims 8000x8000 pixels"),
     "cut off": (lambda: jpeg((99, 99))[:-2000], "no readable JPEG"),
-    "5 MB": (lambda: jpeg() + bytes(5 << 20), r"has 5\.2 MB; the limit is 4\.2 MB"),
+    "5 MB": (lambda: jpeg() + bytes(5 << 20), r"has 5,\d+,\d+ bytes; the limit is 4,194,304"),
 }
 
 
@@ -288,18 +287,16 @@ def load(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(work)
     monkeypatch.setattr("time.sleep", lambda _: None)  # between the client's attempts
 
-    def run(name: str = "mallory/styles") -> HubStyles:
-        return load_hub_styles(name, api=HfApi(server.url, token=False), cache=cache)
-
-    yield run
+    server.use(monkeypatch, cache)
+    yield lambda: load_hub_styles("mallory/styles")
     found = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")]
     outside = [path for path in found if not path.startswith("inner/cache")]
     assert sorted(outside) == ["inner", "inner/work"]
 
 
-def assert_refused(load: Any, match: str, name: str = "mallory/styles") -> str:
+def assert_refused(load: Any, match: str) -> str:
     with pytest.raises(HubError, match=match) as caught:
-        load(name)
+        load()
     assert_one_sentence(caught.value)
     return str(caught.value)
 
@@ -307,15 +304,6 @@ def assert_refused(load: Any, match: str, name: str = "mallory/styles") -> str:
 def assert_one_sentence(error: BaseException) -> None:
     text = str(error)
     assert text.isprintable() and len(text) < 400 and text.endswith(".")
-
-
-def end_threads(server: HubServer) -> None:
-    """Have the loads that nobody waits for any more come to an end, for the client that they use
-    is everybody's."""
-    server.close()
-    for thread in threading.enumerate():
-        if thread.name == "hub":
-            thread.join(30)
 
 
 @pytest.mark.parametrize("case", WEIGHTS)
@@ -358,22 +346,22 @@ def test_names_that_are_no_slugs(name: str, good: Files, server: HubServer, load
 
     def renamed(request: Any) -> Any:
         reply = answer(request)
-        if "/tree/" not in request.path:
+        if "/revision/" not in request.path:
             return reply
-        entries = json.loads(reply.body)
-        for entry in entries:
-            entry["path"] = entry["path"].replace("wave", name, 1)
-        return reply._replace(body=json.dumps(entries).encode())
+        told = json.loads(reply.body)
+        for one in told["siblings"]:
+            one["rfilename"] = one["rfilename"].replace("wave", name, 1)
+        return reply._replace(body=json.dumps(told).encode())
 
     server.answer = renamed  # pyright: ignore
-    assert_refused(load, NO_SLUG)
+    assert_refused(load, r"holds no style\." if "/" in name else NO_SLUG)
     assert server.count("HEAD", "") == 0
 
 
 def test_thousands_of_files(good: Files, server: HubServer, load: Any) -> None:
     server.put("mallory/styles", {f"{n}.txt": b"x" for n in range(1500)} | good)
-    assert_refused(load, "holds thousands of files")
-    assert server.count("GET", "/tree/") == 1 and server.count("HEAD", "") == 0
+    assert_refused(load, "holds 1,503 files; the limit is 1,000")
+    assert server.count("HEAD", "") == 0
 
 
 def test_hundreds_of_styles(good: Files, server: HubServer, load: Any) -> None:
@@ -387,7 +375,7 @@ def test_a_claim_of_5_gb(good: Files, server: HubServer, load: Any) -> None:
     server.put("mallory/styles", good)
     files = server.repos["model", "mallory/styles"].at("main").files
     files["wave.safetensors"] = files["wave.safetensors"]._replace(size=5 << 30)  # pyright: ignore
-    assert_refused(load, r"wave\.safetensors has 5,368\.7 MB; the limit is 67\.1 MB")
+    assert_refused(load, r"wave\.safetensors has 5,368,709,120 bytes; the limit is 67,108,864")
     assert server.count("HEAD", "") == 0
 
 
@@ -413,11 +401,11 @@ def test_only_safetensors_are_asked_for(good: Files, server: HubServer, load: An
 @pytest.mark.parametrize(
     ("how", "match"),
     [
-        (400, r"refuses to give us mallory/styles \(400\)"),
+        (400, r"refuses to let us read mallory/styles \(400: "),
         (401, "does not know our token"),
         (403, "does not let us read mallory/styles"),
         (404, "There is no mallory/styles on"),
-        (418, r"\(418\)"),
+        (418, r"\(418: "),
         (429, r"asks for fewer requests \(429\)"),
         (500, r"has trouble of its own \(500\)"),
         (503, r"has trouble of its own \(503\)"),
@@ -427,7 +415,7 @@ def test_only_safetensors_are_asked_for(good: Files, server: HubServer, load: An
     ],
 )
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/revision/"), ("GET", "/tree/"), ("HEAD", "/resolve/")]
+    ("method", "path"), [("GET", "/revision/"), ("HEAD", "/resolve/"), ("GET", "/cdn/")]
 )
 def test_servers_in_trouble(
     how: int | str, match: str, method: str, path: str, good: Files, server: HubServer, load: Any
@@ -442,46 +430,27 @@ def test_servers_in_trouble(
 
 
 @pytest.mark.parametrize(
-    ("how", "match"),
-    [
-        (403, r"\(403\)"),
-        (404, "There is no mallory/styles"),
-        (500, r"\(500\)"),
-        ("drop", r"cannot be reached \(RemoteProtocolError\)"),
-        ("half", r"cannot be reached \(RemoteProtocolError\)"),
-        ("loop", "sends us round in circles"),
-    ],
-)
-def test_downloads_in_trouble(
-    how: int | str, match: str, good: Files, server: HubServer, load: Any
-) -> None:
-    server.put("mallory/styles", good)
-    server.fail("GET", "/cdn/", how, times=60)
-    assert_refused(load, match)
-    server.faults.clear()
-    assert [style.slug for style in load().styles] == ["wave"]
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [("GET", "/revision/"), ("GET", "/tree/"), ("HEAD", "/resolve/"), ("GET", "/cdn/")],
+    ("method", "path"), [("GET", "/revision/"), ("HEAD", "/resolve/"), ("GET", "/cdn/")]
 )
 def test_a_server_that_hangs(
     method: str, path: str, good: Files, server: HubServer, load: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(hub_module, "SILENCE_S", 1.0)
+    monkeypatch.setattr(hub_module, "SILENCE_S", 0.5)
     server.put("mallory/styles", good)
     server.fail(method, path, "hang", times=60)
-    assert_refused(load, r"has been silent for 1 s\. Try again later\.")
-    end_threads(server)
+    assert_refused(load, r"has been silent for 0 s\. Try again later\.")
+    server.close()  # and the load that nobody waits for comes to an end
+    for thread in threading.enumerate():
+        if thread.name == "hub":
+            thread.join(30)
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda body: body[:-9], "sends less of mallory/styles than it announced"),
-        (lambda body: body + bytes(9), "sends more of wave.safetensors than"),
+        (lambda body: body[:-9], "sends less of mallory/styles than"),
+        (lambda body: body + bytes(9), "is longer than the 3,"),
         (lambda body: bytes(reversed(body)), "its content has another hash"),
     ],
     ids=["shorter", "longer", "of another hash"],
@@ -504,18 +473,18 @@ def test_a_record_that_is_not_what_was_announced(good: Files, server: HubServer,
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"null", b"[]", b"[1]", b'{"id": 7}', b"<html>hello</html>", b"[" * 50_000, b'"\xff"'],
-)
-@pytest.mark.parametrize("path", ["revision", "tree"])
+    [b"", b"null", b"[]", b"[1]", b'{"id": 7}', b"<html>hello</html>", b"[" * 50_000, b'"\xff"',
+     b'{"id": "a", "sha": "main"}', b'{"id": "a", "sha": "../../x"}', b'{"id": "a", "sha": 7}'],
+)  # fmt: skip
 def test_a_server_that_talks_nonsense(
-    answer: bytes, path: str, good: Files, server: HubServer, load: Any
+    answer: bytes, good: Files, server: HubServer, load: Any
 ) -> None:
     server.put("mallory/styles", good)
     ask = server.answer
 
     def nonsense(request: Any) -> Any:
         reply = ask(request)
-        return reply._replace(body=answer) if f"/{path}/" in request.path else reply
+        return reply._replace(body=answer) if "/revision/" in request.path else reply
 
     server.answer = nonsense  # pyright: ignore
     assert_refused(load, "does not answer as a Hub does|holds no style")
@@ -530,12 +499,12 @@ def test_html_in_a_record_is_a_text_like_others(good: Files, server: HubServer, 
 # Thousands of broken files, made by chance.
 
 
-def mutated(body: bytes, other: bytes, chance: random.Random) -> bytes:
+def mutated(body: bytes, chance: random.Random) -> bytes:
     """The file with one to three accidents of one kind: in its values, in what its header says, or
     anywhere."""
     accidents = chance.choice([IN_VALUES, IN_HEADER, ANYWHERE])
     for _ in range(chance.randint(1, 3)):
-        body = chance.choice(accidents)(body, other, chance)
+        body = chance.choice(accidents)(body, chance)
     return body
 
 
@@ -544,37 +513,28 @@ def place(body: bytes, chance: random.Random) -> int:
     return chance.randrange(min(len(body), chance.choice([8, header, len(body)])) or 1)
 
 
-def flip_bits(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def flip_bits(body: bytes, chance: random.Random) -> bytes:
     found = bytearray(body)
     for _ in range(chance.randint(1, 8) if found else 0):
         found[place(body, chance)] ^= 1 << chance.randrange(8)
     return bytes(found)
 
 
-def cut(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def cut(body: bytes, chance: random.Random) -> bytes:
     return body[: place(body, chance)]
 
 
-def remove(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def remove(body: bytes, chance: random.Random) -> bytes:
     at = place(body, chance)
     return body[:at] + body[at + chance.randint(1, 40) :]
 
 
-def insert(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def insert(body: bytes, chance: random.Random) -> bytes:
     at = place(body, chance)
     return body[:at] + chance.randbytes(chance.randint(1, 40)) + body[at:]
 
 
-def splice(body: bytes, other: bytes, chance: random.Random) -> bytes:
-    return body[: place(body, chance)] + other[place(other, chance) :]
-
-
-def copy_within(body: bytes, _: bytes, chance: random.Random) -> bytes:
-    start, at, size = place(body, chance), place(body, chance), chance.randint(1, 60)
-    return body[:at] + body[start : start + size] + body[at + size :]
-
-
-def change_values(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def change_values(body: bytes, chance: random.Random) -> bytes:
     """Some bytes of the values replaced; every so often by those of infinity."""
     found, start = bytearray(body), 8 + int.from_bytes(body[:8], "little")
     for _ in range(chance.randint(1, 8) if len(body) > start + 2 else 0):
@@ -583,19 +543,7 @@ def change_values(body: bytes, _: bytes, chance: random.Random) -> bytes:
     return bytes(found)
 
 
-def edit_number(body: bytes, _: bytes, chance: random.Random) -> bytes:
-    """A number of the header replaced, its length kept true."""
-    size = int.from_bytes(body[:8], "little")
-    text, values = body[8 : 8 + size], body[8 + size :]
-    digits = [at for at, letter in enumerate(text) if 48 <= letter < 58]
-    if not digits:
-        return body
-    at = chance.choice(digits)
-    number = chance.choice([b"0", b"-1", b"1e9", b"9" * 30, b"null", b'"4"', b"4.5", b"[]", b"{}"])
-    return joined(text[:at] + number + text[at + 1 :], values)
-
-
-def edit_header(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def edit_header(body: bytes, chance: random.Random) -> bytes:
     """A part of the header replaced by something else that is JSON, its length kept true."""
     try:
         header, values = taken_apart(body)
@@ -612,15 +560,15 @@ def edit_header(body: bytes, _: bytes, chance: random.Random) -> bytes:
     return joined(header, values)
 
 
-def lie_about_the_header(body: bytes, _: bytes, chance: random.Random) -> bytes:
+def lie_about_the_header(body: bytes, chance: random.Random) -> bytes:
     size = int.from_bytes(body[:8], "little")
     near = [size + chance.randint(-9, 9), chance.getrandbits(chance.randint(1, 64)), 0, 1 << 40]
     return max(0, chance.choice(near) % (1 << 64)).to_bytes(8, "little") + body[8:]
 
 
 IN_VALUES = [change_values]
-IN_HEADER = [edit_number, edit_header, lie_about_the_header]
-ANYWHERE = [flip_bits, cut, remove, insert, splice, copy_within]
+IN_HEADER = [edit_header, lie_about_the_header]
+ANYWHERE = [flip_bits, cut, remove, insert]
 
 
 @pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
@@ -629,9 +577,8 @@ def test_mutated_weights_load_with_sound_values_or_are_refused(
 ) -> None:
     chance, path, loaded = random.Random(count), tmp_path / "wave.safetensors", 0
     weights = good["wave.safetensors"]
-    other = with_huge_value(weights)
     for _ in range(count):
-        path.write_bytes(mutated(weights, other, chance))
+        path.write_bytes(mutated(weights, chance))
         try:
             network = load_network(path)
         except WeightsError as error:
@@ -647,11 +594,11 @@ def test_mutated_weights_load_with_sound_values_or_are_refused(
 def test_mutated_records_are_read_or_refused(count: int, good: Files, tmp_path: Path) -> None:
     chance, path, read = random.Random(count), tmp_path / "wave.json", 0
     text = good["wave.json"]
-    accidents = [flip_bits, cut, remove, insert, copy_within]
+    accidents = ANYWHERE
     for _ in range(count):
         body = text
         for _ in range(chance.randint(1, 3)):
-            body = chance.choice(accidents)(body, text, chance)
+            body = chance.choice(accidents)(body, chance)
         path.write_bytes(body)
         try:
             style = read_style(path)
@@ -666,7 +613,7 @@ def test_mutated_records_are_read_or_refused(count: int, good: Files, tmp_path: 
 def test_mutated_previews_are_read_or_refused(good: Files, tmp_path: Path) -> None:
     chance, path = random.Random(0), tmp_path / "wave.jpg"
     for _ in range(500):
-        path.write_bytes(chance.choice([flip_bits, cut, remove, insert])(jpeg(), b"", chance))
+        path.write_bytes(chance.choice([flip_bits, cut, remove, insert])(jpeg(), chance))
         try:
             assert max(read_preview(path).size) <= 512
         except StylevidError as error:

@@ -6,14 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import logging as hub_logging
 from PIL import Image
 
-from stylevid import hub as hub_module
 from stylevid.errors import HubError, StyleError, WeightsError
 from stylevid.hub import (
     Download,
@@ -62,29 +60,20 @@ def files(
 
 
 @pytest.fixture
-def server(files: Files) -> Iterator[HubServer]:
-    """A Hub with two styles in alice/styles."""
+def server(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """The usual Hub of this process, with two styles in alice/styles and a cache of its own."""
     with HubServer() as server:
+        server.use(monkeypatch, tmp_path / "cache")
         server.put("alice/styles", files("wave", title="A Wave") | files("acorn"))
         yield server
 
 
 @pytest.fixture
-def load(server: HubServer, tmp_path: Path) -> Load:
-    def run(name: str = "alice/styles", token: str | bool = False, **options: object) -> HubStyles:
-        api = HfApi(server.url, token=token)
-        return load_hub_styles(name, api=api, cache=tmp_path / "cache", **options)  # pyright: ignore
+def load(server: HubServer) -> Load:
+    def run(name: str = "alice/styles", **options: object) -> HubStyles:
+        return load_hub_styles(name, **options)  # pyright: ignore
 
     return run
-
-
-@pytest.fixture
-def usual(server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HubServer:
-    """The server as the usual Hub of this process, with a cache of its own."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    made: Callable[..., HfApi] = HfApi
-    monkeypatch.setattr(hub_module, "HfApi", lambda **given: made(server.url, **given))
-    return server
 
 
 def slugs(loaded: HubStyles) -> list[str]:
@@ -151,7 +140,7 @@ def test_the_second_load_asks_for_the_list_only(server: HubServer, load: Load) -
     load()
     before = len(server.requests)
     load()
-    assert [request.method for request in server.requests[before:]] == ["GET", "GET"]
+    assert [request.method for request in server.requests[before:]] == ["GET"]
 
 
 def test_without_the_hub_the_copy_is_used_and_named(server: HubServer, load: Load) -> None:
@@ -283,79 +272,83 @@ def test_only_the_wanted_style_is_downloaded(server: HubServer, load: Load) -> N
         load(only=["candy"])
 
 
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(styles=1), "holds 2 styles; the limit is 1"),
+        (Limits(size_bytes=1000), r"holds \d,\d+ bytes; the limit is 1,000"),
+        (Limits(weights_bytes=100), r"wave\.safetensors has 3,\d+ bytes; the limit is 100"),
+    ],
+)
 def test_a_repo_over_the_limits_is_refused_before_any_download(
-    server: HubServer, load: Load
+    server: HubServer, limits: Limits, words: str
 ) -> None:
-    with pytest.raises(HubError, match="holds 2 styles; the limit is 1"):
-        load(limits=Limits(styles=1))
-    with pytest.raises(HubError, match=r"have 9\.0 KB; the limit is 1\.0 KB"):
-        load(limits=Limits(size_bytes=1000))
-    with pytest.raises(HubError, match=r"wave\.safetensors has 3\.\d KB; the limit is 0\.1 KB"):
-        load(limits=Limits(weights_bytes=100))
+    with pytest.raises(HubError, match=words):
+        list(follow_load("alice/styles", limits=limits))
     assert server.count("HEAD", "resolve") == 0
 
 
-def test_private_styles_need_a_token(server: HubServer, load: Load, files: Files) -> None:
-    server.put("alice/secret", files("wave"), private=True)
-    with pytest.raises(HubError, match=r"There is no alice/secret on 127\.0\.0\.1.* private"):
-        load("alice/secret")
-    assert slugs(load("alice/secret", token="hf_read")) == ["wave"]
+@pytest.mark.parametrize(
+    ("name", "constant", "value", "words"),
+    [
+        ("alice/nothing", "", None, "There is no alice/nothing on 127.0.0.1"),
+        ("alice/gate", "", None, "alice/gate is gated. Ask for access"),
+        ("alice/styles@v9", "", None, "has the repo, but there is no revision alice/styles@v9."),
+        ("alice/styles", "HF_HUB_OFFLINE", True, "HF_HUB_OFFLINE is set, so 127.0.0.1"),
+        ("alice/styles", "HF_HUB_CACHE", "/dev/null", "cannot read alice/styles: Not a directory."),
+    ],
+)
+def test_each_failure_is_one_sentence(
+    server: HubServer, load: Load, files: Files, monkeypatch: pytest.MonkeyPatch,
+    name: str, constant: str, value: object, words: str,
+) -> None:  # fmt: skip
+    server.put("alice/gate", files("wave"), gated=True)
+    if constant:
+        monkeypatch.setattr(f"huggingface_hub.constants.{constant}", value)
+    with pytest.raises(HubError) as caught:
+        load(name)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_visitor_sees_what_is_public_and_no_more(
-    usual: HubServer, files: Files, monkeypatch: pytest.MonkeyPatch
+    server: HubServer, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    server.put("alice/secret", files("wave"), private=True)
+    with pytest.raises(HubError, match=r"There is no alice/secret on 127\.0\.0\.1.* private"):
+        load_hub_styles("alice/secret")
     monkeypatch.setenv("HF_TOKEN", "hf_read")
-    usual.put("alice/secret", files("wave"), private=True)
     assert slugs(load_hub_styles("alice/secret")) == ["wave"]
     with pytest.raises(HubError, match="or it is private"):
         list(follow_load("alice/secret", public=True))
-    usual.fail("GET", "/api/models/", 500)  # the copy in the cache is not for visitors, either
+    server.fail("GET", "/api/models/", 500)  # the copy in the cache is not for visitors, either
     with pytest.raises(HubError, match="500"):
         list(follow_load("alice/secret", public=True))
     assert isinstance(list(follow_load("alice/styles", public=True))[-1], HubStyles)
 
 
 @pytest.mark.skipif(constants.HF_HUB_DISABLE_XET, reason="HF_HUB_DISABLE_XET is set")
-def test_what_is_stored_in_xet_is_loaded(files: Files, tmp_path: Path) -> None:
+def test_what_is_stored_in_xet_is_loaded(server: HubServer, files: Files, tmp_path: Path) -> None:
     folder = tmp_path / "sent"
     folder.mkdir()
     for path, body in files("wave").items():
         (folder / path).write_bytes(body)
-    steps: list[Download] = []
-    with HubServer() as server:
-        api = HfApi(server.url, token="hf_write")
-        api.create_repo("alice/xet")
-        api.upload_folder(repo_id="alice/xet", folder_path=folder)
-        loaded = load_hub_styles("alice/xet", steps.append, api=api, cache=tmp_path / "cache")
-        assert len(server.xet_hashes) == 2 and server.count("GET", "/cdn/") == 0
-    assert slugs(loaded) == ["wave"]
-    assert steps[-1].received_bytes == steps[-1].done_bytes == steps[-1].total_bytes
+    api = HfApi(token="hf_write")
+    api.create_repo("alice/xet")
+    api.upload_folder(repo_id="alice/xet", folder_path=folder)
+    assert slugs(load_hub_styles("alice/xet")) == ["wave"]
+    assert len(server.xet_hashes) == 2 and server.count("GET", "/cdn/") == 0
 
 
-def test_a_caller_who_leaves_ends_the_load(
-    server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[object] = []
-    original = hub_module._Load
-    monkeypatch.setattr(hub_module, "_Load", lambda *a: made.append(original(*a)) or made[-1])
-    steps = follow_load("alice/styles", api=HfApi(server.url), cache=tmp_path)
+def test_a_caller_who_leaves_ends_the_load(server: HubServer) -> None:
+    steps = follow_load("alice/styles")
+    next(steps)
     next(steps)
     steps.close()  # pyright: ignore
-    assert made[0].stop.is_set()  # pyright: ignore
+    assert len(server.requests) == 1
 
 
-def test_silence_ends_in_a_sentence(
-    server: HubServer, load: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hub_module, "SILENCE_S", 0.5)
-    server.fail("GET", "/tree/", "hang")
-    with pytest.raises(HubError, match=r"has been silent for 0 s\. Try again later\."):
-        load()
-
-
-def test_a_name_finds_its_style(usual: HubServer, files: Files) -> None:
-    usual.put("bob/night", files("starry-night", title="Bob's Night"))
+def test_a_name_finds_its_style(server: HubServer, files: Files) -> None:
+    server.put("bob/night", files("starry-night", title="Bob's Night"))
     assert get_style("alice/styles/wave").title == "A Wave"
     assert get_style("starry-night").origin == "bundled"
     assert get_style("starry-night", repos=["bob/night"]).title == "Bob's Night"
@@ -367,8 +360,8 @@ def test_a_name_finds_its_style(usual: HubServer, files: Files) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_the_hubs_styles_come_first_and_hide_nobody(usual: HubServer, files: Files) -> None:
-    usual.put("bob/night", files("starry-night"))
+def test_the_hubs_styles_come_first_and_hide_nobody(server: HubServer, files: Files) -> None:
+    server.put("bob/night", files("starry-night"))
     names = {
         name: style.full_name
         for name, style in name_styles(collect_styles(None, ["bob/night", "alice/styles"])).items()
@@ -383,9 +376,9 @@ def test_the_hubs_styles_come_first_and_hide_nobody(usual: HubServer, files: Fil
 
 
 def test_bundled_styles_stay_when_the_hub_does_not(
-    usual: HubServer, caplog: pytest.LogCaptureFixture
+    server: HubServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    usual.close()
+    server.close()
     found = collect_styles(None, ["alice/styles", "no name"])
     assert {style.origin for style in found} == {"bundled"}
     said = [entry.message for entry in caplog.records if entry.name == "stylevid.hub"]
@@ -419,14 +412,3 @@ def test_a_lone_file_is_a_style(tmp_path: Path, tiny_weights: Path) -> None:
     assert open_file(tmp_path / "Ж.safetensors").slug == "style"
     with pytest.raises(WeightsError, match="no other kind"):
         open_file(tmp_path / "x.pt")
-
-
-def test_a_hub_that_is_none_is_told_apart(
-    server: HubServer, load: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for sha in (None, "main", "../../x", "A" * 40):
-        answer = SimpleNamespace(sha=sha)
-        with monkeypatch.context() as patch:
-            patch.setattr(HfApi, "repo_info", lambda *_, answer=answer, **__: answer)
-            with pytest.raises(HubError, match="does not answer as a Hub does"):
-                load()

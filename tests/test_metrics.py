@@ -30,7 +30,7 @@ def texture(height: int = 48, width: int = 64, seed: int = 0) -> Tensor:
 
 
 def constant_flow(dx: float, dy: float, height: int, width: int) -> Tensor:
-    return torch.tensor((dx, dy)).view(1, 2, 1, 1).expand(1, 2, height, width).clone()
+    return torch.tensor((dx, dy)).view(1, 2, 1, 1).expand(1, 2, height, width).float()
 
 
 def measure(images: list[Tensor], versions: list[Tensor], **settings: int) -> Flicker:
@@ -63,19 +63,15 @@ def test_warping_error_follows_the_flow_and_leaves_out_the_border() -> None:
     prev = torch.rand(1, 3, 4, 6, generator=torch.Generator().manual_seed(0))
     cur = torch.ones(1, 3, 4, 6)
     cur[..., 2:] = prev[..., :-2]  # moved right by 2: cur's p was at p - 2
-    everywhere = torch.ones(1, 1, 4, 6)
-    assert warping_error(cur, prev, constant_flow(-2, 0, 4, 6), everywhere) < 1e-10
-    assert warping_error(cur, prev, constant_flow(2, 0, 4, 6), everywhere) > 0.01
-
-
-def test_constant_flow_is_trusted_where_it_stays_inside() -> None:
-    mask = trusted(constant_flow(-2, 0, 8, 12), constant_flow(2, 0, 8, 12))
-    expected = torch.ones(1, 1, 8, 12)
+    left, right = constant_flow(-2, 0, 4, 6), constant_flow(2, 0, 4, 6)
+    assert warping_error(cur, prev, left, torch.ones(1, 1, 4, 6)) < 1e-10
+    assert warping_error(cur, prev, right, torch.ones(1, 1, 4, 6)) > 0.01
+    expected = torch.ones(1, 1, 4, 6)
     expected[..., :2] = 0
-    assert torch.equal(mask, expected)
+    assert torch.equal(trusted(left, right), expected)
 
 
-@pytest.mark.parametrize("sigma", [0.0, 0.02, 0.05])
+@pytest.mark.parametrize("sigma", [0.0, 0.05])
 def test_white_noise_flicker_gives_twice_its_variance(sigma: float) -> None:
     image = texture()
     versions = [image + noise(image, sigma, seed) for seed in range(6)]
@@ -143,7 +139,6 @@ def test_large_frames_are_scaled_to_the_longest_side_first() -> None:
     for seed in range(2):
         meter.update(texture(48, 64, seed), {"off": texture(48, 64, seed)})
     assert all(image.shape == (1, 3, 24, 32) for image, _ in meter._waiting.values())
-    assert meter.result().pairs == 1
 
 
 def test_gradient_energy_of_a_step() -> None:
@@ -167,21 +162,13 @@ def test_each_pair_is_kept_with_the_time_of_its_later_frame() -> None:
 @pytest.mark.parametrize("interval", [1, 10])
 def test_the_series_does_not_grow_with_the_clip(interval: int) -> None:
     image, meter = texture(24, 32), FlickerMeter(interval=interval, most=8)
-    for number in range(150):
-        meter.update(image, {"off": image}, float(number))
-        assert len(meter.result().series) <= 8
-        assert len(meter._waiting) <= interval
-    times = [pair.time_s for pair in meter.result().series]
-    assert meter.every == 32 and times == [interval + n for n in range(0, 150 - interval, 32)]
-
-
-def test_a_series_that_is_thinned_out_keeps_its_means() -> None:
-    image, meter = texture(24, 32), FlickerMeter(most=4)
-    for number in range(9):
-        meter.update(image, {"off": image + 0.01 * number * number})
-    kept = meter.result()
-    assert kept.pairs == 2  # 0-1 and 4-5, whose steps are 0.01 and 0.09
-    assert kept.errors["off"] == pytest.approx((0.01**2 + 0.09**2) / 2, rel=0.01)
+    for number in range(80):
+        meter.update(image, {"off": image + 0.001 * number**2}, float(number))
+        assert len(meter.result().series) <= 8 and len(meter._waiting) <= interval
+    kept, starts = meter.result(), range(0, 80 - interval, meter.every)
+    assert [pair.time_s for pair in kept.series] == [interval + n for n in starts]
+    steps = [0.001 * ((n + interval) ** 2 - n**2) for n in starts]
+    assert kept.errors["off"] == pytest.approx(sum(x * x for x in steps) / len(steps), rel=0.01)
 
 
 def test_a_cut_is_told_from_motion_and_from_a_flash() -> None:

@@ -4,14 +4,17 @@ import pytest
 import torch
 
 from stylevid.frames import fit, resize
-from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.network import Past, StyleNet, StyleNetConfig
 from stylevid.tiles import FixedNorm, fix_statistics, paint_in_tiles
 
 
 @pytest.fixture(scope="module")
 def network() -> StyleNet:
     torch.manual_seed(0)
-    return StyleNet(StyleNetConfig(width=8, blocks=2)).eval().requires_grad_(False)
+    network = StyleNet(StyleNetConfig(width=8, blocks=2)).eval().requires_grad_(False)
+    for name in ("recall.1.weight", "keep.1.weight"):
+        torch.nn.init.normal_(network.get_parameter(name), std=0.2)
+    return network
 
 
 def random_image(height: int, width: int) -> torch.Tensor:
@@ -52,6 +55,8 @@ def test_tiles_are_the_whole_picture_cut(network: StyleNet, height: int, width: 
     whole = fix_statistics(network, small)(image)
     tiled = paint_in_tiles(network, image, tile)
     assert tiled.shape == image.shape
+    none = Past(torch.rand_like(image), torch.zeros(1, 1, -(-height // 2), -(-width // 2)))
+    assert torch.allclose(paint_in_tiles(network, image, tile, none), tiled, atol=1e-5)
     assert torch.allclose(tiled, whole, atol=1e-5)
     assert torch.equal(network(image), before)  # the network itself is left alone
 
@@ -65,3 +70,13 @@ def test_the_reach_is_as_far_as_a_pixel_is_seen(network: StyleNet) -> None:
     rows = seen.any(1).nonzero().flatten()
     assert 80 - rows.min() <= network.config.reach and rows.max() - 80 <= network.config.reach
     assert rows.max() - rows.min() > network.config.reach  # it does look that far
+
+
+def test_tiles_know_the_past_of_their_place(network: StyleNet) -> None:
+    """Where all is as large as a tile, statistics are the whole's, and nothing else may differ."""
+    image = random_image(96, 160)
+    known = torch.linspace(0, 1, 48 * 80).view(1, 1, 48, 80)
+    past = Past(random_image(96, 160).flip(-1), known)
+    fixed = fix_statistics(network, image, past)
+    assert torch.allclose(fixed(image, past), network(image, past), atol=1e-5)
+    assert torch.allclose(paint_in_tiles(network, image, 64, past), fixed(image, past), atol=1e-4)

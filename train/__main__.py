@@ -12,9 +12,12 @@ from pathlib import Path
 import torch
 
 from stylevid.errors import StylevidError
+from stylevid.learn.allocation import keep_memory
+from stylevid.learn.vgg import load_vgg
 from stylevid.network import StyleNet
 
 from .config import CHOICES, TrainConfig
+from .data.clips import Clips
 from .data.images import list_photos, read_painting
 from .data.loader import TrainingData
 from .data.sceneflow import SceneFlow
@@ -24,7 +27,6 @@ from .learning.curves import Reporter
 from .learning.distributed import Processes, join
 from .learning.loop import fit, make_trainer
 from .learning.shrink import shrink
-from .learning.vgg import load_vgg
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,15 +48,17 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--content", type=Path, required=True, help="a folder of photographs")
     parser.add_argument("--sceneflow", type=Path, help="SceneFlow, any part of it; without it "
                         "pairs of frames are generated from the photographs")  # fmt: skip
+    parser.add_argument("--clips", type=Path, nargs="+", default=[], help="videos to learn motion "
+                        "from as well; they cannot serve as a test any more")  # fmt: skip
     parser.add_argument("--render", choices=("clean", "final", "both"), default="both",
                         help="SceneFlow's pass")  # fmt: skip
     parser.add_argument("--name", required=True, help="the style's slug; the run's folder")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
-    parser.add_argument("--vgg", type=Path, help="VGG-16 as safetensors; else torchvision's")
     parser.add_argument("--warm-start", type=Path, help="a style's weights, a checkpoint or a "
                         "run's folder to start from; a wider network is made narrower")  # fmt: skip
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--workers", type=int, default=2, help="threads that load batches")
+    parser.add_argument("--workers", type=int, default=2, help="processes that load "
+                        "batches; 0 loads in the training process")  # fmt: skip
     parser.add_argument(
         "--checkpoint-every", type=int, default=100, help="steps between checkpoints"
     )
@@ -72,18 +76,20 @@ def train(options: argparse.Namespace, processes: Processes, device: str) -> Non
     Raises:
         StylevidError: an option or a file cannot be used.
     """
+    keep_memory()
     torch.set_flush_denormal(True)
     config = TrainConfig(**{f.name: getattr(options, f.name) for f in fields(TrainConfig)})
     torch.manual_seed(config.seed)
     photos = list_photos(options.content, config.hold_out)
     passes = ("clean", "final") if options.render == "both" else (options.render,)
     sceneflow = SceneFlow(options.sceneflow, passes) if options.sceneflow else None
+    clips = Clips(options.clips, config.frames) if options.clips else None
     network = _start(options.warm_start, config)
-    vgg = load_vgg(options.vgg, device)
+    vgg = load_vgg(device, getattr(torch, config.precision))
     painting = read_painting(options.style, config.style_size)
     trainer = make_trainer(config, network, vgg, painting, device, processes)
-    data = TrainingData(config, photos, sceneflow, processes.rank, processes.count,
-                        max(1, options.workers))  # fmt: skip
+    data = TrainingData(config, photos, sceneflow, clips, processes.rank, processes.count,
+                        max(0, options.workers))  # fmt: skip
 
     folder: Path = options.runs / options.name
     every = max(1, options.checkpoint_every)
@@ -130,7 +136,7 @@ def _history(warm_start: Path | None) -> dict[str, list[str]]:
 def write_run(path: Path, options: argparse.Namespace, photos: int, processes: int) -> None:
     """What the record will say of this run: command, data, device. Folders by their names only."""
     command = ["python -m train"]
-    for field in ("style", "content", "sceneflow", "vgg", "warm_start"):
+    for field in ("style", "content", "sceneflow", "warm_start"):
         if (value := getattr(options, field)) is not None:
             shown = value if field == "warm_start" else value.name
             command.append(f"--{field.replace('_', '-')} {shown}")
@@ -140,12 +146,14 @@ def write_run(path: Path, options: argparse.Namespace, photos: int, processes: i
     for field in fields(TrainConfig):
         if (value := getattr(options, field.name)) != field.default:
             command.append(f"--{field.name.replace('_', '-')} {value}")
+    if options.clips:
+        command.append(f"--clips {' '.join(clip.name for clip in options.clips)}")
     pairs = f"of {options.sceneflow.name}" if options.sceneflow else "generated from them"
     device, threads = options.device, torch.get_num_threads()
     cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
     about = {
         "command": " ".join(command),
-        "data": f"{photos} photographs; the temporal stage on pairs {pairs}",
+        "data": f"{photos} photographs; the temporal stage on sequences {pairs}",
         "device": cpu if device == "cpu" else device,
         "processes": processes,
         "torch": torch.__version__,

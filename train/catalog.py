@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -43,22 +44,8 @@ class Entry:
     settings: dict[str, Any]
     start: str | None
 
-    @property
-    def total_steps(self) -> int:
-        return TrainConfig(**self.settings).total_steps
-
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    try:
-        make(read_catalog(options.catalog), options)
-    except StylevidError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m train.catalog", description=__doc__)
     parser.add_argument("--catalog", type=Path, default=CATALOG)
     parser.add_argument("--paintings", type=Path, required=True, help="a folder of their pictures")
@@ -73,7 +60,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, default=Path("weights"))
     parser.add_argument("--sheet", type=Path, default=Path("runs/catalog.jpg"))
     parser.add_argument("--jobs", type=int, default=1, help="styles that are trained at once")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    try:
+        make(read_catalog(options.catalog), options)
+    except StylevidError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
 
 
 def read_catalog(path: Path) -> list[Entry]:
@@ -145,9 +138,10 @@ def finish(entry: Entry, options: argparse.Namespace) -> None:
 
 def train(entry: Entry, options: argparse.Namespace) -> None:
     """Train a style to its end, or continue it; nothing is done to one that is finished."""
-    run = options.runs / entry.slug
-    if steps_done(run) == entry.total_steps:
-        return
+    with suppress(WeightsError):  # there is no checkpoint
+        done = load_checkpoint(options.runs / entry.slug / "checkpoint.safetensors").step
+        if done == TrainConfig(**entry.settings).total_steps:
+            return
     settings = [f"--{k.replace('_', '-')}={v}" for k, v in entry.settings.items()]
     base = options.base
     if entry.start and not base:
@@ -156,14 +150,6 @@ def train(entry: Entry, options: argparse.Namespace) -> None:
     picture = options.paintings / entry.painting
     _command("train", "--style", picture, "--content", options.content, "--name", entry.slug,
              "--runs", options.runs, *_vgg(options), *start, *settings)  # fmt: skip
-
-
-def steps_done(run: Path) -> int:
-    """Of a run's checkpoint; 0 when there is none."""
-    try:
-        return load_checkpoint(run / "checkpoint.safetensors").step
-    except WeightsError:
-        return 0
 
 
 def _vgg(options: argparse.Namespace) -> list[object]:

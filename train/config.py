@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stylevid.errors import StyleError
+from stylevid.learn.objective import LossWeights
 from stylevid.network import StyleNetConfig
 
 # The allowed words of the settings that are words.
@@ -20,6 +21,7 @@ class TrainConfig:
     # Network
     width: int = 48
     blocks: int = 5
+    dilation: int = 4  # ours: strokes longer than those of plain blocks, docs/network.md
 
     # Perceptual stage
     steps: int = 500
@@ -32,17 +34,21 @@ class TrainConfig:
     tone_weight: float = 1.0  # ours: bright stays bright, or night paintings darken everything
     tv_weight: float = 0.1  # ours: removes single-pixel noise, leaves strokes
 
-    # Temporal stage, on pairs of frames
+    # Temporal stage, on sequences of frames
     temporal_steps: int = 150
     temporal_batch: int = 1
+    frames: int = 6  # of the longest sequences: ours, errors that build up are seen
     temporal_crop: int = 448
     temporal_learning_rate: float = 1e-3
     temporal_content_weight: float = 1.0
     temporal_style_weight: float = 4.0  # ours: half, which brings drowned subjects back
     output_temporal_weight: float = 60.0  # ours; ReCoNet's 2e5 belongs to unscaled losses
     speed: float = 3.0  # standard deviation of a generated layer's motion, pixels a frame
-    noise: float = 0.02  # of the second frame's input only (Wang et al. 2020)
-    exposure: float = 0.03  # standard deviation of log exposure between the two frames
+    noise: float = (
+        0.02  # of the frames that are given, not of those to be painted (Wang et al. 2020)
+    )
+    stray: float = 1.0  # ours: pixels by which the estimated flow is led astray, at most
+    exposure: float = 0.02  # standard deviation of each frame's log exposure
 
     # Run
     precision: str = "bfloat16"  # of the network and VGG; losses are float32 always
@@ -57,10 +63,10 @@ class TrainConfig:
         for name, words in CHOICES.items():
             if (value := getattr(self, name)) not in words:
                 raise StyleError(f"{name} is one of {', '.join(words)}; got {value!r}.")
-        for name in ("batch", "temporal_batch"):
-            if (value := getattr(self, name)) < 1:
-                raise StyleError(f"{name} is at least 1; got {value}.")
-        for name in ("steps", "temporal_steps", "hold_out", "noise", "exposure"):
+        for name, least in (("batch", 1), ("temporal_batch", 1), ("frames", 2)):
+            if (value := getattr(self, name)) < least:
+                raise StyleError(f"{name} is at least {least}; got {value}.")
+        for name in ("steps", "temporal_steps", "hold_out", "noise", "exposure", "stray"):
             if (value := getattr(self, name)) < 0:
                 raise StyleError(f"{name} is at least 0; got {value}.")
         for name in ("crop", "temporal_crop"):
@@ -69,7 +75,17 @@ class TrainConfig:
 
     @property
     def network(self) -> StyleNetConfig:
-        return StyleNetConfig(width=self.width, blocks=self.blocks)
+        return StyleNetConfig(self.width, self.blocks, self.dilation)
+
+    def weights(self, step: int) -> LossWeights:
+        """Of the losses, at a step."""
+        if step < self.steps:
+            content, style = self.content_weight, self.style_weight
+        else:
+            content, style = self.temporal_content_weight, self.temporal_style_weight
+        return LossWeights(
+            content, style, self.tone_weight, self.tv_weight, self.output_temporal_weight
+        )
 
     @property
     def total_steps(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 from stylevid.errors import StyleError, StylevidError
 from stylevid.files import written_whole
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
+from stylevid.learn.vgg import VGG16Features, load_vgg
 from stylevid.painter import Painter
 from stylevid.styles import read_style
 
@@ -21,7 +22,6 @@ from .config import TrainConfig
 from .data.images import list_photos, read_painting, read_picture
 from .ground_truth import ground_truth_pairs
 from .learning.checkpoint import load_network_from
-from .learning.vgg import VGG16Features, load_vgg
 from .measure import (
     LOSS_EVERY,
     PAIR_EVERY,
@@ -70,7 +70,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, help="photographs: the held-out ones are used")
     parser.add_argument("--hold-out", type=int, default=40, help="how many, the last by name")
     parser.add_argument("--photo-size", type=int, default=640, help="longest side, pixels")
-    parser.add_argument("--vgg", type=Path, help="VGG-16 as safetensors; else torchvision's")
     parser.add_argument("--ground-truth", type=Path, nargs="+", default=[],
                         help="folders of MPI Sintel or SceneFlow, for e_stab")  # fmt: skip
     parser.add_argument("--render", choices=("clean", "final"), default="clean")
@@ -122,7 +121,7 @@ def _how(options: argparse.Namespace) -> str:
 
 
 def _subjects(options: argparse.Namespace) -> dict[str, Subject]:
-    vgg = load_vgg(options.vgg) if options.style or options.paintings else None
+    vgg = load_vgg() if options.style or options.paintings else None
     subjects: dict[str, Subject] = {}
     for path in options.weights:
         painter = Painter(load_network_from(path), options.device)

@@ -33,9 +33,11 @@ def ground_truth_pairs(root: Path, render: str, limit: int | None = None) -> Ite
             that cannot be used are skipped, and the next ones taken.
     """
     if (root / "training" / "flow").is_dir():
-        found = sorted((root / "training" / "flow").rglob("*.flo"))
-        return islice(_each_sintel(root / "training", _spread(found, limit), render), limit)
-    return islice(_each_sceneflow(_open_sceneflow(root, render), limit), limit)
+        flows = sorted((root / "training" / "flow").rglob("*.flo"))
+        pairs = (_read_sintel(root / "training" / render, path) for path in _spread(flows, limit))
+    else:
+        pairs = _each_sceneflow(_open_sceneflow(root, render), limit)
+    return islice(pairs, limit)
 
 
 def _open_sceneflow(root: Path, render: str) -> SceneFlow:
@@ -56,26 +58,18 @@ def _spread(found: Sequence[T], limit: int | None) -> Sequence[T]:
     return found[:: max(1, len(found) // limit)] if limit else found
 
 
-def _each_sintel(root: Path, flows: Sequence[Path], render: str) -> Iterator[Pairs]:
-    """Sintel's flow lives on frame t and points to t+1: `cur` is t, `prev` is t+1."""
-    for path in flows:
-        scene, name = path.parent.name, path.stem
-        following = f"frame_{int(name.removeprefix('frame_')) + 1:04d}.png"
-        frames = root / render / scene
-        cur, prev = (
-            to_image(read_picture(p)) for p in (frames / f"{name}.png", frames / following)
-        )
-        flow = read_flow(path)
-        if flow.shape[-2:] != cur.shape[-2:] or cur.shape != prev.shape:
-            raise DataError(f"{path} and its frames in {frames} differ in size.")
-        yield Pairs(prev, cur, flow, _sintel_visible(root, scene, name, cur))
-
-
-def _sintel_visible(root: Path, scene: str, name: str, cur: torch.Tensor) -> torch.Tensor:
-    """1 where neither `occlusions` nor `invalid` is white."""
+def _read_sintel(frames: Path, flow_file: Path) -> Pairs:
+    """Sintel's flow lives on frame t and points to t+1: `cur` is t, `prev` is t+1. Visible is what
+    neither `occlusions` nor `invalid` shows in white."""
+    scene, number = flow_file.parent.name, int(flow_file.stem.removeprefix("frame_"))
+    names = (f"frame_{n:04d}.png" for n in (number, number + 1))
+    cur, prev = (to_image(read_picture(frames / scene / name)) for name in names)
+    flow = read_flow(flow_file)
+    if flow.shape[-2:] != cur.shape[-2:] or cur.shape != prev.shape:
+        raise DataError(f"{flow_file} and its frames in {frames / scene} differ in size.")
     visible = torch.ones_like(cur[:, :1])
     for mask in ("occlusions", "invalid"):
-        path = root / mask / scene / f"{name}.png"
+        path = frames.parent / mask / scene / f"{flow_file.stem}.png"
         if path.exists():
             visible *= (to_image(read_picture(path))[:, :1] < 0.5).float()
-    return visible
+    return Pairs(prev, cur, flow, visible)

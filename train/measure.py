@@ -16,6 +16,8 @@ from torch import Tensor
 
 from stylevid.errors import VideoError
 from stylevid.frames import Frame, to_frame, to_image
+from stylevid.learn import losses
+from stylevid.learn.vgg import VGG16Features
 from stylevid.metrics import CUT_BELOW, Flicker, FlickerMeter
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_image, stylize_video, target_size
@@ -24,8 +26,6 @@ from stylevid.warp import warp
 from stylevid.yuv import yuv_to_image
 
 from .data.pairs import Pairs
-from .learning import losses
-from .learning.vgg import VGG16Features
 
 PAIR_EVERY = 3  # frames between the pairs whose warping error is measured
 LOSS_EVERY = 16  # frames between those whose losses are; never the first, painted alike off and on
@@ -52,7 +52,7 @@ class Judge:
     @torch.no_grad()
     def content(self, image: Tensor) -> Tensor:
         """What every painting of an image is compared with: relu3_3, N,256,h,w."""
-        return self._vgg(image.to(self._vgg.mean.device)).relu3_3
+        return self._vgg.content(image.to(self._vgg.mean.device))
 
     @torch.no_grad()
     def compare(self, painted: Tensor, content: Tensor) -> tuple[float, float]:

@@ -1,4 +1,5 @@
-"""The text and the picture of a Hub repo's front page, from the records of its styles.
+"""The front pages of a Hub repo and of its Space, from the records of the styles: `model_card.md`
+and `space_card.md` filled in, and the previews on one sheet.
 
 Everything here is a pure function: the same styles give the same bytes, so that publishing them
 again changes nothing. What a record says is text, never markup.
@@ -10,8 +11,10 @@ import math
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from huggingface_hub import ModelCard, ModelCardData, SpaceCard, SpaceCardData
 from PIL import Image, ImageOps
 
 from stylevid.styles import Style
@@ -19,36 +22,11 @@ from stylevid.styles import Style
 SHEET = "contact_sheet.jpg"  # with an underscore it is no style's preview
 _TILE, _GAP = 320, 8  # pixels
 
-_LICENCES = {
-    "mit": "mit",
-    "apache-2.0": "apache-2.0",
-    "cc0": "cc0-1.0",
-    "cc0-1.0": "cc0-1.0",
-    "cc-by-4.0": "cc-by-4.0",
-    "cc-by-sa-4.0": "cc-by-sa-4.0",
-    "cc-by-nc-4.0": "cc-by-nc-4.0",
-}
+# The Hub's names of licences.
+_LICENCES = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
 _MARKUP = re.compile(r"([\\`*_\[\]{}|~$#@!])")
 _GITHUB = re.compile(r"github:([\w.-]+/[\w.-]+)@([0-9a-f]{7,40}):([\w./ -]+)")
 _DATASET = re.compile(r"[\w.-]+/[\w.-]+")
-
-_LIMITS = """\
-- A style changes color and texture, not shapes: it paints brush strokes, it redraws nothing.
-- Areas without any texture, such as an overexposed sky, stay flat.
-- Fine print and small faces dissolve into paint.
-- Up to 960 pixels strokes have a fixed size; on larger videos they grow along.
-- The flicker figures come from a few clips; other footage may flicker more or less.\
-"""
-
-_PAPERS = """\
-- Perceptual losses for feed-forward networks: [Johnson, Alahi, Fei-Fei 2016]\
-(https://arxiv.org/abs/1603.08155)
-- Instance norm: [Ulyanov, Vedaldi, Lempitsky 2016](https://arxiv.org/abs/1607.08022)
-- Temporal losses on flow-warped frames: [Gao et al. 2018, ReCoNet]\
-(https://arxiv.org/abs/1807.01197); occlusion masks: [Ruder, Dosovitskiy, Brox 2016]\
-(https://arxiv.org/abs/1604.08610)
-- Warping error, the measure of flicker: [Lai et al. 2018](https://arxiv.org/abs/1808.00449)\
-"""
 
 
 def build_card(repo: str, styles: Sequence[Style], sizes: Mapping[str, int]) -> str:
@@ -60,35 +38,25 @@ def build_card(repo: str, styles: Sequence[Style], sizes: Mapping[str, int]) -> 
         sizes: bytes of each style's weights file, by slug.
     """
     styles = sorted(styles, key=lambda style: style.slug)
-    words = dict(enumerate(("One", "Two", "Three", "Four", "Five", "Six"), 1))
-    count = f"{words.get(len(styles), len(styles))} style" + ("s" if len(styles) > 1 else "")
-    largest = max(sizes[style.slug] for style in styles)
-    parts = [
-        _front_matter(repo, styles),
-        f"# {_text(repo.split('/')[-1])}",
-        f"![Previews of {count.lower()}]({SHEET})",
-        f"{count} for stylevid, which turns any video into a moving painting: one pass of a small "
-        "network for each frame, steadied from frame to frame, with the video's own sound. A style "
-        f"is one safetensors file of at most {_megabytes(largest)}, and a record of how it was "
-        "made.",
-        "## Styles",
-        _table(styles, sizes),
-        _about_flicker(styles),
-        "## Use",
-        _usage(repo, styles[0]),
-        "## Training",
-        "Perceptual losses teach the network the painting; then the flow-warped, occlusion-masked "
-        "difference of the *stylized* frames teaches it to hold still.",
-        *(_training(style) for style in styles),
-        "## Limits",
-        _LIMITS,
-        "## Paintings and licences",
-        "The pictures of the paintings are not part of this repo.",
-        "\n".join(_painting(style) for style in styles),
-        "## Papers",
-        _PAPERS,
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    # Nothing of a record gets into the front matter but what is in our list or a plain name.
+    licences = {_licence(style) for style in styles}
+    licence = licences.pop() if len(licences) == 1 else None
+    front = ModelCardData(
+        license=licence or "other",
+        license_name=None if licence else "see-each-style",
+        license_link=None if licence else f"https://huggingface.co/{repo}#paintings-and-licences",
+        library_name="stylevid",
+        pipeline_tag="video-to-video",
+        tags=["style-transfer", "neural-style-transfer", "temporal-consistency", "video",
+              "image-to-image"],
+        datasets=sorted({name for style in styles for name in _datasets(style)}) or None,
+    )  # fmt: skip
+    return _fill(
+        ModelCard, front, "model_card.md", repo=repo, styles=styles, sizes=sizes, sheet=SHEET,
+        count=f"{len(styles)} style" + ("s" if len(styles) > 1 else ""), ways=_ways(styles),
+        text=_text, html=_html, source=_source, flicker=_flicker, sharpness=_sharpness,
+        licence=_licence, megabytes=_megabytes, facts=_facts, commands=_commands,
+    )  # fmt: skip
 
 
 def build_space_card(repo: str, space: str, sdk_version: str) -> str:
@@ -98,32 +66,14 @@ def build_space_card(repo: str, space: str, sdk_version: str) -> str:
         repo, space: their names on the Hub, USER/NAME.
         sdk_version: gradio's.
     """
-    return f"""\
----
-title: "{space.split("/")[-1]}"
-emoji: 🎨
-colorFrom: indigo
-colorTo: pink
-sdk: gradio
-sdk_version: {sdk_version}
-python_version: "3.12"
-app_file: space.py
-pinned: false
-license: mit
-short_description: Any video as a moving painting, with its sound
-models:
-- {repo}
-tags:
-- style-transfer
-- video
----
-
-# {_text(space.split("/")[-1])}
-
-The page of stylevid with the styles of [{_text(repo)}](https://huggingface.co/{repo}).
-It runs on a CPU, and on a GPU when the Space has one. A private repo of styles is read with the
-token in the Space's secret `HF_TOKEN`.
-"""
+    name = space.split("/")[-1]
+    front = SpaceCardData(
+        title=name, emoji="🎨", colorFrom="indigo", colorTo="pink", sdk="gradio",
+        sdk_version=sdk_version, python_version="3.12", app_file="space.py", pinned=False,
+        license="mit", short_description="Any video as a moving painting, with its sound",
+        models=[repo], tags=["style-transfer", "video"],
+    )  # fmt: skip
+    return _fill(SpaceCard, front, "space_card.md", repo=repo, name=_text(name))
 
 
 def contact_sheet(previews: Sequence[Image.Image]) -> bytes:
@@ -135,8 +85,7 @@ def contact_sheet(previews: Sequence[Image.Image]) -> bytes:
     if not previews:
         raise ValueError("a contact sheet shows at least one preview")
     count = len(previews)
-    columns = 1 if count == 1 else min((4, 3, 2), key=lambda c: (-count % c, abs(c - 3)))
-    columns = min(columns, count)
+    columns = min(count, min((4, 3, 2), key=lambda c: (-count % c, abs(c - 3))))
     rows = math.ceil(count / columns)
     step = _TILE + _GAP
     sheet = Image.new("RGB", (columns * step - _GAP, rows * step - _GAP), "white")
@@ -148,27 +97,17 @@ def contact_sheet(previews: Sequence[Image.Image]) -> bytes:
     return buffer.getvalue()
 
 
-def _front_matter(repo: str, styles: Sequence[Style]) -> str:
-    """What the Hub reads. Nothing of a record gets here but what is in a list of ours or a plain
-    name."""
-    found = {_licence(style) for style in styles}
-    licence = found.pop() if len(found) == 1 else None
-    lines = [f"license: {licence}"]
-    if licence is None:
-        lines = ["license: other", "license_name: see-each-style"]
-        lines += [f"license_link: https://huggingface.co/{repo}#paintings-and-licences"]
-    lines += ["library_name: stylevid", "pipeline_tag: video-to-video", "tags:"]
-    lines += ["- style-transfer", "- neural-style-transfer", "- temporal-consistency"]
-    lines += ["- video", "- image-to-image"]
-    datasets = sorted({name for style in styles for name in _datasets(style)})
-    lines += ["datasets:", *(f"- {name}" for name in datasets)] if datasets else []
-    return "\n".join(["---", *lines, "---"])
+def _fill(kind: Any, front: ModelCardData | SpaceCardData, template: str, **values: Any) -> str:
+    path = Path(__file__).with_name(template)
+    return str(kind.from_template(front, template_path=str(path), **values)) + "\n"
 
 
 def _licence(style: Style) -> str | None:
     """The Hub's name for the licence of the weights, if the record's words name one it knows."""
     named = re.match(r"(?:Weights:\s*)?([\w .-]+?)\.?(?:\s+Painting:|\s*[;,(]|$)", style.licence)
-    return _LICENCES.get(re.sub(r"\s+", "-", named.group(1)).lower()) if named else None
+    name = re.sub(r"\s+", "-", named.group(1)).lower() if named else ""
+    name = "cc0-1.0" if name == "cc0" else name
+    return name if name in _LICENCES else None
 
 
 def _datasets(style: Style) -> list[str]:
@@ -176,19 +115,6 @@ def _datasets(style: Style) -> list[str]:
     named = style.training.get("datasets")
     known = [str(name) for name in named] if isinstance(named, list) else []
     return [name for name in known if _DATASET.fullmatch(name)]
-
-
-def _table(styles: Sequence[Style], sizes: Mapping[str, int]) -> str:
-    rows = ["| | painting | flicker | sharpness kept | weights |", "| --- " * 5 + "|"]
-    for style in styles:
-        preview = f'<img src="{style.slug}.jpg" width="160" alt="{_html(style.title)}">'
-        named = f"`{style.slug}`<br>**{_text(style.title)}**<br>{_text(style.artist)}, "
-        named += f"{_text(style.year)}<br>{_text(style.medium)}"
-        sharpness = _mean(style, "sharpness")
-        kept = "" if sharpness is None else f"{100 * sharpness:.0f}&nbsp;%"
-        weights = f"{_megabytes(sizes[style.slug])}<br>{(_licence(style) or 'see below').upper()}"
-        rows.append(f"| {preview} | {named} | {_flicker(style)} | {kept} | {weights} |")
-    return "\n".join(rows)
 
 
 def _flicker(style: Style) -> str:
@@ -200,52 +126,32 @@ def _flicker(style: Style) -> str:
     return text + ("" if floor is None else f"<br>clips' own: {1000 * floor:.1f}")
 
 
-def _about_flicker(styles: Sequence[Style]) -> str:
-    """How the numbers of the table were measured, each way said once."""
+def _sharpness(style: Style) -> str:
+    kept = _mean(style, "sharpness")
+    return "" if kept is None else f"{100 * kept:.0f}&nbsp;%"
+
+
+def _ways(styles: Sequence[Style]) -> dict[str, list[str]]:
+    """The styles that were measured, by how."""
     ways: dict[str, list[str]] = {}
     for style in styles:
         if _mean(style, "off") is not None:
             how = f"{_text(style.metrics.get('how', 'no word on how'))}; {len(_clips(style))} clips"
             ways.setdefault(how, []).append(f"`{style.slug}`")
-    if not ways:
-        return ""
-    said = "Flicker is the mean warping error times 1000, with temporal consistency off → on."
-    if len(ways) == 1:
-        return f"{said} Measured as: {next(iter(ways))}."
-    return said + "".join(f"\n- {', '.join(slugs)}: {how}." for how, slugs in ways.items())
+    return ways
 
 
-def _usage(repo: str, style: Style) -> str:
-    return f"""\
-In a browser, from the shell, from Python, in a checkout of stylevid:
-
-```sh
-python app.py --hub-repo {repo}
-python -m stylevid clip.mp4 --style {repo}/{style.slug} -o painted.mp4
-```
-
-```python
-from stylevid import Painter, get_style, stylize_video
-painter = Painter(get_style("{repo}/{style.slug}"))
-stylize_video("clip.mp4", "painted.mp4", painter)
-```"""
+def _facts(style: Style) -> str:
+    told, keys = style.training, ("data", "device", "torch", "steps_done", "seconds")
+    facts = {key.removesuffix("_done"): told[key] for key in keys if told.get(key) is not None}
+    return "<br>".join(f"{key}: {_html(value)}" for key, value in facts.items())
 
 
-def _training(style: Style) -> str:
-    """One style's command, data and device, folded away."""
-    told = style.training
-    earlier = told.get("warm_started_from")
-    commands = [*(earlier if isinstance(earlier, list) else []), told.get("command")]
-    facts = {"data": told.get("data"), "device": told.get("device"), "torch": told.get("torch")}
-    facts |= {"steps": told.get("steps_done"), "seconds": told.get("seconds")}
-    known = "<br>".join(f"{key}: {_html(v)}" for key, v in facts.items() if v is not None)
-    # A blank line would end the block of HTML, and with it the escaping.
-    lines = [_command(one) for one in commands if one is not None]
-    code = "\n".join(filter(None, lines)) or "not recorded"
-    return (
-        f"<details><summary>{_html(style.title)}</summary>\n"
-        f"<p>{known or 'Nothing more is recorded.'}</p>\n<pre><code>{code}</code></pre>\n</details>"
-    )
+def _commands(style: Style) -> str:
+    """The commands that made the style, as HTML without a blank line, which would end it."""
+    earlier = style.training.get("warm_started_from")
+    commands = [*(earlier if isinstance(earlier, list) else []), style.training.get("command")]
+    return "\n".join(filter(None, (_command(one) for one in commands if one is not None)))
 
 
 def _command(command: object) -> str:
@@ -253,13 +159,6 @@ def _command(command: object) -> str:
     together = re.sub(r"(--[\w-]+) (?!-)", "\\1\0", _plain(command))  # an option and its value
     lines = textwrap.wrap(together, 84, break_long_words=False, break_on_hyphens=False)
     return " \\\n    ".join(html.escape(line.replace("\0", " ")) for line in lines)
-
-
-def _painting(style: Style) -> str:
-    return (
-        f"- **{_text(style.title)}**, {_text(style.artist)}, {_text(style.year)}. "
-        f"{_text(style.licence).rstrip('.')}. Picture: {_source(style.source)}"
-    )
 
 
 def _source(source: str) -> str:
@@ -290,8 +189,7 @@ def _megabytes(size_bytes: int) -> str:
 
 def _plain(value: object) -> str:
     """One line of visible characters, of bounded length."""
-    line = "".join(c if c.isprintable() else " " for c in str(value))
-    line = " ".join(line.split())
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
     return line if len(line) <= 2000 else line[:1999] + "…"
 
 

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from stylevid.errors import DataError, StylevidError
-from stylevid.frames import resize, to_frame, to_image
+from stylevid.frames import to_frame
 
 from .data.flow_files import write_pfm
-from .data.images import list_photos, read_picture
+from .data.images import list_photos, random_crop
 from .data.layers import Scene, draw_layers, owner_boundaries, render
+from .export import read_json
 
 _SCENES_A_LETTER = 10_000
 _MOST_SCENES = 26 * _SCENES_A_LETTER
@@ -34,24 +35,26 @@ _PARTIAL = ".partial"
 Array = npt.NDArray[Any]  # uint8 for pictures, float32 for flow
 
 
+def _option(default: Any, most: float, words: str) -> Any:
+    return field(default=default, metadata={"most": most, "help": words})
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What a tree is made of: with the photographs it decides every pixel."""
 
-    seed: int = 0
     size: tuple[int, int] = (540, 960)  # (height, width): SceneFlow's (Mayer et al. 2016)
-    cutouts: int = 3  # moving shapes before the background
-    speed: float = 12.0  # standard deviation of a layer's motion, pixels a frame
-    still: float = 0.0  # share of scenes whose background does not move
-    motion_blur: float = 0.0  # of the final pass: how long the shutter is open, in frames
-    exposure: float = 0.0  # of the final pass: standard deviation of log gain on the second frame
-    hold_out: int = 40  # the last photographs by name are not used
+    seed: int = _option(0, 2**63, "of chance")
+    cutouts: int = _option(3, 100, "moving shapes before the background")
+    speed: float = _option(12.0, math.inf, "of a layer, standard deviation, pixels a frame")
+    still: float = _option(0.0, 1, "share of scenes before a fixed camera, 0 to 1")
+    motion_blur: float = _option(0.0, 1, "final pass: how long the shutter is open, in frames; "
+                                 "0.5 is usual")  # fmt: skip
+    exposure: float = _option(0.0, 1, "final pass: standard deviation of the second frame's log "
+                              "gain")  # fmt: skip
+    hold_out: int = _option(40, math.inf, "leave out the last photographs by name")
 
-    @property
-    def has_final_pass(self) -> bool:
-        return self.motion_blur > 0 or self.exposure > 0
-
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """
         Raises:
             DataError: a value that no tree can be made with.
@@ -59,58 +62,44 @@ class Recipe:
         height, width = self.size
         if not all(16 <= side <= 4096 for side in self.size):
             raise DataError(f"--size is {height}x{width}; a side has 16 to 4096 pixels.")
-        limits = {
-            "seed": (self.seed, 2**63),
-            "cutouts": (self.cutouts, 100),
-            # A faster layer bends so much that it may fold over itself.
-            "speed": (self.speed, min(self.size) / 10),
-            "still": (self.still, 1),
-            "motion-blur": (self.motion_blur, 1),
-            "exposure": (self.exposure, 1),
-            "hold-out": (self.hold_out, math.inf),
-        }
-        for name, (value, most) in limits.items():
+        for option in fields(self)[1:]:
+            value, most = getattr(self, option.name), option.metadata["most"]
+            if option.name == "speed":  # a faster layer bends so much that it may fold over itself
+                most = min(self.size) / 10
             if not 0 <= value <= most:
                 raise DataError(
-                    f"--{name} is {value}; for frames of {height}x{width} pixels it lies between 0 "
-                    f"and {most}."
+                    f"{_flag(option.name)} is {value}; for frames of {height}x{width} pixels it "
+                    f"lies between 0 and {most}."
                 )
+
+    @property
+    def has_final_pass(self) -> bool:
+        return self.motion_blur > 0 or self.exposure > 0
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    try:
-        size = parse_size(options.size)
-        names = ("seed", "cutouts", "speed", "still", "motion_blur", "exposure", "hold_out")
-        recipe = Recipe(size=size, **{name: getattr(options, name) for name in names})
-        synthesize(options.photos, options.out, options.pairs, recipe, options.device)
-    except StylevidError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    default = Recipe()
     parser = argparse.ArgumentParser("python -m train.synthesize", description=__doc__)
     parser.add_argument("--photos", type=Path, required=True, help="a folder of photographs")
     parser.add_argument("--out", type=Path, required=True, help="the tree; continued if it is ours")
     parser.add_argument("--pairs", type=int, required=True, help="how many; one scene each")
     parser.add_argument("--size", default="540x960", help="HEIGHTxWIDTH of the frames, pixels")
-    parser.add_argument("--seed", type=int, default=default.seed)
-    parser.add_argument("--cutouts", type=int, default=default.cutouts, help="moving shapes")
-    parser.add_argument("--speed", type=float, default=default.speed, help="of a layer, standard "
-                        "deviation, pixels a frame")  # fmt: skip
-    parser.add_argument("--still", type=float, default=default.still, help="share of scenes before "
-                        "a fixed camera, 0 to 1")  # fmt: skip
-    parser.add_argument("--motion-blur", type=float, default=default.motion_blur, help="final "
-                        "pass: how long the shutter is open, in frames; 0.5 is usual")  # fmt: skip
-    parser.add_argument("--exposure", type=float, default=default.exposure, help="final pass: "
-                        "standard deviation of the second frame's log gain")  # fmt: skip
-    parser.add_argument("--hold-out", type=int, default=default.hold_out, help="leave out the last "
-                        "photographs by name")  # fmt: skip
+    for option in fields(Recipe)[1:]:
+        parser.add_argument(_flag(option.name), type=type(option.default), default=option.default,
+                            help=option.metadata["help"])  # fmt: skip
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    try:
+        options.size = parse_size(options.size)
+        recipe = Recipe(**{option.name: getattr(options, option.name) for option in fields(Recipe)})
+        synthesize(options.photos, options.out, options.pairs, recipe, options.device)
+    except StylevidError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -136,13 +125,16 @@ def synthesize(photos: Path, root: Path, pairs: int, recipe: Recipe, device: str
         root: the tree's folder: new, empty, or written with the same recipe.
         device: where the scenes are drawn, in torch's words.
     Raises:
-        DataError: a value is out of its range, or the root cannot be written or is not ours.
+        DataError: there are too few or too many pairs, no such device, or the root cannot be
+            written or is not ours.
         StyleError: there are no photographs, or one cannot be read.
     """
     if not 1 <= pairs <= _MOST_SCENES:
         raise DataError(f"--pairs is {pairs}; a tree holds 1 to {_MOST_SCENES}.")
-    recipe.check()
-    place = _find_device(device)
+    try:
+        place = torch.zeros(1, device=device).device
+    except (RuntimeError, AssertionError) as cause:
+        raise DataError(f'--device "{device}" is not to be had here; "cpu" always is.') from cause
     pictures = list_photos(photos, recipe.hold_out)
     try:
         claim(root, recipe, len(pictures))
@@ -154,18 +146,12 @@ def synthesize(photos: Path, root: Path, pairs: int, recipe: Recipe, device: str
         raise DataError(f"{root} cannot be written: {cause.strerror or cause}.") from cause
 
 
-def _find_device(name: str) -> torch.device:
-    try:
-        return torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError) as cause:
-        raise DataError(f'--device "{name}" is not to be had here; "cpu" always is.') from cause
-
-
 def claim(root: Path, recipe: Recipe, photos: int) -> None:
     """Record in the root what its tree is made of, or find the same record there.
 
     Raises:
         DataError: the folder holds something else, which writing would spoil.
+        StyleError: its record cannot be read.
     """
     path = root / _RECORD
     record = {**asdict(recipe), "size": list(recipe.size), "photos": photos}
@@ -176,10 +162,7 @@ def claim(root: Path, recipe: Recipe, photos: int) -> None:
         text = json.dumps(record, indent=2) + "\n"
         _write(path, lambda partial: partial.write_text(text, "utf-8"))
         return
-    try:
-        found = dict(json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError) as cause:
-        raise DataError(f"{path} cannot be read as a JSON object: {cause}.") from cause
+    found = read_json(path)
     for key, value in record.items():
         if found.get(key) != value:
             raise DataError(
@@ -228,7 +211,7 @@ def make_arrays(
     chosen = rng.choice(len(photos), count, replace=len(photos) < count)
     # A margin for the motion: a quarter more than the frame.
     size = recipe.size[0] * 5 // 4, recipe.size[1] * 5 // 4
-    pictures = torch.cat([random_part(photos[i], size, rng) for i in chosen]).to(device)
+    pictures = torch.cat([random_crop(photos[i], size, rng, 1.5) for i in chosen]).to(device)
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
     layers = draw_layers(pictures, recipe.size, generator, recipe.speed, recipe.still)
     scene = render(layers)
@@ -254,25 +237,6 @@ def final_pass(scene: Scene, motion_blur: float, gain: float) -> tuple[Tensor, T
     """Both frames, 1,3,H,W in [0, 1], with motion blur and with `gain` on the second."""
     prev, cur = scene.blurred(motion_blur)
     return prev, (cur * gain).clamp(0, 1)
-
-
-def random_part(photo: Path, size: tuple[int, int], rng: np.random.Generator) -> Tensor:
-    """A part of the photograph, 1,3,H,W of `size` (height, width): random place, scale and mirror.
-
-    The photograph is scaled to cover between 1 and 1.5 times `size`.
-
-    Raises:
-        StyleError: the file is no picture.
-    """
-    frame = read_picture(photo)
-    height, width = size
-    cover = max(height / frame.shape[0], width / frame.shape[1]) * rng.uniform(1.0, 1.5)
-    tall, wide = (round(side * cover) for side in frame.shape[:2])
-    image = resize(to_image(frame), (max(tall, height), max(wide, width)))
-    top = int(rng.integers(image.shape[-2] - height + 1))
-    left = int(rng.integers(image.shape[-1] - width + 1))
-    part = image[..., top : top + height, left : left + width]
-    return part.flip(-1) if rng.random() < 0.5 else part
 
 
 def write_array(path: Path, array: Array) -> None:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from train.learning.vgg import VGG16Features
+from stylevid.learn.vgg import VGG16Features
 
 
 @pytest.fixture(scope="session")

@@ -43,33 +43,19 @@ def assert_same_run(
             assert torch.equal(moments[number][moment], other_moments[number][moment])
 
 
-def test_round_trip_is_exact_with_the_optimizers_moments(tmp_path: Path) -> None:
-    saved, restored = make_run(seed=0, steps=3), make_run(seed=1, steps=0)
-    save_checkpoint(tmp_path / "run.safetensors", *saved, step=3, config=CONFIG)
-    checkpoint = load_checkpoint(tmp_path / "run.safetensors")
-    checkpoint.restore(*restored)
-    assert checkpoint.step == 3
-    assert TrainConfig(**checkpoint.config) == CONFIG  # pyright: ignore[reportArgumentType]
-    assert_same_run(saved, restored)
-
-
-def test_restored_run_goes_on_as_the_saved_one(tmp_path: Path) -> None:
-    saved, restored = make_run(seed=0, steps=3), make_run(seed=1, steps=0)
-    save_checkpoint(tmp_path / "run.safetensors", *saved, step=3, config=CONFIG)
-    load_checkpoint(tmp_path / "run.safetensors").restore(*restored)
-    for run in (saved, restored):
-        advance(*run)
-        advance(*run)
-    assert_same_run(saved, restored)
-
-
-def test_saving_leaves_one_file_and_replaces_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "run.safetensors"
-    network, optimizer = make_run(seed=0, steps=1)
-    save_checkpoint(path, network, optimizer, 1, CONFIG)
-    save_checkpoint(path, network, optimizer, 2, CONFIG)
+def test_what_was_saved_comes_back_and_goes_on_alike(tmp_path: Path) -> None:
+    path, saved, restored = tmp_path / "run.safetensors", make_run(0, 3), make_run(1, 0)
+    for step in (1, 3):  # the second takes the first one's place
+        save_checkpoint(path, *saved, step=step, config=CONFIG)
     assert [p.name for p in tmp_path.iterdir()] == ["run.safetensors"]
-    assert load_checkpoint(path).step == 2
+    assert_same_run(saved, make_run(0, 3))  # saving left it alone
+    checkpoint = load_checkpoint(path)
+    checkpoint.restore(*restored)
+    assert checkpoint.step == 3 and TrainConfig(**checkpoint.config) == CONFIG
+    assert_same_run(saved, restored)
+    for run in (saved, restored, saved, restored):
+        advance(*run)
+    assert_same_run(saved, restored)
 
 
 def test_interrupted_save_keeps_the_old_checkpoint(
@@ -87,12 +73,6 @@ def test_interrupted_save_keeps_the_old_checkpoint(
     with pytest.raises(OSError, match="no space"):
         save_checkpoint(path, network, optimizer, 2, CONFIG)
     assert load_checkpoint(path).step == 1
-
-
-def test_saving_leaves_the_run_alone(tmp_path: Path) -> None:
-    saved, same = make_run(seed=0, steps=2), make_run(seed=0, steps=2)
-    save_checkpoint(tmp_path / "run.safetensors", *saved, step=2, config=CONFIG)
-    assert_same_run(saved, same)
 
 
 def test_the_network_alone_comes_from_a_checkpoint_or_its_folder(tmp_path: Path) -> None:
@@ -113,36 +93,31 @@ def test_the_network_alone_comes_from_a_styles_weights(
         assert torch.equal(loaded.state_dict()[name], tensor.half().float())
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x04 no tensors" * 20, None])
-def test_a_network_from_anything_else_is_refused(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"\x80\x04 no tensors" * 20,
+        "truncated",
+        {},
+        {"step": "3"},
+        {"step": "x", "config": "{}"},
+        {"step": "1", "config": "{"},
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(
+    tmp_path: Path, content: bytes | str | dict[str, str] | None
+) -> None:
     path = tmp_path / "other.safetensors"
-    if content is not None:
+    if isinstance(content, bytes):
         path.write_bytes(content)
+    elif isinstance(content, dict):
+        save_file({"weight": torch.zeros(2)}, path, content)
+    elif content:
+        save_checkpoint(path, *make_run(seed=0, steps=1), step=1, config=CONFIG)
+        path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match=r"other\.safetensors is not a training checkpoint"):
+        load_checkpoint(path)
     with pytest.raises(WeightsError, match=r"other\.safetensors is not a"):
         load_network_from(path)
-
-
-def test_garbage_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "garbage.safetensors").write_bytes(b"\x80\x04 no tensors" * 20)
-    (tmp_path / "empty.safetensors").touch()
-    for name in ("garbage", "empty", "missing"):
-        with pytest.raises(WeightsError, match=name):
-            load_checkpoint(tmp_path / f"{name}.safetensors")
-
-
-def test_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "run.safetensors"
-    save_checkpoint(path, *make_run(seed=0, steps=1), step=1, config=CONFIG)
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(WeightsError, match=r"run\.safetensors is not a training checkpoint"):
-        load_checkpoint(path)
-
-
-@pytest.mark.parametrize(
-    "metadata", [None, {"step": "3"}, {"step": "x", "config": "{}"}, {"step": "1", "config": "{"}]
-)
-def test_other_safetensors_are_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
-    path = tmp_path / "other.safetensors"
-    save_file({"weight": torch.zeros(2)}, path, metadata)
-    with pytest.raises(WeightsError, match="not a training checkpoint"):
-        load_checkpoint(path)

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,17 +14,16 @@ from torch import Tensor
 
 from stylevid.errors import DataError, StyleError
 from stylevid.frames import to_frame, to_image
+from stylevid.learn.vgg import VGG16Features
 from stylevid.metrics import FlickerMeter
 from stylevid.network import StyleNet
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_image, stylize_video
 from stylevid.video import probe, read_yuv
 from stylevid.yuv import yuv_to_image
-from train.data.flow_files import write_flo
 from train.data.pairs import Pairs
 from train.evaluate import main, put_in_record, trained_on
 from train.ground_truth import ground_truth_pairs
-from train.learning.vgg import VGG16Features
 from train.measure import Judge, Subject, score_clip, score_photos, stability_error
 
 
@@ -164,7 +164,8 @@ def write_sintel(root: Path, frames: int = 3) -> None:
             continue
         flow = np.zeros((32, 48, 2), np.float32)
         flow[..., 0] = -2
-        write_flo(root / "training" / "flow" / "alley_1" / f"frame_{i:04d}.flo", flow)
+        path = root / "training" / "flow" / "alley_1" / f"frame_{i:04d}.flo"
+        assert cv2.writeOpticalFlow(str(path), flow)
         occluded = np.zeros((32, 48), np.uint8)
         occluded[:, :2] = 255
         Image.fromarray(occluded).save(
@@ -210,7 +211,7 @@ def test_command_prints_a_table_and_writes_json_and_record(
 ) -> None:
     write_sintel(folder / "sintel")
     shared = f"""--weights {folder / "tiny.safetensors"} --frames 12 --device cpu --hold-out 2
-        --photos {folder / "photos"} --vgg {folder / "vgg.safetensors"}""".split()
+        --photos {folder / "photos"}""".split()
     arguments = f"""--clips {noisy_clip} --style {folder / "photos" / "0.png"} --style-size 32
         --ground-truth {folder / "sintel"} --json {folder / "m.json"}""".split()
     assert main([*shared, *arguments]) == 0

@@ -11,13 +11,13 @@ from PIL import Image
 from torch import Tensor
 
 from stylevid.errors import StyleError, WeightsError
+from stylevid.learn.objective import LossWeights
+from stylevid.learn.vgg import VGG16Features
 from stylevid.network import StyleNet
 from train.config import TrainConfig
 from train.data.loader import TrainingData
-from train.data.pairs import CUTOUTS
 from train.learning.distributed import Processes
 from train.learning.loop import Trainer, fit, learning_rate, make_trainer, train_step
-from train.learning.vgg import VGG16Features
 
 TINY = TrainConfig(
     width=4,
@@ -58,11 +58,6 @@ def tiny_trainer(
     torch.manual_seed(config.seed)
     painting = random_image(1, 3, 32, 40, seed=9)
     return make_trainer(config, StyleNet(config.network), vgg, painting, "cpu", processes)
-
-
-def layer_pictures() -> Tensor:
-    """What one pair of the tiny configuration is made from."""
-    return random_image(1 + CUTOUTS, 3, 40, 40)
 
 
 @pytest.mark.parametrize("step", [0, 2])
@@ -203,7 +198,7 @@ def test_a_few_steps_lower_the_loss(vgg: VGG16Features) -> None:
 
     def loss() -> float:
         with torch.no_grad():
-            return sum(v.item() for v in trainer.objective(content, 0).values())
+            return sum(v.item() for v in trainer.objective(content, config.weights(0)).values())
 
     before = loss()
     for step in range(config.steps):
@@ -211,19 +206,20 @@ def test_a_few_steps_lower_the_loss(vgg: VGG16Features) -> None:
     assert loss() < 0.9 * before
 
 
-def test_a_few_steps_lower_the_temporal_loss(vgg: VGG16Features) -> None:
+def test_a_few_steps_lower_the_temporal_loss(vgg: VGG16Features, photos: list[Path]) -> None:
     config = replace(
         TINY, steps=0, temporal_steps=16, temporal_learning_rate=2e-2, output_temporal_weight=600.0
     )
-    trainer = tiny_trainer(vgg, config)
+    trainer, data = tiny_trainer(vgg, config), TrainingData(config, photos)
+    batch = next(b for b in map(data.load, range(99)) if not isinstance(b, Tensor) and len(b.trust))
 
     def loss() -> float:
         with torch.no_grad():
-            return trainer.objective(layer_pictures(), 0)["output_temporal"].item()
+            return trainer.objective(batch, config.weights(0))["output_temporal"].item()
 
     before = loss()
     for step in range(config.temporal_steps):
-        train_step(trainer, layer_pictures(), step)
+        train_step(trainer, batch, step)
     assert loss() < 0.8 * before
 
 
@@ -237,3 +233,11 @@ def test_every_step_levels_the_sub_pixels(
     trainer.network.level_sub_pixels()
     for name, tensor in trainer.network.state_dict().items():
         torch.testing.assert_close(tensor, after[name], atol=1e-6, rtol=0)
+
+
+def test_each_stage_has_its_own_content_and_style_weights() -> None:
+    config = replace(TINY, content_weight=1.5, style_weight=2.5, tone_weight=3.5, tv_weight=4.5,
+                     temporal_content_weight=5.5, temporal_style_weight=6.5,
+                     output_temporal_weight=7.5)  # fmt: skip
+    assert config.weights(1) == LossWeights(1.5, 2.5, 3.5, 4.5, 7.5)
+    assert config.weights(2) == LossWeights(5.5, 6.5, 3.5, 4.5, 7.5)

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from train.config import TrainConfig
-from train.learning import losses
-from train.learning.objective import Objective
+from stylevid.learn import losses
+from stylevid.learn.objective import LossWeights, Objective
+from stylevid.learn.vgg import VGG16Features
+from stylevid.network import StyleNet, StyleNetConfig
 from train.learning.optimize import PictureLoss, optimize_pixels
-from train.learning.vgg import VGG16Features
 
 
 def random_image(*shape: int, seed: int = 0) -> Tensor:
@@ -28,34 +28,31 @@ class Bowl:
         return (self.curvature * (x - self.wanted).square()).sum()
 
 
+PHOTO = random_image(1, 3, 16, 24, seed=2)
+WEIGHTS = LossWeights(1.3, 2.0, 0.7, 0.5)
+
+
 @pytest.fixture(scope="module")
-def judge() -> PictureLoss:
+def objective() -> Objective:
     torch.manual_seed(0)
     vgg = VGG16Features()
     with torch.no_grad():
         painting = losses.PaintingTargets.of(random_image(1, 3, 24, 24, seed=1), vgg)
-    weights = {"content": 1.3, "style": 2.0, "tone": 0.7, "tv": 0.5}
-    return PictureLoss(vgg, painting, random_image(1, 3, 16, 24, seed=2), weights)
+    return Objective(StyleNet(StyleNetConfig(4, 1)), vgg, painting)
 
 
-def test_the_loss_is_the_one_that_the_training_lowers(judge: PictureLoss) -> None:
-    painted = random_image(1, 3, 16, 24, seed=3)
+@pytest.fixture
+def judge(objective: Objective) -> PictureLoss:
+    return PictureLoss(objective, PHOTO, WEIGHTS)
 
-    class Painted(nn.Module):
-        def forward(self, content: Tensor) -> Tensor:
-            return painted
 
-    config = TrainConfig(
-        content_weight=1.3, style_weight=2.0, tone_weight=0.7, tv_weight=0.5, precision="float32"
-    )
-    torch.manual_seed(0)
-    objective = Objective(config, Painted(), VGG16Features(), random_image(1, 3, 24, 24, seed=1))
-    wanted = {name: term.item() for name, term in objective.perceptual_terms(judge.photo).items()}
-    numbers = judge.numbers(painted)
-    assert numbers["total"] == pytest.approx(sum(wanted.values()), rel=1e-4)
-    assert judge(painted).item() == pytest.approx(numbers["total"], rel=1e-4)
-    for name, weight in judge.weights.items():
-        assert weight * numbers[name] == pytest.approx(wanted[name], rel=1e-4)
+def test_the_loss_is_the_one_that_the_training_lowers(
+    objective: Objective, judge: PictureLoss
+) -> None:
+    with torch.no_grad():
+        painted = objective.network(PHOTO)
+        wanted = sum(term.item() for term in objective(PHOTO, WEIGHTS).values())
+    assert judge(painted).item() == pytest.approx(wanted, rel=1e-4)
 
 
 def test_gradients_reach_the_pixels(judge: PictureLoss) -> None:

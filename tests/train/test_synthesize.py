@@ -2,11 +2,6 @@
 
 import json
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +12,16 @@ from PIL import Image
 from torch import Tensor
 
 from stylevid.frames import to_image
-from stylevid.warp import inside, occlusion_mask, pixel_grid, warp
+from stylevid.warp import inside, pixel_grid
+from tests.train.flow_truth import assert_true
 from train import synthesize as module
 from train.data.flow_files import read_flow, read_pfm
+from train.data.images import random_crop
 from train.data.layers import draw_layers, owner_boundaries, render
 from train.data.pair_files import read_pair
 from train.data.sceneflow import SceneFlow
-from train.synthesize import Recipe, file_names, final_pass, main, random_part
+from train.synthesize import Recipe, file_names, main
 
-ROOT = Path(__file__).parents[2]
 HEIGHT, WIDTH = 48, 64
 CLEAN_FILES = [
     "flow_occlusions/TRAIN/A/{}/into_future/left/0006.png",
@@ -56,10 +52,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(photos: Path, root: Path, *more: str, pairs: int = 2) -> int:
-    given = ["--photos", str(photos), "--out", str(root), "--pairs", str(pairs), *more]
-    size = () if "--size" in more else ("--size", f"{HEIGHT}x{WIDTH}")
-    speed = () if "--speed" in more else ("--speed", "3")
-    return main([*given, *size, *speed, "--hold-out", "0", "--device", "cpu"])
+    """Of what is given twice the last counts."""
+    given = ["--photos", str(photos), "--out", str(root), "--pairs", str(pairs)]
+    small = ["--size", f"{HEIGHT}x{WIDTH}", "--speed", "3", "--hold-out", "0", "--device", "cpu"]
+    return main([*given, *small, *more])
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -98,29 +94,9 @@ def flow_path(root: Path, number: int, way: str) -> Path:
 # ---- names and forms ----
 
 
-def test_names_are_flyingthings3ds(tree: Path) -> None:
-    wanted = {
-        name.format(scene) for name in CLEAN_FILES + FINAL_FILES for scene in ("0000", "0001")
-    }
-    assert set(contents(tree)) == wanted | {"synthesize.json"}
-
-
-def test_no_final_pass_unless_it_differs(photos: Path, tmp_path: Path) -> None:
-    assert run(photos, tmp_path / "tree", pairs=1) == 0
-    wanted = {name.format("0000") for name in CLEAN_FILES}
-    assert set(contents(tmp_path / "tree")) == wanted | {"synthesize.json"}
-
-
-def test_ten_thousand_scenes_a_letter() -> None:
-    def folder(number: int) -> str:
-        return file_names(number, Recipe())["prev clean"].removesuffix("/left/0006.png")
-
-    assert folder(9_999) == "frames_cleanpass/TRAIN/A/9999"
-    assert folder(10_000) == "frames_cleanpass/TRAIN/B/0000"
-    assert folder(259_999) == "frames_cleanpass/TRAIN/Z/9999"
-
-
-def test_files_have_the_datasets_forms(tree: Path) -> None:
+def test_the_tree_has_the_datasets_names_and_forms(photos: Path, tree: Path) -> None:
+    names = {name.format(n) for name in CLEAN_FILES + FINAL_FILES for n in ("0000", "0001")}
+    assert set(contents(tree)) == names | {"synthesize.json"}
     for path in tree.rglob("*.png"):
         with Image.open(path) as picture:
             assert picture.size == (WIDTH, HEIGHT)
@@ -130,39 +106,21 @@ def test_files_have_the_datasets_forms(tree: Path) -> None:
     for path in tree.rglob("*.pfm"):
         assert path.read_bytes().startswith(b"PF\n%d %d\n-1" % (WIDTH, HEIGHT))
         samples = read_pfm(path)
-        assert samples.shape == (HEIGHT, WIDTH, 3) and np.isfinite(samples).all()
-        assert (samples[..., 2] == 0).all()
-
-
-def test_record_says_what_the_tree_is_made_of(tree: Path, photos: Path) -> None:
-    record = json.loads((tree / "synthesize.json").read_text())
+        assert np.isfinite(samples).all() and (samples[..., 2] == 0).all()
+    text = (tree / "synthesize.json").read_text()
+    record = json.loads(text)
     assert record["size"] == [HEIGHT, WIDTH] and record["photos"] == 5
     assert (record["seed"], record["speed"], record["motion_blur"]) == (0, 3.0, 0.5)
-    assert str(photos) not in (tree / "synthesize.json").read_text()
+    assert str(photos) not in text
+
+
+def test_ten_thousand_scenes_a_letter() -> None:
+    for number, scene in ((9_999, "A/9999"), (10_000, "B/0000"), (259_999, "Z/9999")):
+        name = file_names(number, Recipe())["prev clean"]
+        assert name == f"frames_cleanpass/TRAIN/{scene}/left/0006.png"
 
 
 # ---- contents ----
-
-
-@pytest.mark.parametrize("number", [0, 1])
-@pytest.mark.parametrize("way", ["Future", "Past"])
-def test_flow_and_occlusion_are_right(tree: Path, number: int, way: str) -> None:
-    start, end = ("0006", "0007") if way == "Future" else ("0007", "0006")
-    flow = read_flow(flow_path(tree, number, way))
-    folder = tree / f"flow_occlusions/TRAIN/A/{number:04d}/into_{way.lower()}/left"
-    occluded = mask(folder / f"{start}.png")
-    visible = 1 - occluded
-
-    def error(flow: Tensor) -> float:
-        squared = (warp(frame(tree, number, end), flow)[0] - frame(tree, number, start)).square()
-        return ((visible * squared).sum() / visible.sum()).item()
-
-    assert 0.02 < occluded.mean() < 0.5
-    assert error(flow) < 0.1 * error(torch.zeros_like(flow))
-    assert error(flow) < 0.1 * error(-flow)
-    back = read_flow(flow_path(tree, number, "Past" if way == "Future" else "Future"))
-    assert (visible * (flow + warp(back, flow)[0])).abs().max() < 0.01
-    assert (occlusion_mask(flow, back) == occluded).float().mean() > 0.93
 
 
 def test_files_hold_the_scene(
@@ -187,6 +145,7 @@ def test_files_hold_the_scene(
         folder = tree / kind / "TRAIN/A/0000"
         assert torch.equal(mask(folder / f"into_future/left/0006.{suffix}"), prev)
         assert torch.equal(mask(folder / f"into_past/left/0007.{suffix}"), cur)
+    assert 0.02 < scene.visible_in_prev.mean() < 0.98
     assert (frame(tree, 0, "0006") - scene.prev.image).abs().max() <= 0.5001 / 255
     assert (frame(tree, 0, "0007") - scene.cur.image).abs().max() <= 0.5001 / 255
 
@@ -204,15 +163,17 @@ def test_reader_of_the_dataset_reads_it(tree: Path) -> None:
         hidden = torch.maximum(mask(files.occlusion), mask(files.boundary))
         assert torch.equal(pair.visible, (1 - hidden) * inside(points, HEIGHT, WIDTH))
         if "frames_cleanpass" in files.cur.parts:
-            moved, still = warp(pair.prev, flow)[0], pair.prev
-            errors = [(pair.visible * (x - pair.cur)).square().mean() for x in (moved, still)]
-            assert errors[0] < 0.1 * errors[1]
+            assert_true(pair, 0.3)
 
 
-def test_background_before_a_fixed_camera(photos: Path, tmp_path: Path) -> None:
-    assert run(photos, tmp_path / "tree", "--still", "1", "--cutouts", "0", pairs=1) == 0
-    assert read_flow(flow_path(tmp_path / "tree", 0, "Past")).abs().max() == 0
-    assert torch.equal(frame(tmp_path / "tree", 0, "0006"), frame(tmp_path / "tree", 0, "0007"))
+def test_before_a_fixed_camera_nothing_moves_and_there_is_no_final_pass(
+    photos: Path, tmp_path: Path
+) -> None:
+    assert run(photos, tmp_path, "--still", "1", "--cutouts", "0", pairs=1) == 0
+    wanted = {name.format("0000") for name in CLEAN_FILES}
+    assert set(contents(tmp_path)) == wanted | {"synthesize.json"}
+    assert read_flow(flow_path(tmp_path, 0, "Past")).abs().max() == 0
+    assert torch.equal(frame(tmp_path, 0, "0006"), frame(tmp_path, 0, "0007"))
 
 
 # ---- the final pass ----
@@ -227,15 +188,6 @@ def test_exposure_is_a_gain_on_the_second_frame(photos: Path, tmp_path: Path) ->
     gains = cur[measured] / clean[measured]
     assert abs(gains.mean() - 1) > 0.02
     assert (gains - gains.mean()).abs().max() < 0.03  # of rounding to 8 bits
-
-
-def test_gain_and_blur_leave_the_sharp_scene_alone() -> None:
-    pictures = torch.rand(2, 3, 50, 70, generator=torch.Generator().manual_seed(0))
-    scene = render(draw_layers(pictures, (40, 56), torch.Generator().manual_seed(0), 3.0))
-    before = scene.cur.image.clone()
-    prev, cur = final_pass(scene, 0.0, 1.5)
-    assert torch.equal(prev, scene.prev.image)
-    assert torch.equal(cur, (before * 1.5).clamp(0, 1)) and torch.equal(scene.cur.image, before)
 
 
 def test_blurred_pass_is_softer_and_in_place(tree: Path) -> None:
@@ -255,14 +207,8 @@ def test_same_seed_same_tree_byte_for_byte(photos: Path, tree: Path, tmp_path: P
     assert run(photos, tmp_path / "again", *FINAL) == 0
     assert contents(tmp_path / "again") == contents(tree)
     assert run(photos, tmp_path / "other", *FINAL, "--seed", "1") == 0
-    same = contents(tmp_path / "other").items() & contents(tree).items()
-    assert not same
-
-
-def test_every_scene_is_another(tree: Path) -> None:
+    assert not contents(tmp_path / "other").items() & contents(tree).items()
     assert not torch.equal(frame(tree, 0, "0006"), frame(tree, 1, "0006"))
-    flows = [read_flow(flow_path(tree, number, "Past")) for number in (0, 1)]
-    assert not torch.equal(*flows)
 
 
 def test_no_photograph_twice_in_a_scene(
@@ -272,9 +218,9 @@ def test_no_photograph_twice_in_a_scene(
 
     def note(photo: Path, *given: Any) -> Tensor:
         drawn.append(photo)
-        return random_part(photo, *given)
+        return random_crop(photo, *given)
 
-    monkeypatch.setattr(module, "random_part", note)
+    monkeypatch.setattr(module, "random_crop", note)
     assert run(photos, tmp_path / "tree", "--cutouts", "4", pairs=3) == 0
     scenes = [drawn[i : i + 5] for i in (0, 5, 10)]
     assert all(len(set(scene)) == 5 for scene in scenes)
@@ -290,7 +236,7 @@ def test_more_pairs_later_are_the_pairs_of_one_go(photos: Path, tree: Path, tmp_
     assert (first.st_ino, first.st_mtime_ns) == (again.st_ino, again.st_mtime_ns)  # not rewritten
 
 
-@pytest.mark.parametrize("cut", [0, 1, 2, 9, 10, 11, 14, 20])
+@pytest.mark.parametrize("cut", [0, 1, 10, 14, 20])
 def test_cut_off_between_or_within_files_it_is_completed(
     photos: Path, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
 ) -> None:
@@ -316,60 +262,7 @@ def test_cut_off_between_or_within_files_it_is_completed(
     assert contents(root) == whole
 
 
-@pytest.mark.slow
-def test_killed_it_is_completed(photos: Path, tmp_path: Path) -> None:
-    command = [
-        *(sys.executable, "-m", "train.synthesize", "--photos", str(photos), "--pairs", "40"),
-        *("--size", "120x160", "--speed", "4", "--hold-out", "0", "--device", "cpu", "--out"),
-    ]
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    for scenes in (1, 15):
-        process = subprocess.Popen([*command, str(killed)], cwd=ROOT, stderr=subprocess.DEVNULL)
-        while process.poll() is None and len(list(killed.rglob("0007.pgm"))) < scenes:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    for root in (killed, whole):
-        subprocess.run([*command, str(root)], check=True, cwd=ROOT, stderr=subprocess.DEVNULL)
-    assert contents(killed) == contents(whole)
-
-
 # ---- refusals ----
-
-
-@pytest.mark.parametrize(
-    ("more", "sentence"),
-    [
-        (("--pairs", "0"), "--pairs is 0; a tree holds 1 to 260000."),
-        (("--pairs", "260001"), "--pairs is 260001; a tree holds 1 to 260000."),
-        (("--size", "540"), '--size is "540"; it is written HEIGHTxWIDTH, such as 540x960.'),
-        (("--size", "8x960"), "--size is 8x960; a side has 16 to 4096 pixels."),
-        (
-            ("--speed", "12"),
-            "--speed is 12.0; for frames of 48x64 pixels it lies between 0 and 4.8.",
-        ),
-        (("--speed", "nan"), "--speed is nan"),
-        (("--still", "1.5"), "--still is 1.5"),
-        (("--motion-blur", "-1"), "--motion-blur is -1.0"),
-        (("--exposure", "7"), "--exposure is 7.0"),
-        (("--cutouts", "-1"), "--cutouts is -1"),
-        (("--seed", "-1"), "--seed is -1"),
-        (("--device", "abacus"), '--device "abacus" is not to be had here; "cpu" always is.'),
-    ],
-)
-def test_bad_values_are_refused_in_one_sentence(
-    photos: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    more: tuple[str, ...],
-    sentence: str,
-) -> None:
-    given = ["--photos", str(photos), "--out", str(tmp_path / "tree"), "--pairs", "1"]
-    small = ["--size", f"{HEIGHT}x{WIDTH}", "--speed", "3", "--hold-out", "0"]
-    assert main([*given, *small, *more]) == 1
-    said = capsys.readouterr().err
-    assert sentence in said and said.count("\n") == 1
-    assert not (tmp_path / "tree").exists()
 
 
 def refused(capsys: pytest.CaptureFixture[str], photos: Path, root: Path, *more: str) -> str:
@@ -380,27 +273,43 @@ def refused(capsys: pytest.CaptureFixture[str], photos: Path, root: Path, *more:
     return said.splitlines()[-1]
 
 
-def test_folder_without_photographs_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("--pairs=0", "--pairs is 0; a tree holds 1 to 260000."),
+        ("--pairs=260001", "--pairs is 260001; a tree holds 1 to 260000."),
+        ("--size=540", '--size is "540"; it is written HEIGHTxWIDTH, such as 540x960.'),
+        ("--size=8x960", "--size is 8x960; a side has 16 to 4096 pixels."),
+        ("--speed=12", "--speed is 12.0; for frames of 48x64 pixels it lies between 0 and 4.8."),
+        ("--speed=nan", "--speed is nan"),
+        ("--still=1.5", "--still is 1.5"),
+        ("--motion-blur=-1", "--motion-blur is -1.0"),
+        ("--exposure=7", "--exposure is 7.0"),
+        ("--cutouts=-1", "--cutouts is -1"),
+        ("--seed=-1", "--seed is -1"),
+        ("--device=abacus", '--device "abacus" is not to be had here; "cpu" always is.'),
+        ("--photos=nowhere", "nowhere holds 0 pictures"),
+    ],
+)
+def test_bad_values_are_refused_in_one_sentence(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, sentence: str
 ) -> None:
-    assert "holds 0 pictures" in refused(capsys, tmp_path / "nowhere", tmp_path / "tree")
+    assert run(photos, tmp_path / "tree", option) == 1
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1
     assert not (tmp_path / "tree").exists()
 
 
 def test_root_that_cannot_be_written_is_refused(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_text("")
-    assert "cannot be written" in refused(capsys, photos, tmp_path / "file")
-    assert "cannot be written" in refused(capsys, photos, tmp_path / "file" / "tree")
-
-
-def test_full_disk_is_one_sentence(
     photos: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (tmp_path / "file").write_text("")
+    for root in (tmp_path / "file", tmp_path / "file" / "tree"):
+        assert f"{root} cannot be written" in refused(capsys, photos, root)
+
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -409,14 +318,10 @@ def test_full_disk_is_one_sentence(
     assert said == f"{tmp_path / 'tree'} cannot be written: No space left on device."
 
 
-def test_unreadable_photograph_is_named(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(photos, tmp_path / "photos")
-    for photo in (tmp_path / "photos").iterdir():
-        photo.write_bytes(photo.read_bytes()[:60])
-    said = refused(capsys, tmp_path / "photos", tmp_path / "tree")
-    assert "cannot be read as a picture" in said and str(tmp_path / "photos") in said
+def test_unreadable_photograph_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "half.png").write_bytes(b"no picture")
+    said = refused(capsys, tmp_path, tmp_path / "tree")
+    assert said.startswith(f"{tmp_path / 'half.png'} cannot be read as a picture")
 
 
 def test_tree_of_another_recipe_is_not_continued(
@@ -428,20 +333,18 @@ def test_tree_of_another_recipe_is_not_continued(
     assert contents(tree) == before
 
 
-@pytest.mark.parametrize("record", ["{", "[]", '"seed"', "7"])
-def test_broken_record_is_refused(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], record: str
-) -> None:
-    (tmp_path / "synthesize.json").write_text(record)
-    assert str(tmp_path) in refused(capsys, photos, tmp_path)
-    assert list(contents(tmp_path)) == ["synthesize.json"]
-
-
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("synthesize.json", b"{"),
+        ("synthesize.json", b"[]"),
+        ("frames_cleanpass/TRAIN/A/0000/left/0006.png", b"rendered by others"),
+    ],
+)
 def test_somebody_elses_folder_is_left_alone(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes
 ) -> None:
-    real = tmp_path / "frames_cleanpass/TRAIN/A/0000/left/0006.png"
-    real.parent.mkdir(parents=True)
-    real.write_bytes(b"rendered by others")
-    assert "holds files that are not from here" in refused(capsys, photos, tmp_path)
-    assert list(contents(tmp_path).values()) == [b"rendered by others"]
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+    assert str(tmp_path) in refused(capsys, photos, tmp_path)
+    assert contents(tmp_path) == {name: content}

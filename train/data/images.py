@@ -54,21 +54,25 @@ def read_painting(path: Path, longest: int) -> Tensor:
     return resize(image, fit(*size_of(image), longest))
 
 
-def random_crop(photo: Path, size: int, rng: np.random.Generator) -> Tensor:
-    """A square of `size` pixels, 1,3,size,size: random place, scale and mirror.
+def random_crop(
+    photo: Path, size: tuple[int, int], rng: np.random.Generator, largest: float = 1.3
+) -> Tensor:
+    """A part of the photograph, 1,3,H,W of `size` (height, width): random place, scale and mirror.
 
-    The shorter side is scaled to between 1 and 1.3 times `size`: content as large as it is when
-    a video is painted.
+    The photograph is scaled to cover between 1 and `largest` times `size`: content as large as it
+    is when a video is painted.
+
+    Raises:
+        StyleError: the file is no picture.
     """
     frame = read_picture(photo)
-    height, width = frame.shape[:2]
-    short = size * rng.uniform(1.0, 1.3)
-    scale = max(short, size) / min(height, width)
-    scaled = max(size, round(height * scale)), max(size, round(width * scale))
-    image = resize(to_image(frame), scaled)
-    top = int(rng.integers(image.shape[-2] - size + 1))
-    left = int(rng.integers(image.shape[-1] - size + 1))
-    crop = image[..., top : top + size, left : left + size]
+    cover = max(size[0] / frame.shape[0], size[1] / frame.shape[1]) * rng.uniform(1.0, largest)
+    height, width = (
+        max(round(cover * has), wanted) for has, wanted in zip(frame.shape, size, strict=False)
+    )
+    image = resize(to_image(frame), (height, width))
+    top, left = int(rng.integers(height - size[0] + 1)), int(rng.integers(width - size[1] + 1))
+    crop = image[..., top : top + size[0], left : left + size[1]]
     return crop.flip(-1) if rng.random() < 0.5 else crop
 
 
@@ -83,6 +87,6 @@ def photo_batch(
 
     def crop(place: int) -> Tensor:
         rng = np.random.default_rng((seed, step, place))
-        return random_crop(photos[rng.integers(len(photos))], size, rng)
+        return random_crop(photos[rng.integers(len(photos))], (size, size), rng)
 
     return torch.cat([crop(first + i) for i in range(count)])

@@ -1,74 +1,123 @@
-"""Batches for the loop, loaded ahead of it by a few threads.
+"""Batches for the loop, loaded ahead of it by processes of their own.
 
 A batch is a function of (seed, step) and of its place among all processes' shares alone.
 """
 
+import logging
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from stylevid.errors import StylevidError
+from stylevid.learn.sequences import Sequences, concatenate, observe
 
 from ..config import TrainConfig
+from .clips import Clips
 from .images import photo_batch
-from .pairs import CUTOUTS, Pairs
-from .sceneflow import SceneFlow, pair_batch
+from .sceneflow import SceneFlow, Trouble, pair_batch
+from .sequences import draw_sequence, of_pairs
 
-Batch = Tensor | Pairs
+Batch = Tensor | Sequences
+Item = tuple[Batch | StylevidError, dict[Trouble, str]]
+"""A step's batch, or why there is none, and what was skipped for it."""
+
+_PICTURES = 0.25  # share of the sequences that have a single frame
+_STILL = 0.25  # share of the others that a fixed camera sees
+_CLIPS = 0.6  # share of the sequences that real clips give
+_LAYERS = 2  # a moving shape before a background
 
 
 @dataclass
-class TrainingData:
-    """Photographs, and pairs of frames for the temporal stage.
+class TrainingData(Dataset[Item]):
+    """Photographs, and pairs of frames for the temporal stage: an item for every step.
 
     Attributes:
         sceneflow: where pairs are read from; None leaves them to be generated from photographs.
+        clips: where _CLIPS of the sequences come from, if they are given.
         rank, processes: this process takes the `rank`-th share of every batch.
-        workers: threads that load, and batches that wait, at most.
+        workers: processes that load, each with one thread and one batch that waits; 0 loads in
+            this process.
         waited_s: how long the loop has stood still for a batch, seconds.
     """
 
     config: TrainConfig
     photos: list[Path]
     sceneflow: SceneFlow | None = None
+    clips: Clips | None = None
     rank: int = 0
     processes: int = 1
     workers: int = 2
     waited_s: float = field(default=0.0, init=False)
 
-    @property
-    def first_pair(self) -> int:
-        """The place of this process's first pair among all pairs of a step."""
-        return self.rank * (self.config.temporal_batch // self.processes)
-
     def load(self, step: int) -> Batch:
-        """This process's share of a step's batch: crops; or pairs; or the layers that pairs are
-        generated from, on the device that trains."""
+        """This process's share of a step's batch: crops, then sequences."""
         config = self.config
         if step < config.steps:
             share = config.batch // self.processes
-            return self._photos(share, config.crop, step, self.rank * share)
+            return photo_batch(
+                self.photos, share, config.crop, config.seed, step, self.rank * share
+            )
         share = config.temporal_batch // self.processes
-        if self.sceneflow is None:
-            layers = share * (1 + CUTOUTS)
-            return self._photos(layers, config.temporal_crop * 5 // 4, step, self.rank * layers)
-        size = config.temporal_crop
-        return pair_batch(self.sceneflow, share, size, config.seed, step, self.first_pair)
+        rng = np.random.default_rng((config.seed, step))  # all sequences of a step are as long
+        count = 1 if rng.random() < _PICTURES else int(rng.integers(2, config.frames + 1))
+        places = range(self.rank * share, (self.rank + 1) * share)
+        return concatenate([self._sequence(step, place, count) for place in places])
+
+    def _sequence(self, step: int, place: int, count: int) -> Sequences:
+        """The sequence of a step at a place among those of all processes."""
+        config, size = self.config, self.config.temporal_crop
+        seed = (config.seed * 1_000_003 + step) * 4_099 + place
+        generator = torch.Generator().manual_seed(seed)
+        chance = np.random.default_rng((config.seed, step, place))
+        if self.clips is not None and chance.random() < _CLIPS:
+            truth = self.clips.truth(count, size, chance)
+        elif self.sceneflow is None:
+            pictures = photo_batch(
+                self.photos, _LAYERS, size * 5 // 4, config.seed, step, place * _LAYERS
+            )
+            drawn = draw_sequence(pictures, (size, size), generator, config.speed, _STILL)
+            truth = drawn.truth(count)
+        else:
+            truth = of_pairs(pair_batch(self.sceneflow, 1, size, config.seed, step, place))
+        return observe(*truth, config.noise, config.exposure, generator, config.stray)
+
+    def __getitem__(self, step: int) -> Item:
+        skipped = self.sceneflow.skipped if self.sceneflow else {}
+        before = len(skipped)
+        try:
+            batch = self.load(step)
+        except StylevidError as error:  # as it is: DataLoader would wrap it in a traceback
+            batch = error
+        return batch, dict(islice(skipped.items(), before, None))
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
-        """The batches of the steps from `first` up to `last`, loaded ahead."""
-        waiting: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(self.workers) as pool:
-            for step in range(first, last):
-                while len(waiting) < self.workers and step + len(waiting) < last:
-                    waiting.append(pool.submit(self.load, step + len(waiting)))
-                started = time.perf_counter()
-                batch = waiting.popleft().result()
-                self.waited_s += time.perf_counter() - started
-                yield batch
+        """The batches of the steps from `first` up to `last`, loaded ahead.
 
-    def _photos(self, count: int, size: int, step: int, first: int) -> Tensor:
-        return photo_batch(self.photos, count, size, self.config.seed, step, first)
+        Raises:
+            StylevidError: a picture cannot be read, or pair after pair of SceneFlow.
+        """
+        loader = DataLoader(
+            self, batch_size=None, sampler=range(first, last), num_workers=self.workers,
+            prefetch_factor=1 if self.workers else None, worker_init_fn=_start_worker,
+            generator=torch.Generator(),  # which leaves global chance alone
+        )  # fmt: skip
+        started = time.perf_counter()
+        for batch, skipped in loader:
+            self.waited_s += time.perf_counter() - started
+            if self.sceneflow:
+                self.sceneflow.skip(skipped)
+            if isinstance(batch, StylevidError):
+                raise batch
+            yield batch
+            started = time.perf_counter()
+
+
+def _start_worker(_: int) -> None:
+    logging.disable()  # the process that trains tells what its workers skip

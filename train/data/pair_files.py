@@ -1,20 +1,17 @@
 """One pair of neighbouring frames from its files: two frames, the flow between them, and where it
 can be trusted. Whole, or a window of it; and what augmentation does to flow and masks."""
 
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from stylevid.errors import DataError, StyleError
-from stylevid.frames import resize, to_image
+from stylevid.frames import Frame, resize, size_of, to_image
 from stylevid.warp import (
     inside,
     motion_boundary_mask,
@@ -24,12 +21,9 @@ from stylevid.warp import (
     sample,
 )
 
-from .flow_files import FloatArray, map_flow, to_flow
+from .flow_files import read_flow
 from .images import read_picture
 from .pairs import Pairs
-
-log = logging.getLogger(__name__)
-
 
 _LARGEST_FLOW = 1e4  # pixels; what is more is no motion but a broken value
 _CROWDED = 1.25  # pixels on one place: two surfaces have more, one that shrinks by 5% less
@@ -55,22 +49,13 @@ class PairFiles:
     boundary: Path | None
 
 
-class Window(NamedTuple):
-    """A rectangle of a frame, in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    def of(self, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """This part of an array H,W,...; a view."""
-        rows = samples[self.top : self.top + self.height]
-        return rows[:, self.left : self.left + self.width]
+Window = tuple[slice, slice]
+"""Rows and columns of a frame."""
 
 
-def read_pair(files: PairFiles, window: Window | None = None) -> Pairs:
-    """One pair, 1,3,H,W, whole or the window of it, at the size it has on disk.
+def read_pair(files: PairFiles, place: Callable[[int, int], Window] | None = None) -> Pairs:
+    """One pair, 1,3,H,W at the size it has on disk: whole, or the window of it that
+    `place(height, width)` gives.
 
     Not visible is a pixel that is occluded in prev, whose partner lies outside the window, that is
     at a motion boundary, or whose flow is not finite or absurdly long; there the flow is 0.
@@ -80,42 +65,40 @@ def read_pair(files: PairFiles, window: Window | None = None) -> Pairs:
     Raises:
         DataError: a file is broken, its size differs from the flow's, or no flow is finite.
     """
-    samples = map_flow(files.flow)
-    height, width = samples.shape[:2]
-    window = window or Window(0, 0, height, width)
+    whole = read_flow(files.flow)
+    size = size_of(whole)
+    window = place(*size) if place else (slice(size[0]), slice(size[1]))
+    usable = _is_usable(whole)
+    if not usable.any():
+        raise DataError(f"{files.flow} holds no flow that is finite and real.", "no finite flow")
+    whole = whole.where(usable, 0.0)
+    flow, trusted = whole[..., *window], usable[..., *window].float()
     prev, cur = (
-        to_image(np.ascontiguousarray(window.of(_read_frame(path, files.flow, samples))))
+        to_image(np.ascontiguousarray(_read(path, files.flow, size)[window]))
         for path in (files.prev, files.cur)
     )
-    flow = to_flow(window.of(samples))
-    usable = _is_usable(flow)
-    if not usable.any() and not _is_usable(to_flow(samples)).any():
-        raise DataError(f"{files.flow} holds no flow that is finite and real.", "no finite flow")
-    flow = flow.where(usable, 0.0)
-    if files.boundary is None:
-        boundary = motion_boundary_mask(flow)
-    else:
-        boundary = _read_mask(files.boundary, files.flow, samples, window)
-    points = pixel_grid(window.height, window.width) + flow
-    trusted = usable.float() * (1 - boundary) * (1 - _occluded(files, samples, window, flow))
-    return Pairs(prev, cur, flow, trusted * inside(points, window.height, window.width))
 
+    def mask(path: Path) -> Tensor:
+        return torch.from_numpy(_read(path, files.flow, size)[window].max(2) > 0)[
+            None, None
+        ].float()
 
-def _occluded(files: PairFiles, samples: FloatArray, window: Window, flow: Tensor) -> Tensor:
-    """1,1,h,w on the window of cur, 1 = occluded; exact only where the partner is in the window."""
-    if files.occlusion is not None:
-        return _read_mask(files.occlusion, files.flow, samples, window)
-    if files.reverse_flow is not None:
-        reverse = map_flow(files.reverse_flow)
-        _check_size(files.reverse_flow, reverse, files.flow, samples)
-        # The check reads the reverse flow at partners alone, so the same window is enough.
-        back = to_flow(window.of(reverse))
-        # An unknown flow back agrees with nothing, not even where a trace of it is mixed in.
-        return occlusion_mask(flow, back.where(_is_usable(back), 100 * _LARGEST_FLOW))
-    # What lands in the window may come from anywhere in the frame.
-    whole = to_flow(samples)
-    collided = collision_mask(whole.where(_is_usable(whole), 0.0))
-    return torch.from_numpy(window.of(collided[0, 0].numpy())).view(1, 1, *flow.shape[-2:])
+    hidden = mask(files.boundary) if files.boundary else motion_boundary_mask(flow)
+    if files.occlusion:
+        occluded = mask(files.occlusion)
+    elif files.reverse_flow:
+        reverse = read_flow(files.reverse_flow)
+        _check_size(files.reverse_flow, size_of(reverse), files.flow, size)
+        # The check reads the reverse flow at partners alone, so the same window is enough: exact
+        # where the partner is in it. An unknown flow back agrees with nothing, not even where a
+        # trace of it is mixed in.
+        back = reverse.where(_is_usable(reverse), 100 * _LARGEST_FLOW)
+        occluded = occlusion_mask(flow, back[..., *window])
+    else:  # what lands in the window may come from anywhere in the frame
+        occluded = collision_mask(whole)[..., *window]
+    points = pixel_grid(*size_of(flow)) + flow
+    visible = trusted * (1 - hidden) * (1 - occluded) * inside(points, *size_of(flow))
+    return Pairs(prev, cur, flow, visible)
 
 
 def collision_mask(flow: Tensor) -> Tensor:
@@ -152,29 +135,20 @@ def _is_usable(flow: Tensor) -> Tensor:
     return (flow.abs() <= _LARGEST_FLOW).all(1, keepdim=True)
 
 
-def _read_frame(path: Path, flow: Path, samples: FloatArray) -> npt.NDArray[np.uint8]:
+def _read(path: Path, flow: Path, size: tuple[int, int]) -> Frame:
+    """A frame, or a mask, of the flow's size."""
     try:
         frame = read_picture(path)
     except StyleError as cause:
         raise DataError(str(cause), "unreadable picture") from cause
-    _check_size(path, frame, flow, samples)
+    height, width, _ = frame.shape
+    _check_size(path, (height, width), flow, size)
     return frame
 
 
-def _read_mask(path: Path, flow: Path, samples: FloatArray, window: Window) -> Tensor:
-    """1,1,h,w: 1 where the gray picture is not black."""
-    try:
-        with Image.open(path) as picture:
-            mask = np.asarray(picture.convert("L")) > 0
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as cause:
-        raise DataError(f"{path} cannot be read as a mask: {cause}.", "unreadable mask") from cause
-    _check_size(path, mask, flow, samples)
-    return torch.from_numpy(window.of(mask).astype(np.float32))[None, None]
-
-
-def _check_size(path: Path, found: npt.NDArray[Any], flow: Path, samples: FloatArray) -> None:
-    (height, width), (flow_height, flow_width) = found.shape[:2], samples.shape[:2]
-    if (height, width) != (flow_height, flow_width):
+def _check_size(path: Path, found: tuple[int, int], flow: Path, size: tuple[int, int]) -> None:
+    if found != size:
+        (height, width), (flow_height, flow_width) = found, size
         message = f"{path} has {width}x{height} pixels and {flow} {flow_width}x{flow_height}."
         raise DataError(message, "sizes differ")
 
@@ -188,7 +162,7 @@ def crop_window(
     smallest = min(size, largest)
     side = round(smallest + scale * (largest - smallest))
     top, left = int(down * (height - side + 1)), int(across * (width - side + 1))
-    return Window(top, left, side, side)
+    return slice(top, top + side), slice(left, left + side)
 
 
 def resize_pairs(pairs: Pairs, size: int) -> Pairs:

@@ -10,18 +10,16 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import torch
 
 from stylevid.errors import DataError
 
-from .flow_files import map_flow
 from .pair_files import PairFiles, Window, crop_window, mirror_pairs, read_pair, resize_pairs
 from .pairs import Pairs
 
@@ -33,10 +31,8 @@ PASSES = {
 }
 SPLITS = ("train", "test", "all")
 
-_SEARCH_DEPTH = 3  # folders below the root: sceneflow/FlyingThings3D_subset/train
-_SCENE_DEPTH = 5  # folders below optical_flow: TRAIN/A/0000/into_future/left
-_DIRECTIONS = ("into_future", "into_past")
-_SIDES = ("left", "right")
+_SEARCH_DEPTH = 3  # folders from the root to a dataset's own: sceneflow/FlyingThings3D_subset/train
+_SCENE_DEPTHS = (1, 2, 3)  # folders of a scene: a_rain_of_stones_x2; TRAIN/A/0000
 _FLOW_SUFFIXES = (".pfm", ".flo")
 _FRAME_SUFFIXES = (".png", ".webp")
 _MASK_SUFFIXES = (".png", ".pgm")
@@ -45,6 +41,9 @@ _LEAST_VISIBLE = 0.1  # share of a crop
 _FEW_DRAWS = 5  # of a crop that is mostly invisible
 _MOST_DRAWS = 100  # of files that cannot be used
 
+Trouble = tuple[str, str]
+"""Its kind, and which pair or folder has it."""
+
 
 @dataclass(frozen=True)
 class _View:
@@ -52,71 +51,60 @@ class _View:
 
     home: Path  # the dataset's own folder
     scene: Path | None  # TRAIN/A/0000; None in the subset, which has no scenes
-    direction: str  # into_future or into_past
+    to: str  # future or past
     side: str  # left or right
-    frames: Path = Path()
 
     @property
     def is_held_out(self) -> bool:
         part = self.home.name if self.scene is None else self.scene.parts[0]
         return part.lower() in ("test", "val")
 
-    @property
-    def flow_folder(self) -> Path:
-        return self._folder("flow", self.direction)
-
-    def in_pass(self, name: str) -> "_View":
-        """This view with its folder of frames among those that the pass can have."""
-        tail = (self.scene or Path()) / self.side
-        places = [self.home / p / tail for p in PASSES[name] if os.path.isdir(self.home / p)]
-        return replace(self, frames=next((p for p in places if os.path.isdir(p)), places[0]))
-
     def neighbour(self, number: str) -> str:
-        step = 1 if self.direction == "into_future" else -1
+        step = 1 if self.to == "future" else -1
         return f"{int(number) + step:0{len(number)}d}"
 
-    def flow_stem(self, number: str) -> str:
-        return self._flow_stem(number, self.direction)
+    def folder(self, kind: str, to: str) -> Path:
+        if self.scene is None:
+            return self.home / kind / self.side / f"into_{to}"
+        kind = "optical_flow" if kind == "flow" else kind
+        return self.home / kind / self.scene / f"into_{to}" / self.side
 
-    def files(self, number: str) -> PairFiles:
+    def frames(self, render: str) -> Path | None:
+        """The folder of frames among those that the pass can have; None if it has none."""
+        tail = (self.scene or Path()) / self.side
+        places = [self.home / p / tail for p in PASSES[render] if os.path.isdir(self.home / p)]
+        return next((place for place in places if os.path.isdir(place)), next(iter(places), None))
+
+    def flow_stem(self, number: str, to: str) -> str:
+        name = f"OpticalFlowInto{to.title()}_{number}_{self.side[0].upper()}"
+        return number if self.scene is None else name
+
+    def files(self, frames: Path, number: str) -> PairFiles:
         """The files of the pair whose `cur` has this number, as they are on the disk now."""
         neighbour = self.neighbour(number)
-        flow = _existing(self.flow_folder, self.flow_stem(number), _FLOW_SUFFIXES)
-        cur = _existing(self.frames, number, _FRAME_SUFFIXES)
-        prev = _existing(self.frames, neighbour, _FRAME_SUFFIXES)
+        back = "past" if self.to == "future" else "future"
+        flow = _existing(
+            self.folder("flow", self.to), self.flow_stem(number, self.to), _FLOW_SUFFIXES
+        )
+        cur, prev = (_existing(frames, n, _FRAME_SUFFIXES) for n in (number, neighbour))
         if flow is None or cur is None or prev is None:
-            message = f"Frame {number}, {neighbour} or its flow is gone from {self.frames}."
+            message = f"Frame {number}, {neighbour} or its flow is gone from {frames}."
             raise DataError(message, "missing frame")
-        back = "into_past" if self.direction == "into_future" else "into_future"
-        reverse_flow = _existing(
-            self._folder("flow", back), self._flow_stem(neighbour, back), _FLOW_SUFFIXES
-        )
-        occlusions, boundaries = (
-            self._folder(kind, self.direction) for kind in ("flow_occlusions", "motion_boundaries")
-        )
-        occlusion = _existing(occlusions, number, _MASK_SUFFIXES)
-        boundary = _existing(boundaries, number, _MASK_SUFFIXES)
-        return PairFiles(cur, prev, flow, reverse_flow, occlusion, boundary)
-
-    def _folder(self, kind: str, direction: str) -> Path:
-        if self.scene is None:
-            return self.home / kind / self.side / direction
-        kind = "optical_flow" if kind == "flow" else kind
-        return self.home / kind / self.scene / direction / self.side
-
-    def _flow_stem(self, number: str, direction: str) -> str:
-        if self.scene is None:
-            return number
-        towards = "Future" if direction == "into_future" else "Past"
-        return f"OpticalFlowInto{towards}_{number}_{self.side[0].upper()}"
+        return PairFiles(
+            cur, prev, flow,
+            _existing(self.folder("flow", back), self.flow_stem(neighbour, back), _FLOW_SUFFIXES),
+            _existing(self.folder("flow_occlusions", self.to), number, _MASK_SUFFIXES),
+            _existing(self.folder("motion_boundaries", self.to), number, _MASK_SUFFIXES),
+        )  # fmt: skip
 
 
 class SceneFlow:
     """The pairs found below a folder. Only names are kept; a file is read when it is drawn.
 
     Attributes:
-        counts: what was skipped so far by kind of trouble, each pair once; the first of a kind is
-            also logged. "end of sequence" is no trouble: SceneFlow has flow to frames it lacks.
+        skipped: what was skipped so far, each pair once, and a sentence about it.
+        counts: how many of each kind of trouble; the first of a kind is also logged. "end of
+            sequence" is no trouble: SceneFlow has flow to frames it lacks.
     """
 
     def __init__(
@@ -141,13 +129,14 @@ class SceneFlow:
                 "FlyingThings3D_subset."
             )
         self.root = root
+        self.skipped: dict[Trouble, str] = {}
         self.counts: Counter[str] = Counter()
-        self._lock = Lock()  # several threads may draw
-        self._skipped: set[tuple[str, _View | Path, str]] = set()
         self._pairs = [
-            (view, number)
-            for view in self._find_views(passes, split)
-            for number in self._find_numbers(view)
+            (view, frames, number)
+            for view in _find_views(root.resolve())
+            if split == "all" or view.is_held_out == (split == "test")
+            for frames in self._find_frames(view, passes)
+            for number in self._find_numbers(view, frames)
         ]
         if not self._pairs:
             raise DataError(
@@ -166,8 +155,8 @@ class SceneFlow:
         Raises:
             DataError: a file that was there is gone.
         """
-        view, number = self._pairs[index]
-        return view.files(number)
+        view, frames, number = self._pairs[index]
+        return view.files(frames, number)
 
     def read(self, index: int, place: Callable[[int, int], Window] | None = None) -> Pairs:
         """The pair at this index, 1,3,H,W, whole or the window that `place(height, width)` gives.
@@ -175,13 +164,10 @@ class SceneFlow:
         Raises:
             DataError: a file of the pair cannot be used; it has been counted.
         """
-        view, number = self._pairs[index]
         try:
-            files = view.files(number)
-            height, width = map_flow(files.flow).shape[:2]
-            return read_pair(files, place(height, width) if place else None)
+            return read_pair(self[index], place)
         except DataError as error:
-            self._count(error.kind, view, number, str(error))
+            self.skip({(error.kind, str(index)): str(error)})
             raise
 
     def summary(self) -> str:
@@ -193,82 +179,69 @@ class SceneFlow:
         found = ", ".join(f"{count} {kind}" for kind, count in sorted(self.counts.items()))
         return f"; skipped so far: {found}" if found else ""
 
-    def _count(self, kind: str, where: _View | Path, number: str, message: str) -> None:
-        with self._lock:
-            if (kind, where, number) in self._skipped:
-                return
-            self._skipped.add((kind, where, number))
+    def skip(self, troubles: Mapping[Trouble, str]) -> None:
+        """Count what is skipped, here or by another process that reads the same dataset."""
+        for trouble, message in troubles.items():
+            if trouble in self.skipped:
+                continue
+            kind, _ = trouble
+            self.skipped[trouble] = message
             self.counts[kind] += 1
-            is_first = self.counts[kind] == 1
-        if is_first:
-            level = logging.INFO if kind == "end of sequence" else logging.WARNING
-            log.log(level, "%s (%s; skipped, and more of the kind only counted)", message, kind)
+            if self.counts[kind] == 1:
+                level = logging.INFO if kind == "end of sequence" else logging.WARNING
+                log.log(level, "%s (%s; skipped, and more of the kind only counted)", message, kind)
 
-    def _find_views(self, passes: Sequence[str], split: str) -> Iterator[_View]:
-        for home in self._folders(self.root.resolve(), _SEARCH_DEPTH):
-            views = [*self._scene_views(home), *_subset_views(home)]
-            wanted = [v for v in views if split == "all" or v.is_held_out == (split == "test")]
-            present = [
-                name for name in passes if any(os.path.isdir(home / p) for p in PASSES[name])
-            ]
-            if wanted and not present:
-                folders = ", ".join(folder for name in passes for folder in PASSES[name])
-                self._count("no frames", home, "", f"{home} has flow but no frames ({folders}).")
-            yield from (view.in_pass(name) for view in wanted for name in present)
+    def _find_frames(self, view: _View, passes: Sequence[str]) -> list[Path]:
+        found = [frames for render in passes if (frames := view.frames(render))]
+        if not found:
+            folders = ", ".join(folder for render in passes for folder in PASSES[render])
+            message = f"{view.home} has flow but no frames ({folders})."
+            self.skip({("no frames", str(view.home)): message})
+        return found
 
-    def _scene_views(self, home: Path) -> Iterator[_View]:
-        """FlyingThings3D, Monkaa, Driving: `optical_flow/<scene>/into_future/left`."""
-        flows = home / "optical_flow"
-        for folder in self._folders(flows, _SCENE_DEPTH) if os.path.isdir(flows) else ():
-            parts = folder.relative_to(flows).parts
-            if len(parts) > 2 and parts[-2] in _DIRECTIONS and parts[-1] in _SIDES:
-                yield _View(home, Path(*parts[:-2]), parts[-2], parts[-1])
-
-    def _find_numbers(self, view: _View) -> Iterator[str]:
+    def _find_numbers(self, view: _View, frames: Path) -> Iterator[str]:
         """The numbers of the view's flow files whose two frames are there, in order."""
-        stems = self._stems(view.flow_folder, _FLOW_SUFFIXES)
-        numbers = {match[0] for match in map(re.compile(r"\d+").search, stems) if match}
-        frames = {stem for stem in self._stems(view.frames, _FRAME_SUFFIXES) if stem.isdigit()}
-        for number in sorted(n for n in numbers if view.flow_stem(n) in stems):
+        folder, stem = view.folder("flow", view.to), view.flow_stem(r"(\d+)", view.to)
+        there = self._numbers(frames, r"(\d+)", _FRAME_SUFFIXES)
+        for number in sorted(self._numbers(folder, stem, _FLOW_SUFFIXES)):
             neighbour = view.neighbour(number)
-            if {number, neighbour} <= frames:
+            if {number, neighbour} <= there:
                 yield number
                 continue
-            missing = neighbour if number in frames else number
-            at_end = number in frames and not min(frames) < neighbour < max(frames)
+            missing = neighbour if number in there else number
+            at_end = number in there and not min(there) < neighbour < max(there)
             kind = "end of sequence" if at_end else "missing frame"
-            flow = view.flow_folder / view.flow_stem(number)
-            self._count(kind, view, number, f"{flow} has no frame {missing} in {view.frames}.")
+            flow = folder / view.flow_stem(number, view.to)
+            self.skip({(kind, f"{frames} {flow}"): f"{flow} has no frame {missing} in {frames}."})
 
-    def _folders(self, folder: Path, depth: int) -> Iterator[Path]:
-        """The folder and all below it to this depth, sorted; links are followed."""
-        yield folder
-        if depth > 0:
-            for name in sorted(entry.name for entry in self._scan(folder) if entry.is_dir()):
-                yield from self._folders(folder / name, depth - 1)
-
-    def _stems(self, folder: Path, suffixes: Sequence[str]) -> set[str]:
-        names = (os.path.splitext(entry.name) for entry in self._scan(folder))
-        return {stem for stem, suffix in names if suffix in suffixes}
-
-    def _scan(self, folder: Path) -> list[os.DirEntry[str]]:
+    def _numbers(self, folder: Path, stem: str, suffixes: Sequence[str]) -> set[str]:
+        """The numbers of the files in the folder that are so named."""
+        pattern = re.compile(f"{stem}({'|'.join(map(re.escape, suffixes))})")
         try:
-            with os.scandir(folder) as entries:
-                return list(entries)
+            return {found[1] for found in map(pattern.fullmatch, os.listdir(folder)) if found}
         except FileNotFoundError:
-            return []
+            return set()
         except OSError as cause:
             message = f"{folder} cannot be read: {cause.strerror}."
-            self._count("unreadable folder", folder, "", message)
-            return []
+            self.skip({("unreadable folder", str(folder)): message})
+            return set()
 
 
-def _subset_views(home: Path) -> Iterator[_View]:
-    """FlyingThings3D_subset: `flow/left/into_future` in `train` and in `val`."""
-    for side in _SIDES:
-        for direction in _DIRECTIONS:
-            if os.path.isdir(home / "flow" / side / direction):
-                yield _View(home, None, direction, side)
+def _find_views(root: Path) -> Iterator[_View]:
+    """All below the root, in the order of their names: `optical_flow/<scene>/into_future/left` of
+    FlyingThings3D, Monkaa and Driving, `flow/left/into_future` of the subset's train and val."""
+    layouts = {depth: f"optical_flow/{'*/' * depth}into_*/*" for depth in _SCENE_DEPTHS}
+    found = {
+        folder: depth
+        for depth, layout in ({0: "flow/*/into_*"} | layouts).items()
+        for above in range(_SEARCH_DEPTH + 1)
+        for folder in root.glob("*/" * above + layout)
+    }
+    for folder, depth in sorted(found.items()):
+        into, side = folder.parts[-2:] if depth else folder.parts[:-3:-1]
+        if into in ("into_future", "into_past") and side in ("left", "right"):
+            scene = Path(*folder.parts[-2 - depth : -2]) if depth else None
+            yield _View(folder.parents[2 + depth], scene, into.removeprefix("into_"), side)
 
 
 def _existing(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
@@ -288,15 +261,9 @@ def pair_batch(
     Raises:
         DataError: pair after pair cannot be used.
     """
-    drawn = [
-        _draw(dataset, size, np.random.default_rng((seed, step, first + i))) for i in range(count)
-    ]
-    return Pairs(
-        prev=torch.cat([pair.prev for pair in drawn]),
-        cur=torch.cat([pair.cur for pair in drawn]),
-        flow_cur_to_prev=torch.cat([pair.flow_cur_to_prev for pair in drawn]),
-        visible=torch.cat([pair.visible for pair in drawn]),
-    )
+    places = range(first, first + count)
+    drawn = [_draw(dataset, size, np.random.default_rng((seed, step, place))) for place in places]
+    return Pairs(*map(torch.cat, zip(*(vars(pair).values() for pair in drawn), strict=True)))
 
 
 def _draw(dataset: SceneFlow, size: int, rng: np.random.Generator) -> Pairs:
@@ -304,10 +271,9 @@ def _draw(dataset: SceneFlow, size: int, rng: np.random.Generator) -> Pairs:
     for _ in range(_MOST_DRAWS):
         # As many numbers for every draw, so that the next one does not depend on how this one ends.
         chosen, scale, down, across, mirror = rng.random(5).tolist()
-        index = int(chosen * len(dataset))
         place = partial(crop_window, size=size, scale=scale, down=down, across=across)
         try:
-            pair = resize_pairs(dataset.read(index, place), size)
+            pair = resize_pairs(dataset.read(int(chosen * len(dataset)), place), size)
         except DataError:
             continue
         crops.append(mirror_pairs(pair) if mirror < 0.5 else pair)

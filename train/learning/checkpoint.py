@@ -2,7 +2,6 @@
 safetensors file, written beside its name and moved into place when whole."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stylevid.errors import WeightsError
+from stylevid.files import written_whole
 from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.weights import load_network
 
@@ -27,7 +27,7 @@ class Checkpoint:
 
     tensors: dict[str, Tensor]
     step: int
-    config: dict[str, object]
+    config: dict[str, Any]
     scaler: dict[str, Any]
 
     def restore(
@@ -68,12 +68,8 @@ def save_checkpoint(
         "config": json.dumps(config.as_dict()),
         "scaler": json.dumps(scaler.state_dict() if scaler else {}),
     }
-    partial = path.with_name(path.name + ".partial")
-    try:
+    with written_whole(path) as partial:
         save_file(whole, partial, metadata)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -103,9 +99,8 @@ def load_network_from(path: Path) -> StyleNet:
     if path.exists() and not _is_checkpoint(path):
         return load_network(path)
     checkpoint = load_checkpoint(path)
-    network = StyleNet(
-        StyleNetConfig.from_dict({key: checkpoint.config[key] for key in ("width", "blocks")})
-    )
+    shape = {key: checkpoint.config[key] for key in StyleNetConfig().as_dict()}
+    network = StyleNet(StyleNetConfig.from_dict(shape))
     network.load_state_dict(_part(checkpoint.tensors, "network."))
     return network
 

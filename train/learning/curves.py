@@ -3,14 +3,14 @@
 import json
 import logging
 import time
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
@@ -21,7 +21,7 @@ from ..data.images import read_picture
 log = logging.getLogger(__name__)
 
 
-class Reporter:
+class Reporter(ExitStack):
     """Called after each step; a run that is continued continues its log, too."""
 
     def __init__(self, folder: Path, samples: list[Path], total: int, sample_every: int) -> None:
@@ -32,37 +32,26 @@ class Reporter:
             total: steps of the whole run.
             sample_every: steps between two sheets.
         """
-        self._folder = folder
+        super().__init__()
+        self._folder, self._log = folder, folder / "log.jsonl"
         self._samples = [_read_sample(path) for path in samples]
-        self._total = total
-        self._sample_every = max(1, sample_every)
+        self._total, self._sample_every = total, max(1, sample_every)
         self._started = time.perf_counter()
-        self._board = _open_board(folder)
         self._bar: tqdm[Any] | None = None
-        self._log = folder / "log.jsonl"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._board = _open_board(folder)
         if self._board:
-            self._board.close()
+            self.callback(self._board.close)
 
     def __call__(self, step: int, values: dict[str, float], network: StyleNet) -> None:
         if self._bar is None:
             self._drop_lines_from(step)
             self._bar = tqdm(total=self._total, initial=step - 1, unit="step")
+            self.callback(self._bar.close)
         self._bar.update(step - self._bar.n)
         self._bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
-        self._write({"step": step, "seconds": round(time.perf_counter() - self._started, 1),
-                     **values})  # fmt: skip
+        seconds = round(time.perf_counter() - self._started, 1)
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "seconds": seconds, **values}) + "\n")
         if self._board:
             for name, value in values.items():
                 self._board.add_scalar(f"loss/{name}", value, step)
@@ -71,10 +60,6 @@ class Reporter:
             Image.fromarray(sheet).save(self._folder / f"sample_{step:05d}.jpg", quality=92)
             if self._board:
                 self._board.add_image("samples", sheet, step, dataformats="HWC")
-
-    def _write(self, record: dict[str, Any]) -> None:
-        with self._log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
 
     def _drop_lines_from(self, step: int) -> None:
         """Forget what a stopped run logged after the checkpoint that this run continues from."""
@@ -109,12 +94,9 @@ def _read_sample(path: Path) -> Tensor:
 def paint_sheet(network: StyleNet, images: list[Tensor]) -> Frame:
     """The images 1,3,H,W as the network paints them now, three in a row, each 480 x 360."""
     device = next(network.parameters()).device
-    tiles: list[Frame] = []
+    tiles: list[Tensor] = []
     for image in images:
         with torch.autocast(device.type, torch.bfloat16):
             stylized = network(image.to(device))
-        tiles.append(np.asarray(Image.fromarray(to_frame(stylized)).resize((480, 360))))
-    while len(tiles) % 3:
-        tiles.append(np.zeros_like(tiles[0]))
-    rows = [np.concatenate(tiles[i : i + 3], axis=1) for i in range(0, len(tiles), 3)]
-    return np.concatenate(rows)
+        tiles += resize(stylized.float(), (360, 480))
+    return to_frame(make_grid(tiles, nrow=3, padding=0)[None])

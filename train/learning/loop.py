@@ -1,4 +1,4 @@
-"""The training loop: a perceptual stage on photographs, then a temporal stage on pairs of frames.
+"""The training loop: a perceptual stage on photographs, then a temporal stage on sequences.
 
 Readable top to bottom: `fit` repeats `train_step`, which lowers the objective on one batch.
 """
@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from stylevid.errors import WeightsError
+from stylevid.learn.losses import PaintingTargets
+from stylevid.learn.objective import Objective
+from stylevid.learn.vgg import VGG16Features
 from stylevid.network import StyleNet
 
 from ..config import TrainConfig
 from ..data.loader import Batch, TrainingData
-from ..data.pairs import Pairs
 from .checkpoint import load_checkpoint, save_checkpoint
 from .distributed import Processes
-from .objective import Objective
-from .vgg import VGG16Features
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,8 @@ def make_trainer(
                                "share evenly. Give a multiple.")  # fmt: skip
     place = torch.device(device)
     network.to(place).to(memory_format=torch.channels_last)  # pyright: ignore
-    objective = Objective(config, network, vgg, painting.to(place))
+    with torch.no_grad():
+        objective = Objective(network, vgg, PaintingTargets.of(painting.to(place), vgg))
     return Trainer(
         config=config,
         objective=objective,
@@ -104,7 +105,7 @@ def fit(
     config = trainer.config
     step = resume(trainer, folder / "checkpoint.safetensors")
     for batch in data.batches(step, config.total_steps):
-        values = train_step(trainer, _to(batch, trainer.device), step, data.first_pair)
+        values = train_step(trainer, batch, step)
         step += 1
         if trainer.processes.is_first:
             if step == config.steps:
@@ -142,24 +143,15 @@ def _check_same_run(path: Path, saved: dict[str, object], config: TrainConfig) -
             )
 
 
-def _to(batch: Batch, device: torch.device) -> Batch:
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    moved = (t.to(device, non_blocking=True) for t in vars(batch).values())
-    return Pairs(*moved)
-
-
-def train_step(trainer: Trainer, batch: Batch, step: int, first: int = 0) -> dict[str, float]:
-    """One update of the network; returns the losses, by name, as plain numbers.
-
-    Args:
-        batch: this process's share, on the trainer's device.
-        first: place of its first pair among all processes' pairs.
-    """
+def train_step(trainer: Trainer, batch: Batch, step: int) -> dict[str, float]:
+    """One update of the network on this process's share of a batch; returns the losses, by name,
+    as plain numbers."""
     optimizer, scaler = trainer.optimizer, trainer.scaler
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(trainer.config, step)
-    terms: dict[str, Tensor] = trainer.wrapped(batch, step, first)
+    terms: dict[str, Tensor] = trainer.wrapped(
+        batch.to(trainer.device), trainer.config.weights(step)
+    )
     loss = torch.stack(list(terms.values()))
     optimizer.zero_grad(set_to_none=True)
     scaler.scale(loss.sum()).backward()

@@ -1,70 +1,36 @@
 """Direct optimization of one picture's pixels, which a feed-forward network takes the place of."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from . import losses
-from .vgg import VGG16Features
+from stylevid.learn.objective import LossWeights, Objective
 
 HISTORY = 20
 
 
 class PictureLoss:
-    """The losses of the perceptual stage for paintings of one photograph, as the training has them.
-
-    What does not depend on the painting is computed once, so that direct optimization pays for one
-    pass through VGG and back for an evaluation, and for nothing else.
-    """
+    """The losses of the perceptual stage for paintings of one photograph, as the training has them;
+    what does not depend on the painting is computed once."""
 
     def __init__(
-        self,
-        vgg: VGG16Features,
-        painting: losses.PaintingTargets,
-        photo: Tensor,
-        weights: Mapping[str, float],
-        dtype: torch.dtype = torch.float32,
+        self, objective: Objective, photo: Tensor, weights: LossWeights | None = None
     ) -> None:
         """
         Args:
             photo: 1,3,H,W in [0, 1].
-            weights: of the terms "content", "style", "tone" and "tv".
-            dtype: of VGG; the losses are float32 always.
         """
-        self.photo = photo
-        self.weights = weights
-        self._vgg, self._painting, self._dtype = vgg, painting, dtype
-        with torch.no_grad(), self._autocast():
-            self._wanted = vgg(_channels_last(photo)).relu3_3
-
-    def terms(self, painted: Tensor) -> dict[str, Tensor]:
-        """Content, style, tone and total variation, unweighted scalars, of a picture 1,3,H,W."""
-        with self._autocast():
-            features = self._vgg(_channels_last(painted))
-        return {
-            "content": losses.content_loss(features.relu3_3, self._wanted),
-            "style": losses.style_loss(features, self._painting.grams),
-            "tone": losses.tone_loss(painted, self.photo, self._painting.tones),
-            "tv": losses.total_variation(painted),
-        }
+        self._objective, self._photo = objective, photo
+        self._weights = weights or LossWeights()
+        self._wanted = objective.content(photo)
 
     def __call__(self, painted: Tensor) -> Tensor:
-        """The weighted sum of the terms, a scalar."""
-        terms = self.terms(painted)
-        return torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
-
-    @torch.no_grad()
-    def numbers(self, painted: Tensor) -> dict[str, float]:
-        """The unweighted terms by name, and their weighted sum as "total"."""
-        terms = {name: value.item() for name, value in self.terms(painted).items()}
-        return terms | {"total": sum(self.weights[name] * terms[name] for name in terms)}
-
-    def _autocast(self) -> torch.autocast:
-        kind = self.photo.device.type
-        return torch.autocast(kind, self._dtype, enabled=self._dtype != torch.float32)
+        """The weighted sum of the terms, a scalar, of a picture 1,3,H,W in [0, 1]."""
+        terms = self._objective.perceptual_terms(painted, self._photo, self._weights, self._wanted)
+        return torch.stack(list(terms.values())).sum()
 
 
 @dataclass(frozen=True)
@@ -134,7 +100,3 @@ def optimize_pixels(
             break
     seconds = time.perf_counter() - started
     return Descent(picture, value, value <= target, iteration, iteration + 1, seconds)
-
-
-def _channels_last(image: Tensor) -> Tensor:
-    return image.contiguous(memory_format=torch.channels_last)

@@ -6,12 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from train.learning.losses import (
+from stylevid.learn.losses import (
     content_loss,
-    feature_temporal_loss,
     gram_matrix,
     output_temporal_loss,
-    perturb,
     style_loss,
     tone_loss,
     tones,
@@ -44,12 +42,15 @@ def test_gram_forgets_where_things_are() -> None:
     assert torch.allclose(gram_matrix(features.flip(-1)), gram_matrix(features), atol=1e-6)
 
 
-def test_gram_of_bfloat16_is_summed_in_float32() -> None:
-    features = torch.full((1, 1, 64, 64), 1.0 + 1 / 128).bfloat16()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gram_of_half_precision_is_summed_in_float32(dtype, layout) -> None:
+    """Added up in bfloat16, ones end at 256; in float16, these overflow."""
+    features = (200 * random_tensor(2, 4, 64, 64)).to(dtype, memory_format=layout)
     with torch.autocast("cpu", torch.bfloat16):
         gram = gram_matrix(features)
     assert gram.dtype == torch.float32
-    assert gram.item() == pytest.approx((1 + 1 / 128) ** 2, rel=1e-5)
+    assert torch.allclose(gram, gram_matrix(features.double()).float(), rtol=5e-3)
 
 
 def test_equal_features_have_no_content_loss() -> None:
@@ -185,15 +186,6 @@ def test_occluded_pixels_cost_nothing() -> None:
     visible[..., :2] = 0
     assert output_temporal_loss(flicker, still, still, still, visible).item() == 0
     assert output_temporal_loss(flicker, still, still, still, 1 - visible).item() > 0.1
-    assert feature_temporal_loss(flicker, still, visible).item() == 0
-    assert feature_temporal_loss(flicker, still, 1 - visible).item() > 0.01
-
-
-def test_feature_temporal_loss_of_a_hand_made_change() -> None:
-    features = random_tensor(1, 8, 4, 6)
-    loss = feature_temporal_loss(features + 0.5, features, all_visible())
-    assert loss.item() == pytest.approx(0.25, rel=1e-4)
-    assert feature_temporal_loss(features, features, all_visible()).item() == 0
 
 
 def test_temporal_gradient_flows_into_both_frames() -> None:
@@ -209,31 +201,6 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_nothing_is_perturbed_by_nothing() -> None:
-    image = random_tensor(2, 3, 8, 8)
-    for frame in perturb(image, 0.0, 0.0, seeded()):
-        assert torch.equal(frame, image)
-
-
-def test_noise_is_in_the_input_and_not_in_the_target() -> None:
-    image = torch.full((4, 3, 64, 64), 0.5)
-    target, given = perturb(image, 0.1, 0.0, seeded())
-    assert torch.equal(target, image)
-    levels = (given - image).std(dim=(1, 2, 3))
-    assert (levels < 0.1 * 1.02).all()
-    assert levels.unique().numel() == 4
-    assert (given - image).mean().abs() < 0.002
-
-
-def test_exposure_is_one_gain_for_each_image_in_input_and_target() -> None:
-    image = random_tensor(3, 3, 8, 8) * 0.5 + 0.1
-    target, given = perturb(image, 0.0, 0.1, seeded())
-    assert torch.equal(target, given)
-    gain = target / image
-    assert torch.allclose(gain, gain[:, :1, :1, :1].expand_as(gain), rtol=1e-4)
-    assert gain[:, 0, 0, 0].unique().numel() == 3
-
-
 @pytest.mark.parametrize(
     "loss",
     [
@@ -242,7 +209,6 @@ def test_exposure_is_one_gain_for_each_image_in_input_and_target() -> None:
         lambda a, b: tone_loss(a, b, tones(b)),
         lambda a, b: total_variation(a),
         lambda a, b: output_temporal_loss(a, b, b, b, all_visible(16, 24)),
-        lambda a, b: feature_temporal_loss(a, b, all_visible(16, 24)),
     ],
 )
 def test_each_loss_is_a_float32_scalar_even_of_bfloat16(

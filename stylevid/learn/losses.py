@@ -11,21 +11,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylevid.frames import luma
+from ..frames import luma
 
 TONE = 8  # pixels
 FLAT = 0.05  # a deviation of tones below which a picture is flat: noise is not made into shapes
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """G = F F^T / (C H W), N,C,C in float32, of features N,C,H,W.
+    """G = F F^T / (C H W), N,C,C in float32, of features N,C,H,W; the sums are float32, too.
 
     Source: Gatys et al. 2015, eq. 3; normalized as in Johnson et al. 2016, section 3.2.
     """
     n, c, h, w = features.shape
+    # Channels last, this is a view, and in bfloat16 a product that the CPU has instructions for.
+    flat = features.permute(0, 2, 3, 1).reshape(n, h * w, c)
+    if flat.dtype == torch.float16:
+        flat = flat.float()  # whose range such sums leave
     with torch.autocast(features.device.type, enabled=False):
-        flat = features.float().reshape(n, c, h * w)
-        return flat @ flat.transpose(1, 2) / (c * h * w)
+        return (flat.transpose(1, 2) @ flat).float() / (c * h * w)
 
 
 def content_loss(stylized: Tensor, content: Tensor) -> Tensor:
@@ -126,42 +129,3 @@ def output_temporal_loss(
     change = stylized.float() - warped_prev_stylized.float()
     light = luma(image.float() - warped_prev_image.float())
     return (visible * (change - light).square()).sum(1).mean()
-
-
-def perturb(
-    image: Tensor, noise: float, exposure: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """The second frame of a robustness pair: what the network is to paint, and what it is given.
-
-    The network sees a frame with sensor noise and must paint it like the first frame, which has
-    none, so that noise does not flicker. A change of exposure is real light: the target has it too.
-
-    Args:
-        image: N,3,H,W in [0, 1].
-        noise: largest standard deviation of the noise, drawn anew for each image.
-        exposure: standard deviation of the logarithm of the change of exposure.
-        generator: of the image's device; the only source of chance.
-    Returns:
-        The exposed image and the exposed, noisy image, both N,3,H,W in [0, 1].
-    Source: stability training, Zheng et al. 2016, section 3; compound regularization, Wang et al.
-        2020 (Consistent Video Style Transfer via Compound Regularization), section 3.2.
-    """
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, device=image.device)
-
-    n = len(image)
-    exposed = (image * (normal(n, 1, 1, 1) * exposure).exp()).clamp(0, 1)
-    level = torch.rand(n, 1, 1, 1, generator=generator, device=image.device) * noise
-    return exposed, (exposed + normal(*image.shape) * level).clamp(0, 1)
-
-
-def feature_temporal_loss(features: Tensor, warped_prev: Tensor, visible: Tensor) -> Tensor:
-    """mean M ||F_t - W F_{t-1}||^2 of the encoder's last map N,C,h,w.
-
-    Args:
-        features, warped_prev: N,C,h,w, warped with the flow resized *and rescaled* to h, w.
-        visible: N,1,h,w, 1 where the cell was visible in the previous frame.
-    Source: ReCoNet, Gao et al. 2018, eq. 5.
-    """
-    return (visible * (features.float() - warped_prev.float()).square()).mean()

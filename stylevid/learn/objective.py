@@ -1,0 +1,122 @@
+"""What learning lowers: the weighted losses of one batch, as a module that DistributedDataParallel
+can wrap."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..network import Past, StyleNet
+from ..warp import warp
+from . import losses
+from .sequences import LEARNED, Sequences
+from .vgg import VGG16Features
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Of the terms of `losses`."""
+
+    content: float = 1.0
+    style: float = 8.0
+    tone: float = 1.0
+    tv: float = 0.1
+    output_temporal: float = 60.0
+
+
+class Objective(nn.Module):
+    """The losses of the network for one painting: perceptual on pictures, and temporal as well on
+    sequences."""
+
+    def __init__(
+        self, network: StyleNet, vgg: VGG16Features, painting: losses.PaintingTargets
+    ) -> None:
+        """
+        Args:
+            vgg: on the device where learning happens; the network computes in its dtype, too. It
+                is left out of `parameters()`.
+            painting: as `vgg` sees it.
+        """
+        super().__init__()
+        self.network = network
+        self.painting = painting
+        self._frozen = (vgg,)  # in a tuple, so that it is no submodule: nothing of it is trained
+
+    def forward(self, batch: Tensor | Sequences, weights: LossWeights) -> dict[str, Tensor]:
+        """The weighted losses by name, float32 scalars, of pictures N,3,H,W or of sequences."""
+        if isinstance(batch, Tensor):
+            return self.perceptual_terms(self._paint(batch, None), batch, weights)
+        return self.sequence_terms(batch, weights)
+
+    @torch.no_grad()
+    def content(self, image: Tensor) -> Tensor:
+        """What paintings of an image N,3,H,W are to have in common with it: relu3_3."""
+        return self._frozen[0].content(image)
+
+    def perceptual_terms(
+        self, painted: Tensor, image: Tensor, weights: LossWeights, content: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Content, style, tone and total-variation losses of paintings of an image, both N,3,H,W;
+        `content` is that of the image, if it is known."""
+        content = self.content(image) if content is None else content
+        features = self._frozen[0](painted)
+        tone = losses.tone_loss(painted, image, self.painting.tones)
+        return {
+            "content": weights.content * losses.content_loss(features.relu3_3, content),
+            "style": weights.style * losses.style_loss(features, self.painting.grams),
+            "tone": weights.tone * tone,
+            "tv": weights.tv * losses.total_variation(painted),
+        }
+
+    def sequence_terms(self, batch: Sequences, weights: LossWeights) -> dict[str, Tensor]:
+        """The perceptual losses of the last frame, and the temporal ones of the last two.
+
+        The network paints as it will: frame after frame, given its last painting along the flow
+        that is estimated then, while the loss is computed along the true one. Gradients flow
+        through the last two frames; those before make the past that they start from, so that
+        errors which build up are seen.
+        """
+        count = len(batch.seen)
+        prev: Tensor | None = None
+        painted = self._first(batch, learns=count <= LEARNED)
+        temporal = painted.new_zeros(())
+        for t in range(1, count):
+            prev = painted
+            with torch.set_grad_enabled(t >= count - LEARNED):
+                carried, _ = warp(prev, batch.followed[t - 1], "bicubic")
+                painted = self._paint(batch.seen[t], Past(carried, batch.trust[t - 1]))
+                if t >= count - LEARNED:
+                    temporal = temporal + self._output_temporal(painted, prev, batch, t)
+        terms = self.perceptual_terms(painted, batch.frames[-1], weights)
+        return terms | {"output_temporal": weights.output_temporal * temporal}
+
+    def _first(self, batch: Sequences, learns: bool) -> Tensor:
+        with torch.set_grad_enabled(learns):
+            return self._paint(batch.seen[0], None)
+
+    def _paint(self, image: Tensor, past: Past | None) -> Tensor:
+        if past is None:  # nothing is known, and every parameter has its gradient
+            past = Past(torch.zeros_like(image), torch.zeros_like(image[:, :1, ::2, ::2]))
+        with self._autocast(image):
+            return self.network(_channels_last(image), past).float()
+
+    def _output_temporal(
+        self, painted: Tensor, prev_painted: Tensor, batch: Sequences, t: int
+    ) -> Tensor:
+        # Differs from ReCoNet: bicubic, since a bilinear warp blurs the target, and a painting
+        # that is blurred as well would be rewarded for it.
+        last = t - len(batch.seen)  # -1 for the last frame
+        flow_cur_to_prev = batch.flow_cur_to_prev[last]
+        warped_painted, _ = warp(prev_painted, flow_cur_to_prev, "bicubic")
+        warped_image, _ = warp(batch.frames[t - 1], flow_cur_to_prev, "bicubic")
+        return losses.output_temporal_loss(
+            painted, warped_painted, batch.frames[t], warped_image, batch.visible[last]
+        )
+
+    def _autocast(self, beside: Tensor) -> torch.autocast:
+        dtype = self._frozen[0].dtype
+        return torch.autocast(beside.device.type, dtype, enabled=dtype != torch.float32)
+
+
+def _channels_last(image: Tensor) -> Tensor:
+    return image.contiguous(memory_format=torch.channels_last)

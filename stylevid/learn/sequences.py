@@ -1,0 +1,102 @@
+"""Short videos to learn from. Each carries, beside the truth that losses are computed with, what a
+painter at work would know: frames with noise, and the motion that `memory.Follower` estimates from
+them."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..frames import fit, luma, size_of
+from ..memory import Array, Follower, FollowerConfig
+
+LEARNED = 2  # frames at the end of a sequence that gradients flow through; the others are replayed
+_FOLLOWED_AT = FollowerConfig().size / 640  # of a frame's size, as in a video of 640 pixels
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A batch of N sequences of T frames.
+
+    Attributes:
+        frames: T,N,3,H,W in [0, 1], without noise.
+        seen: T,N,3,H,W in [0, 1], the same as a camera gives them to the painter.
+        flow_cur_to_prev: L,N,2,H,W, (dx, dy) in pixels, true; of the last L = min(T-1, LEARNED)
+            frames, from each to the one before it.
+        visible: L,N,1,H,W on their grids, 1 where the pixel is also seen in the frame before.
+        followed: T-1,N,2,H,W, the flow as estimated from `seen`.
+        trust: T-1,N,1,H/2,W/2 in [0, 1], how far `followed` is to be trusted.
+    """
+
+    frames: Tensor
+    seen: Tensor
+    flow_cur_to_prev: Tensor
+    visible: Tensor
+    followed: Tensor
+    trust: Tensor
+
+    def to(self, device: torch.device) -> "Sequences":
+        return Sequences(*(t.to(device, non_blocking=True) for t in vars(self).values()))
+
+
+def concatenate(parts: list[Sequences]) -> Sequences:
+    """One batch of several, whose sequences are as long."""
+    tensors = zip(*(vars(part).values() for part in parts), strict=True)
+    return Sequences(*(torch.cat(one, dim=1) for one in tensors))
+
+
+def observe(
+    frames: Tensor, flow_cur_to_prev: Tensor, visible: Tensor, noise: float, exposure: float,
+    generator: torch.Generator,
+    stray: float = 0.0,
+) -> Sequences:  # fmt: skip
+    """Sequences as a painter gets to see them: noise that is to be painted over, and changes of
+    exposure that are real light.
+
+    Args:
+        frames, flow_cur_to_prev, visible: as in `Sequences`.
+        noise: largest standard deviation of a sensor's noise; each sequence has its own.
+        exposure: standard deviation of the logarithm of a frame's exposure.
+        stray: largest standard deviation, pixels, of errors of the estimated flow: a painter must
+            not rely on it more than on real clips, where it is worse than on generated ones.
+        generator: of the CPU; the only source of chance.
+    Source: stability training, Zheng et al. 2016, section 3; compound regularization, Wang et al.
+        2020 (Consistent Video Style Transfer via Compound Regularization), section 3.2.
+    """
+    count, batch = frames.shape[:2]
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    exposed = (frames * (normal(count, batch, 1, 1, 1) * exposure).exp()).clamp(0, 1)
+    level = torch.rand(1, batch, 1, 1, 1, generator=generator) * noise
+    seen = (exposed + normal(*frames.shape) * level).clamp(0, 1)
+    motions = [_follow(seen[:, place]) for place in range(batch)]
+    followed, trust = (torch.stack(parts, dim=1) for parts in zip(*motions, strict=True))
+    if stray and count > 1:
+        error = normal((count - 1) * batch, 2, 12, 12) * torch.rand(1, generator=generator) * stray
+        error = F.interpolate(error, size_of(frames), mode="bicubic")
+        followed = followed + error.view_as(followed)
+    return Sequences(exposed, seen, flow_cur_to_prev, visible, followed, trust)
+
+
+def _follow(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """What `Follower` makes of frames T,3,H,W: flow T-1,2,H,W and trust T-1,1,H/2,W/2."""
+    height, width = size_of(frames)
+    small_height, small_width = fit(height, width, round(_FOLLOWED_AT * max(height, width)))
+    follower = Follower()
+    flows = np.zeros((len(frames) - 1, height, width, 2), np.float32)
+    trusts = np.zeros((len(frames) - 1, 1, height // 2, width // 2), np.float32)
+    for number, frame in enumerate(frames):
+        gray = luma(frame[None])[0, 0].mul(255).numpy()
+        small = cv2.resize(gray, (small_width, small_height), interpolation=cv2.INTER_AREA)
+        if motion := follower.step_gray(
+            cast(Array, small)
+        ):  # None is what is taken for a cut: nothing is known
+            flows[number - 1] = motion.flow_at(height, width)
+            trusts[number - 1] = motion.trust_at(height // 2, width // 2)
+    return torch.from_numpy(flows).permute(0, 3, 1, 2), torch.from_numpy(trusts)

@@ -1,0 +1,68 @@
+"""Real clips to learn from: parts of them, with flow as well as it can be estimated."""
+
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylevid.errors import StyleError
+from stylevid.flow import estimate_flow
+from stylevid.frames import Frame, resize, to_image
+from stylevid.learn.sequences import LEARNED
+from stylevid.metrics import trusted
+from stylevid.video import probe, read_frames
+
+MOST_FRAMES = 120  # of a clip, from its start, and at most LONGEST pixels: they are kept in memory
+LONGEST = 800
+
+
+class Clips:
+    """Frames of clips; cuts within them do no harm, since nothing is visible across a cut."""
+
+    def __init__(self, paths: list[Path], least: int) -> None:
+        """
+        Args:
+            least: frames that a clip must have.
+        Raises:
+            VideoError: a clip cannot be read.
+            StyleError: a clip is too short.
+        """
+        self._clips: list[list[Frame]] = []
+        for path in paths:
+            info = probe(path)
+            scale = min(1.0, LONGEST / max(info.height, info.width))
+            size = round(info.height * scale), round(info.width * scale)
+            with closing(read_frames(info, size)) as decoded:
+                frames = [timed.frame for timed in islice(decoded, MOST_FRAMES)]
+            if len(frames) < least:
+                raise StyleError(f"{path} has {len(frames)} frames; sequences have {least}. "
+                                 "Leave it out, or give --frames.")  # fmt: skip
+            self._clips.append(frames)
+
+    def truth(
+        self, count: int, size: int, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`count` frames of a square of `size` pixels of one of the clips, flow and visibility, as
+        in `Sequences`: random place, time, scale and mirror."""
+        clip = self._clips[rng.integers(len(self._clips))]
+        start = int(rng.integers(len(clip) - count + 1))
+        height, width = clip[0].shape[:2]
+        scale = size * rng.uniform(1.0, 1.3) / min(height, width)
+        scaled = max(size, round(height * scale)), max(size, round(width * scale))
+        top, left = (int(rng.integers(side - size + 1)) for side in scaled)
+        mirrored = rng.random() < 0.5
+
+        def crop(frame: Frame) -> Tensor:
+            part = resize(to_image(frame), scaled)[..., top : top + size, left : left + size]
+            return part.flip(-1) if mirrored else part
+
+        frames = [crop(frame) for frame in clip[start : start + count]]
+        flows, visible = [torch.zeros(0, 1, 2, size, size)], [torch.zeros(0, 1, 1, size, size)]
+        for t in range(max(1, count - LEARNED), count):
+            there, back = (estimate_flow(frames[a], frames[b]) for a, b in ((t, t - 1), (t - 1, t)))
+            flows.append(there[None])
+            visible.append(trusted(there, back)[None])
+        return torch.stack(frames), torch.cat(flows), torch.cat(visible)
