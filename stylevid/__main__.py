@@ -3,19 +3,22 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub.utils import logging as hub_logging
 from tqdm import tqdm
 
+from .comparison import compare_video
 from .errors import StylevidError
+from .export import export_loop, export_vertical
 from .hub import Download, collect_styles, get_style, repo_names
 from .metrics import NOTHING_MEASURED
 from .painter import Painter
 from .pipeline import Options, Progress, Result, stylize_video
 from .styles import name_styles
+from .video import check_target
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if options.video is None or options.style is None:
             parser.error("give a video and --style, or --list-styles")
-        print(_describe(_paint(options)))  # noqa: T201
+        for line in _paint(options):
+            print(line)  # noqa: T201
         return 0
     except (StylevidError, ValueError) as error:
         print(f"stylevid: {error}", file=sys.stderr)  # noqa: T201
@@ -48,6 +52,19 @@ def build_parser() -> argparse.ArgumentParser:
         "--style", help="a style's name, USER/NAME/style on the Hub, or a .safetensors file's path"
     )
     parser.add_argument("-o", "--output", type=Path, help="the .mp4 to write")
+    parser.add_argument(
+        "--from", dest="start_s", type=float, default=0.0, metavar="SECONDS", help="begin there"
+    )
+    parser.add_argument("--to", dest="end_s", type=float, metavar="SECONDS", help="end there")
+    parser.add_argument(
+        "--side-by-side", action="store_true", help="without | with temporal consistency, labelled"
+    )
+    parser.add_argument(
+        "--loop", type=Path, metavar="GIF", help="write an endless loop of the result, too"
+    )
+    parser.add_argument(
+        "--vertical", type=Path, metavar="MP4", help="write its middle upright for a phone, too"
+    )
     parser.add_argument("--no-temporal", action="store_true", help="paint each frame on its own")
     parser.add_argument("--size", type=int, help="longest side in pixels (default: the video's)")
     parser.add_argument("--strength", type=float, default=1.0, help="0 (video) to 1 (painting)")
@@ -66,7 +83,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _paint(options: argparse.Namespace) -> Result:
+def _paint(options: argparse.Namespace) -> Iterator[str]:
+    """Paint, export, and say what came out."""
+    for path, suffix in ((options.loop, ".gif"), (options.vertical, ".mp4")):
+        if path is not None:
+            check_target(path, suffix)
     name = str(options.style)
     if name.endswith(".safetensors"):
         style, label = Path(name), Path(name).stem
@@ -83,6 +104,8 @@ def _paint(options: argparse.Namespace) -> Result:
         strength=options.strength,
         keep_colors=options.keep_colors,
         brush=options.brush,
+        start_s=options.start_s,
+        end_s=options.end_s,
     )
     painter = Painter(style, options.device, options.engine)
     with tqdm(total=1.0, bar_format="{percentage:3.0f}%|{bar}| {postfix}", disable=None) as bar:
@@ -92,7 +115,16 @@ def _paint(options: argparse.Namespace) -> Result:
             left = "" if progress.left_s is None else f", {progress.left_s:.0f} s left"
             bar.set_postfix_str(f"{progress.frames} frames, {progress.fps:.1f} frames/s{left}")
 
-        return stylize_video(video, output, painter, settings, show)
+        if options.side_by_side:
+            compare_video(video, output, painter, settings, show)
+            said = f"{output}: without | with temporal consistency"
+        else:
+            said = _describe(stylize_video(video, output, painter, settings, show))
+    yield said
+    if options.loop is not None:
+        yield f"{export_loop(output, options.loop)}: an endless loop"
+    if options.vertical is not None:
+        yield f"{export_vertical(output, options.vertical)}: upright"
 
 
 def _describe(result: Result) -> str:

@@ -35,9 +35,9 @@ LAYERS = {
     "pipeline": 7,
     "comparison": 8,
     "__init__": 8,
-    "__main__": 8,
-    "scene": 1,
+    "__main__": 9,
     "example": 2,
+    "export": 2,
 }
 
 
