@@ -126,7 +126,7 @@ def record() -> dict[str, object]:
         "licence": "CC0",
         "source": "made by the tests",
         "sha256": "0" * 64,
-        "network": {"width": 4, "blocks": 1},
+        "network": {"width": 4, "blocks": 1, "dilation": 4},
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from stylevid.errors import StylevidError
+from stylevid.errors import StyleError, StylevidError
 from stylevid.learn.allocation import keep_memory
 from stylevid.learn.vgg import load_vgg
 from stylevid.network import StyleNet
@@ -26,7 +26,6 @@ from .learning.checkpoint import load_network_from
 from .learning.curves import Reporter
 from .learning.distributed import Processes, join
 from .learning.loop import fit, make_trainer
-from .learning.shrink import shrink
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,7 +54,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", required=True, help="the style's slug; the run's folder")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     parser.add_argument("--warm-start", type=Path, help="a style's weights, a checkpoint or a "
-                        "run's folder to start from; a wider network is made narrower")  # fmt: skip
+                        "run's folder to start from")  # fmt: skip
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=2, help="processes that load "
                         "batches; 0 loads in the training process")  # fmt: skip
@@ -114,7 +113,8 @@ def _start(warm_start: Path | None, config: TrainConfig) -> StyleNet:
         return StyleNet(config.network)
     network = load_network_from(warm_start)
     if network.config != config.network:
-        network = shrink(network, config.network)
+        raise StyleError(f"{warm_start} holds a network of {network.config}, not {config.network}. "
+                         "Give its options, or start from nothing.")  # fmt: skip
     return network.requires_grad_(True).train()
 
 

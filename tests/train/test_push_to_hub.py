@@ -247,6 +247,7 @@ SPOILED: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: edit(f / "wave.json", licence="Unknown."), "states no licence"),
     (lambda f: edit(f / "wave.json", source=" "), "lacks 'source'"),
     (lambda f: edit(f / "wave.json", network={"width": 8, "blocks": 1}), "records a network of"),
+    (lambda f: edit(f / "wave.json", network={"width": 4, "blocks": 1}), "dilation=1"),
     (lambda f: edit(f / "wave.json", network={"depth": 8}), "unknown network setting"),
     (blank, "paints in one color or not at all"),
 ]
@@ -445,9 +446,14 @@ def test_a_space_has_the_page_and_names_the_repo(
 ) -> None:
     assert push("--space", "alice/page") == 0
     files = hub.files("alice/page", type="space")
-    for path in ("app.py", "requirements.txt", "LICENSE", "stylevid/network.py"):
+    for path in ("app.py", "requirements.txt", "LICENSE"):
         assert files[path] == (ROOT / path).read_bytes()
-    assert not any(path.endswith((".safetensors", ".pyc")) for path in files)
+    package = [p for p in (ROOT / "stylevid").rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    assert all(files[p.relative_to(ROOT).as_posix()] == p.read_bytes() for p in package)
+    assert {"stylevid/example.mp4", "stylevid/learn/vgg16.safetensors"} < set(files)
+    assert not any(path.endswith(".pyc") or path.startswith("weights/") for path in files)
+    page = hub.repos["space", "alice/page"]
+    assert page.at("main").message == "Publish the page"
     assert hub.repos["space", "alice/page"].sdk == "gradio"
     assert "app_file: space.py" in files["README.md"].decode()
 
