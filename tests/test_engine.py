@@ -213,9 +213,7 @@ class Scripted(Engine):
         return wait
 
 
-def test_the_next_batch_is_started_before_a_result_is_waited_for(
-    network: StyleNet,
-) -> None:
+def test_the_next_batch_is_started_before_a_result_is_waited_for(network: StyleNet) -> None:
     painter = Painter(network, "cpu", "torch-float32")
     painter.engine = engine = Scripted(2)
     frames = [Yuv(np.full((3, 2), value, np.uint8)) for value in range(5)]

@@ -17,7 +17,6 @@ from stylevid.hub import (
     Download,
     HubName,
     HubStyles,
-    Limits,
     collect_styles,
     follow_load,
     get_style,
@@ -270,22 +269,6 @@ def test_only_the_wanted_style_is_downloaded(server: HubServer, load: Load) -> N
     assert server.count("HEAD", "acorn") == 0
     with pytest.raises(HubError, match=r"alice/styles holds no candy\."):
         load(only=["candy"])
-
-
-@pytest.mark.parametrize(
-    ("limits", "words"),
-    [
-        (Limits(styles=1), "holds 2 styles; the limit is 1"),
-        (Limits(size_bytes=1000), r"holds \d,\d+ bytes; the limit is 1,000"),
-        (Limits(weights_bytes=100), r"wave\.safetensors has 3,\d+ bytes; the limit is 100"),
-    ],
-)
-def test_a_repo_over_the_limits_is_refused_before_any_download(
-    server: HubServer, limits: Limits, words: str
-) -> None:
-    with pytest.raises(HubError, match=words):
-        list(follow_load("alice/styles", limits=limits))
-    assert server.count("HEAD", "resolve") == 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 from stylevid.errors import VideoError
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_video
-from stylevid.video import probe
 
 VIDEOS = Path(__file__).parents[1].parent / "shared" / "data" / "videos"
 UNREADABLE = {
@@ -79,18 +78,3 @@ def test_clip_is_refused_in_one_sentence(
         stylize_video(source, tmp_path / "out.mp4", painter, Options(measure=False))
     assert "\n" not in str(caught.value) and source.name in str(caught.value)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "size"),
-    [
-        ("odd/d_rotate90.mp4", (1280, 720)),
-        ("odd/phone_with-gps.mov", (568, 320)),
-        ("odd/decord_rotate_180.mov", (320, 568)),
-        ("odd/d_odd_dims_321x241.mp4", (241, 321)),
-        ("odd/-video-with-dash-.mp4", (1, 1)),
-    ],
-)
-def test_odd_clips_are_probed_upright(shared_data: Path, name: str, size) -> None:
-    info = probe(shared_data / "videos" / name)
-    assert (info.height, info.width) == size

@@ -26,7 +26,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import disable_progress_bars, logging
 
-from stylevid.errors import HubError, StyleError, StylevidError, WeightsError
+from stylevid.errors import HubError, StyleError, StylevidError, WeightsError, exit_status
 from stylevid.hub import ANSWER_S, HubFile, HubName, Limits, list_files
 from stylevid.hub_errors import asking
 from stylevid.network import StyleNetConfig
@@ -107,14 +107,10 @@ def main(arguments: list[str] | None = None, api: HfApi | None = None) -> int:
     if not sys.stderr.isatty():
         disable_progress_bars()
     try:
-        publish(options, api or HfApi(library_name="stylevid"))
-    except StylevidError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
+        return exit_status(lambda: publish(options, api or HfApi(library_name="stylevid")))
     except KeyboardInterrupt:
         print("Stopped. Run the same command again to finish.", file=sys.stderr)  # noqa: T201
         return 130
-    return 0
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from stylevid.errors import DataError, StylevidError
+from stylevid.errors import DataError, exit_status
 from stylevid.files import written_whole
 from stylevid.frames import to_frame
 
@@ -89,14 +89,13 @@ def main(arguments: list[str] | None = None) -> int:
                             help=option.metadata["help"])  # fmt: skip
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         options.size = parse_size(options.size)
         recipe = Recipe(**{option.name: getattr(options, option.name) for option in fields(Recipe)})
         synthesize(options.photos, options.out, options.pairs, recipe, options.device)
-    except StylevidError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+
+    return exit_status(work)
 
 
 def parse_size(text: str) -> tuple[int, int]:

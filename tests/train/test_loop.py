@@ -143,10 +143,7 @@ def test_continuing_takes_up_the_steps_where_they_stopped(
     run(vgg, photos, tmp_path, stop_after=3)
     steps: list[int] = []
     fit(
-        tiny_trainer(vgg),
-        TrainingData(TINY, photos),
-        tmp_path,
-        lambda step, *_: steps.append(step),
+        tiny_trainer(vgg), TrainingData(TINY, photos), tmp_path, lambda step, *_: steps.append(step)
     )
     assert steps == [3, 4]
 
