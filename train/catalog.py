@@ -135,7 +135,8 @@ def finish(entry: Entry, options: argparse.Namespace) -> None:
     about.write_text(json.dumps(entry.about, ensure_ascii=False), "utf-8")
     measured = ["--metrics", metrics] if metrics.exists() else []
     _command("train.export", "--run", run, "--slug", entry.slug, "--painting", about,
-             "--preview", options.preview, "--weights", options.weights, *measured)  # fmt: skip
+             "--preview", options.preview, "--weights", options.weights,
+             "--style", options.paintings / entry.painting, *measured)  # fmt: skip
 
 
 def train(entry: Entry, options: argparse.Namespace) -> None:
