@@ -79,8 +79,10 @@ def save_network(
     returns the file's sha256."""
     tensors = {
         name: tensor.detach().cpu().half().contiguous()
-        for name, tensor in (network.state_dict() | dict(painting or {})).items()
+        for name, tensor in network.state_dict().items()
     }
+    # Gram matrices leave the range of float16.
+    tensors |= {name: t.detach().cpu().bfloat16() for name, t in (painting or {}).items()}
     metadata = {"format": FORMAT, "network": json.dumps(network.config.as_dict())}
     with written_whole(path) as partial:
         save_file(tensors, partial, metadata)
