@@ -20,11 +20,12 @@ from stylevid.comparison import compare_video
 from stylevid.errors import Cancelled, StylevidError
 from stylevid.example import EXAMPLE
 from stylevid.frames import Frame
-from stylevid.pipeline import Options, Progress
+from stylevid.pipeline import Options, Progress, stylize_video
 from stylevid.styles import Style, find_style, list_styles, name_styles
 from stylevid.video import probe, read_picture
 from webui import layout, report
 from webui.layout import STILLS, Choices, Outcomes
+from webui.learning import Course, Sketch
 from webui.painting import Job, lend_gpu
 from webui.theme import CSS, theme
 
@@ -51,6 +52,7 @@ class Settings:
     max_seconds: float = 120.0
     max_side: int = 1920
     hub_box: bool = True
+    max_learn_seconds: float = 300.0  # 0 lets nobody learn
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,11 @@ def build_app(
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
                 left = layout.place_choices(
-                    styles, guests, has_example=example is not None, bring=settings.hub_box
+                    styles,
+                    guests,
+                    has_example=example is not None,
+                    bring=settings.hub_box,
+                    learn_s=settings.max_learn_seconds,
                 )
             with gr.Column(scale=7, min_width=320, elem_id="outcome"):
                 right = layout.place_outcomes()
@@ -112,8 +118,9 @@ class Page:
             lambda: report.status_html("Waiting for your turn…", 0), None, right.status,
             queue=False, **PRIVATE,
         ).then(
-            self.run, [*self._asked(), job, guests],
-            [right.status, right.flicker, right.newest, right.result, right.download, right.form,
+            self.run, [*self._asked(), left.way, left.learn_s, left.picture, job, guests],
+            [right.status, right.flicker, right.newest, right.result, right.download, right.keep,
+             right.form,
              right.before_after,
              right.compare, left.paint, left.stop, self.shown, right.view, right.both,
              right.both_note, right.moment],
@@ -167,7 +174,7 @@ class Page:
     def run(
         self, video: str | None, name: str | None, temporal: bool, strength: float,
         keep_colors: bool, size: str, brush: str, start_s: float | None, end_s: float | None,
-        job: Job, guests: list[Style],
+        way: str, learn_s: float, picture: str | None, job: Job, guests: list[Style],
     ) -> Iterator[dict]:  # fmt: skip
         """Paint the visitor's video."""
         right = self.right
@@ -183,8 +190,12 @@ class Page:
                 self.settings, temporal, strength, keep_colors, size, brush, start_s, end_s
             )
             chosen = find_style(name, [*self.styles, *guests])
-            for step in self._paint(Path(video), chosen, options, job):
-                if isinstance(step, Progress):
+            course = self._course(way, learn_s, picture, chosen, job)
+            for step in self._paint(Path(video), chosen, options, job, course):
+                if isinstance(step, Sketch):
+                    newest = gr.Image(step.picture, visible=True)
+                    yield {right.status: report.sketch_html(step), right.newest: newest}
+                elif isinstance(step, Progress):
                     newest = gr.Image(step.latest, visible=True)
                     yield {right.status: report.progress_html(step), right.newest: newest}
                 else:
@@ -194,6 +205,7 @@ class Page:
                         right.flicker: layout.plot(report.flicker_table(step.flicker)),
                         right.result: gr.Video(str(step.path), visible=True),
                         right.download: gr.DownloadButton(value=str(step.path), visible=True),
+                        right.keep: _kept(step.path.with_suffix(".safetensors")),
                         right.form: gr.Radio(value=layout.WHOLE, visible=True),
                         right.before_after: stills(painted, str(step.path), 50),
                         right.compare: gr.Group(visible=True), right.moment: 50,
@@ -299,11 +311,26 @@ class Page:
             return wanted
         return self.styles[0].slug if self.styles else None
 
-    def _paint(self, video: Path, style: Style, options: Options, job: Job) -> Iterator:
+    def _course(
+        self, way: str, learn_s: float, picture: str | None, style: Style, job: Job
+    ) -> Course | None:
+        """What is to be learned before painting; None paints at once."""
+        most = self.settings.max_learn_seconds
+        if not most or (way != layout.FINE and not picture):
+            return None
+        own = Path(picture) if picture else None
+        return Course(min(float(learn_s), most), style, own, self.styles, job)
+
+    def _paint(
+        self, video: Path, style: Style, options: Options, job: Job, course: Course | None = None
+    ) -> Iterator:
         """Progress, then the Result; its file goes when the iterator ends."""
         with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
             target = Path(folder) / f"{video.stem[:60]}-{style.slug}.mp4"
-            yield from self._work(video, target, style, options, self.settings.device, job=job)
+            yield from self._work(
+                video, target, style, options, self.settings.device, job=job,
+                paint=course.paint if course else stylize_video,
+            )  # fmt: skip
 
     def _busy(self) -> dict:
         left, right = self.left, self.right
@@ -312,6 +339,7 @@ class Page:
             left.paint: gr.Button(visible=False), right.newest: gr.Image(None, visible=False),
             right.result: gr.Video(None, visible=False), right.compare: gr.Group(visible=False),
             right.download: gr.DownloadButton(visible=False), self.shown: None,
+            right.keep: gr.DownloadButton(visible=False),
             right.form: gr.Radio(visible=False), right.flicker: gr.LinePlot(visible=False),
         } | self.show_view(STILLS)  # fmt: skip
 
@@ -334,6 +362,12 @@ def stills(painted: Painted | None, result: str | None, percent: float) -> Still
     except StylevidError as error:
         log.warning("no pair of stills: %s", error)
         return None
+
+
+def _kept(path: Path) -> gr.DownloadButton:
+    """The button that downloads a style, if one was learned."""
+    there = path.exists()
+    return gr.DownloadButton(value=str(path) if there else None, visible=there)
 
 
 def _options(
@@ -369,6 +403,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--max-seconds", type=float, default=120, help="longest video accepted")
     parser.add_argument("--max-side", type=int, default=1920, help="largest result, pixels")
+    parser.add_argument(
+        "--max-learn-seconds", type=float, default=300, help="that a visitor may have it learn"
+    )
+    parser.add_argument("--no-learn", action="store_true", help="visitors have nothing learned")
     parser.add_argument("--max-upload", default="500mb", help="largest upload")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -379,6 +417,7 @@ def main(arguments: list[str] | None = None) -> None:
     settings = Settings(
         options.weights, options.device, options.max_seconds, options.max_side,
         hub_box=not options.no_hub_box,
+        max_learn_seconds=0 if options.no_learn else options.max_learn_seconds,
     )  # fmt: skip
     styles = hub.collect_styles(options.weights, hub.repo_names(options.hub_repo))
     page = build_app(settings, EXAMPLE, styles)

@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
+from PIL import Image
 
 from app import Settings, _options, build_app, stills
 from stylevid import Cancelled, Options, Progress, Result, VideoError, get_style
@@ -25,6 +26,7 @@ from stylevid.hub import Download, HubName, HubStyles
 from stylevid.metrics import NOTHING_MEASURED, Flicker, Pair
 from stylevid.styles import Style, list_styles
 from stylevid.video import WHOLE, probe, read_picture
+from stylevid.weights import load_painting
 from webui import hub_box
 from webui.gallery import choices, pictures
 from webui.layout import HELLO
@@ -182,9 +184,12 @@ def test_the_operator_limits_size_and_length() -> None:
         assert (options.size, options.max_seconds, options.span) == (640, 9, WHOLE)
 
 
-def paint_on(page: gr.Blocks, video: Path, start_s: float | None, end_s: float | None) -> dict:
+def paint_on(
+    page: gr.Blocks, video: Path, start_s: float | None, end_s: float | None, *learn: object
+) -> dict:
     """What the page shows at the end, by the component's id or kind."""
     asked = (str(video), "starry-night", True, 1.0, False, "360 px", "fine", start_s, end_s)
+    asked += learn or ("Quick", 60, None)
     shown = {}
     for step in handler(page, "run")(*asked, Job(), []):
         for part, value in step.items():
@@ -212,6 +217,19 @@ def test_a_painting_is_shown_whatever_its_sound_and_rate(
     assert f"{frames} frames" in shown["status"] and shown["compare"] is not None
     assert stills(None, "x.mp4", 50) is None
     assert stills(replace(shown["State"], video=tmp_path / "gone"), str(video), 50) is None
+
+
+def test_a_painting_is_learned_and_kept_and_one_that_cannot_be_is_a_sentence(
+    page, example: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.png"
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(own)
+    shown = paint_on(page, example, 0.2, 0.4, "Quick", 1, str(own))
+    assert "5 frames" in shown["status"] and shown["newest"].visible is False
+    assert shown["keep"].visible and load_painting(Path(shown["keep"].value["path"]))
+    Image.new("RGB", (90, 120)).save(own)
+    assert "own.png is blank" in paint_on(page, example, 0.2, 0.4, "Quick", 1, str(own))["status"]
 
 
 @pytest.mark.parametrize("form", ["the whole video", "a loop (GIF)", "upright for a phone"])

@@ -14,8 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
+from PIL import Image
 
+from stylevid.network import StyleNetConfig
+from stylevid.weights import load_network, load_painting
 from tests.hub_server import HubServer
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -242,6 +246,30 @@ def test_a_part_is_painted_and_exported(page, tmp_path: Path) -> None:
     page.locator("#to input").fill("0.5")
     page.get_by_role("button", name="Paint it").click()
     page.get_by_text("the end comes after the start, 1 s; got 0.5").wait_for(timeout=60_000)
+
+
+def test_a_painting_of_ones_own_is_learned_kept_and_painted_with(page, tmp_path: Path) -> None:
+    own = tmp_path / "own.png"
+    chance = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    Image.fromarray(chance).resize((320, 240)).save(own)
+    page.get_by_role("button", name="Try the example").click()
+    page.locator("#video video").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Your own painting").click()
+    page.locator("#picture input[type=file]").first.set_input_files(str(own))
+    page.locator("#picture img").wait_for(timeout=60_000)
+    page.locator("#learn-seconds").wait_for(timeout=30_000)
+    page.get_by_role("button", name="Paint it").click()
+    page.get_by_text(re.compile(r"Learning, about \d+ s left")).wait_for(timeout=240_000)
+    page.locator("#newest img").wait_for(timeout=60_000)
+    picture(page, "3-learning")
+    page.get_by_role("button", name="Stop").click()  # which paints with what it knows
+    page.locator("#facts").wait_for(timeout=240_000)
+    picture(page, "3-learned")
+    with page.expect_download() as waiting:
+        page.locator("#keep").click()
+    kept = tmp_path / "own.safetensors"
+    waiting.value.save_as(kept)
+    assert load_painting(kept).keys() and load_network(kept).config == StyleNetConfig()
 
 
 def test_stop_stops_and_the_page_is_ready_again(page) -> None:

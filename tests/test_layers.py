@@ -30,6 +30,8 @@ LAYERS = {
     "learn.vgg": 1,
     "learn.sequences": 3,
     "learn.objective": 4,
+    "learn.clip": 8,
+    "learn.painting": 4,
     "hub": 4,
     "hub_errors": 1,
     "pipeline": 7,

@@ -21,6 +21,7 @@ EXPORTS = {
     "upright for a phone": (export_vertical, "upright.mp4"),
 }
 STILLS, MOTION = ["Video | painted", "Without | with temporal consistency"]
+QUICK, FINE = "Quick", "Fine: learns your video first"
 COLORS = {"off": "#ea580c", "on": "#6366f1", OWN: "#8b95a5"}  # on white and in the dark
 HELLO = "<p>The painted video will appear here. No video at hand? Press <b>Try the example</b>.</p>"
 
@@ -40,6 +41,9 @@ class Choices:
     brush: gr.Dropdown
     start: gr.Number
     end: gr.Number
+    way: gr.Radio
+    learn_s: gr.Slider
+    picture: gr.Image
     paint: gr.Button
     stop: gr.Button
 
@@ -53,6 +57,7 @@ class Outcomes:
     newest: gr.Image
     result: gr.Video
     download: gr.DownloadButton
+    keep: gr.DownloadButton
     form: gr.Radio
     compare: gr.Group
     view: gr.Radio
@@ -63,13 +68,14 @@ class Outcomes:
 
 
 def place_choices(
-    styles: list[Style], guests: gr.State, *, has_example: bool, bring: bool
+    styles: list[Style], guests: gr.State, *, has_example: bool, bring: bool, learn_s: float
 ) -> Choices:
     """The parts of the left side, one below the other.
 
     Args:
         guests: the styles that the visitor brought.
         bring: whether there is a way to bring some.
+        learn_s: the most seconds that a visitor may have it learn; 0 for none.
     """
     gr.Markdown("### 1 Your video", elem_classes="step")
     video = gr.Video(label="Drop, browse or record a video", elem_id="video",
@@ -83,12 +89,26 @@ def place_choices(
     )  # fmt: skip
     first = styles[0].slug if styles else None
     style = gr.Dropdown(choices(styles), value=first, label="Chosen style", elem_id="style")
+    with gr.Accordion("Your own painting", open=False, visible=learn_s > 0, elem_id="own"):
+        picture = gr.Image(
+            label="Any picture: it is learned while you watch", type="filepath", height=200,
+            sources=["upload", "clipboard"], elem_id="picture",
+        )  # fmt: skip
     if bring:
         add_hub_box(styles, guests, gallery, style)
     gr.Markdown("### 3 Keep it steady", elem_classes="step")
     temporal = gr.Checkbox(
         True, label="Temporal consistency", elem_id="temporal",
         info="Paint sticks to things as they move; no flicker.",
+    )  # fmt: skip
+    way = gr.Radio([QUICK, FINE], value=QUICK, label="How", visible=learn_s > 0, elem_id="way",
+                   info="Fine paints richer and steadier.")  # fmt: skip
+    seconds = gr.Slider(5, max(learn_s, 5), min(120, max(learn_s, 5)), step=5, visible=False,
+                        label="Seconds to learn", elem_id="learn-seconds")  # fmt: skip
+    gr.on(
+        [way.change, picture.change],
+        lambda way, picture: gr.Slider(visible=way == FINE or picture is not None),
+        [way, picture], seconds, queue=False, show_progress="hidden", api_visibility="private",
     )  # fmt: skip
     with gr.Accordion("Advanced", open=False):
         strength = gr.Slider(0, 1, 1, step=0.05, label="Style strength")
@@ -104,7 +124,7 @@ def place_choices(
     paint = gr.Button("Paint it", variant="primary", elem_id="paint")
     stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
     return Choices(video, example, gallery, style, temporal, strength, keep_colors, size, brush,
-                   start, end, paint, stop)  # fmt: skip
+                   start, end, way, seconds, picture, paint, stop)  # fmt: skip
 
 
 def place_outcomes() -> Outcomes:
@@ -118,6 +138,7 @@ def place_outcomes() -> Outcomes:
     result = gr.Video(label="Painted", interactive=False, visible=False,
                       elem_id="result", buttons=[])  # fmt: skip
     download = gr.DownloadButton("Download", visible=False, elem_id="download")
+    keep = gr.DownloadButton("Keep the style", visible=False, elem_id="keep")
     form = gr.Radio([WHOLE, *EXPORTS], value=WHOLE, label="Download as", visible=False,
                     elem_id="form")  # fmt: skip
     with gr.Group(visible=False) as compare:
@@ -132,8 +153,8 @@ def place_outcomes() -> Outcomes:
         )  # fmt: skip
         both_note = gr.HTML(visible=False, elem_id="both-note")
         moment = gr.Slider(0, 100, 50, step=1, label="At which moment, % of the clip")
-    return Outcomes(status, flicker, newest, result, download, form, compare, view, before_after,
-                    both, both_note, moment)  # fmt: skip
+    return Outcomes(status, flicker, newest, result, download, keep, form, compare, view,
+                    before_after, both, both_note, moment)  # fmt: skip
 
 
 def plot(table: pd.DataFrame | None) -> gr.LinePlot:

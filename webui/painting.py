@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stylevid.painter import Painter
-from stylevid.pipeline import Options, Progress, Result, stylize_video
+from stylevid.pipeline import Options, Result, stylize_video
 from stylevid.styles import Style
 
 Outcome = Result | Path  # of stylize_video, of compare_video
@@ -49,7 +49,7 @@ def work(
     device: str | None,
     job: Job,
     paint: Callable[..., Outcome] = stylize_video,
-) -> Iterator[Progress | Outcome]:
+) -> Iterator[Any]:
     """The progress of a painting about twice a second, then its result.
 
     Args:
@@ -57,10 +57,10 @@ def work(
     Raises:
         StylevidError: whatever `paint` raises; Cancelled when `job` was stopped.
     """
-    news: queue.Queue[Progress | Outcome | BaseException] = queue.Queue()
+    news: queue.Queue[Any] = queue.Queue()  # progress of whatever kind, the outcome or an error
     told = 0.0
 
-    def tell(progress: Progress) -> None:
+    def tell(progress: object) -> None:
         nonlocal told
         if time.monotonic() - told > 0.5:
             told = time.monotonic()
@@ -81,7 +81,7 @@ def work(
             if isinstance(item, BaseException):
                 raise item
             yield item
-            if not isinstance(item, Progress):
+            if isinstance(item, Outcome):
                 return
     finally:  # also when the visitor has gone
         job.stop()

@@ -8,6 +8,8 @@ import pandas as pd
 from stylevid.metrics import NOTHING_MEASURED, Flicker
 from stylevid.pipeline import Progress, Result
 
+from .learning import Sketch
+
 OWN = "the video's own"
 APOLOGY = "Something went wrong on our side. Please try again, or try another video."
 
@@ -28,6 +30,12 @@ def progress_html(progress: Progress) -> str:
     count = f"{progress.frames} frame{'' if progress.frames == 1 else 's'}"
     text = f"{count} done, {progress.fps:.1f} frames a second{left}"
     return status_html(text, progress.fraction)
+
+
+def sketch_html(sketch: Sketch) -> str:
+    """How far the learning is."""
+    text = f"Learning, about {sketch.left_s:.0f} s left. <b>Stop</b> paints with what it knows."
+    return status_html(text, sketch.fraction)
 
 
 def facts_html(result: Result) -> str:

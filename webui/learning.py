@@ -1,0 +1,90 @@
+"""Learning for one visitor: the clip, and a painting of their own, before it is painted."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stylevid.errors import StyleError
+from stylevid.frames import Frame
+from stylevid.learn.clip import Lesson, learn_clip
+from stylevid.learn.losses import PaintingTargets
+from stylevid.learn.painting import nearest, study
+from stylevid.painter import Painter
+from stylevid.pipeline import Options, Progress, Result, stylize_video
+from stylevid.styles import Style
+from stylevid.weights import load_network, load_painting, save_network
+
+from .painting import Job
+
+SKETCH_EVERY_S = 3.0
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What has been learned so far.
+
+    Attributes:
+        fraction: of the time, 0 to 1.
+        left_s: seconds left.
+        picture: a frame as it would be painted now, uint8 H,W,3.
+    """
+
+    fraction: float
+    left_s: float
+    picture: Frame
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is to be learned.
+
+    Attributes:
+        seconds: how long.
+        style: to start from, and whose painting it is unless there is another.
+        picture: the visitor's own painting; None learns the style's.
+        styles: from which the nearest to the picture is started from.
+        job: stopped once, it paints with what is learned so far; stopped again, it stops.
+    """
+
+    seconds: float
+    style: Style
+    picture: Path | None
+    styles: list[Style]
+    job: Job
+
+    def paint(
+        self,
+        video: Path,
+        target: Path,
+        painter: Painter,
+        options: Options,
+        tell: Callable[[Progress | Sketch], None],
+        should_stop: Callable[[], bool],
+    ) -> Result:
+        """Learn, keep what was learned beside `target` as a style, and paint like
+        `stylize_video`."""
+        style, painting = self._start()
+        told = -SKETCH_EVERY_S
+
+        def show(lesson: Lesson) -> None:
+            nonlocal told
+            if time.monotonic() - told >= SKETCH_EVERY_S:
+                told = time.monotonic()
+                tell(Sketch(lesson.fraction, lesson.left_s, lesson.preview()))
+
+        network = learn_clip(load_network(style), painting, video, options, self.seconds, show,
+                             should_stop, painter.device)  # fmt: skip
+        self.job.start()
+        save_network(network, target.with_suffix(".safetensors"), painting.pack())
+        learned = Painter(network.cpu(), str(painter.device))
+        return stylize_video(video, target, learned, options, tell, should_stop)
+
+    def _start(self) -> tuple[Style, PaintingTargets]:
+        if self.picture is not None:
+            painting = study(self.picture)
+            return nearest(painting, self.styles), painting
+        if packed := load_painting(self.style):
+            return self.style, PaintingTargets.unpack(packed)
+        raise StyleError(f"{self.style.title} does not hold what is to be learned of its painting. "
+                         "Choose Quick, or bring the painting itself.")  # fmt: skip
