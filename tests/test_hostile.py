@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub.utils import logging as hub_logging
-from PIL import Image
 
 from stylevid import hub as hub_module
 from stylevid.errors import HubError
@@ -31,32 +29,19 @@ class Exploit:
         return os.mkdir, ("pickle-was-opened",)
 
 
-def changed(record: bytes, **changes: object) -> bytes:
-    return json.dumps({**json.loads(record), **changes}).encode()
-
-
-def passed_off(files: Files) -> Files:
-    """Weights that are a pickle, with a record that knows its hash."""
-    body = pickle.dumps(Exploit()) * 50
-    digest = sha256(body).hexdigest()
-    return {"wave.safetensors": body, "wave.json": changed(files["wave.json"], sha256=digest)}
-
-
-Change = Callable[[Files], Files]
-STYLES: dict[str, tuple[Change, str]] = {
-    "pickle": (passed_off, r"wave\.safetensors is damaged or no safetensors file"),
-    "other weights": (
-        lambda f: {"wave.json": changed(f["wave.json"], sha256="0" * 64)}, "was changed: its sha256"
+PICKLE = pickle.dumps(Exploit()) * 50
+Make = Callable[..., Files]
+STYLES: dict[str, tuple[Callable[[Make], Files], str]] = {
+    "pickle": (
+        lambda make: make("wave", sha256=sha256(PICKLE).hexdigest())
+        | {"wave.safetensors": PICKLE}, r"wave\.safetensors is damaged or no safetensors file",
     ),
-    "record of another": (
-        lambda f: {"wave.json": changed(f["wave.json"], slug="../wave")}, "the slug must be"
-    ),
-    "large record": (
-        lambda f: {"wave.json": changed(f["wave.json"], note="x" * 70_000)}, "the limit is 65,536"
-    ),
-    "preview of text": (lambda f: {"wave.jpg": b"This is a letter."}, "no readable JPEG"),
+    "other weights": (lambda make: make("wave", sha256="0" * 64), "was changed: its sha256"),
+    "record of another": (lambda make: make("wave", slug="../wave"), "the slug must be"),
+    "large record": (lambda make: make("wave", note="x" * 70_000), "the limit is 65,536"),
+    "preview of text": (lambda make: make("wave") | {"wave.jpg": b"A letter."}, "no readable JPEG"),
     "large preview": (
-        lambda f: {"wave.jpg": f["wave.jpg"] + bytes(5 << 20)}, "the limit is 4,194,304"
+        lambda make: make("wave") | {"wave.jpg": bytes(5 << 20)}, "the limit is 4,194,304"
     ),
 }  # fmt: skip
 
@@ -70,28 +55,9 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    """As in the programs: the client says nothing of its own."""
-    hub_logging.set_verbosity_error()
-
-
-@pytest.fixture(scope="module")
-def good(
-    tiny_weights: Path, record: dict[str, object], tmp_path_factory: pytest.TempPathFactory
-) -> Files:
-    """The files of a style that is as it should be."""
-    weights = tiny_weights.read_bytes()
-    text = json.dumps({**record, "sha256": sha256(weights).hexdigest()}).encode()
-    picture = tmp_path_factory.mktemp("preview") / "wave.jpg"
-    Image.new("RGB", (16, 16), "teal").save(picture)
-    return {"wave.json": text, "wave.safetensors": weights, "wave.jpg": picture.read_bytes()}
-
-
 @pytest.fixture
-def server() -> Iterator[HubServer]:
-    with HubServer() as server:
-        yield server
+def good(style_files: Make) -> Files:
+    return style_files("wave")
 
 
 @pytest.fixture
@@ -116,9 +82,9 @@ def assert_refused(load: Any, match: str) -> None:
 
 
 @pytest.mark.parametrize("case", STYLES)
-def test_hostile_styles(case: str, good: Files, server: HubServer, load: Any) -> None:
+def test_hostile_styles(case: str, style_files: Make, server: HubServer, load: Any) -> None:
     change, match = STYLES[case]
-    server.put("mallory/styles", good | change(good))
+    server.put("mallory/styles", change(style_files))
     assert_refused(load, match)
 
 
@@ -268,7 +234,9 @@ def test_a_server_that_talks_nonsense(
     assert_refused(load, "does not answer as a Hub does|holds no style")
 
 
-def test_html_in_a_record_is_a_text_like_others(good: Files, server: HubServer, load: Any) -> None:
+def test_html_in_a_record_is_a_text_like_others(
+    style_files: Make, server: HubServer, load: Any
+) -> None:
     title = "<script>alert(1)</script><img src=x onerror=alert(2)> & [a](javascript:b) `c`"
-    server.put("mallory/styles", {**good, "wave.json": changed(good["wave.json"], title=title)})
+    server.put("mallory/styles", style_files("wave", title=title))
     assert load().styles[0].title == title

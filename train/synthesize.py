@@ -22,7 +22,7 @@ from stylevid.frames import to_frame
 
 from .data.flow_files import write_pfm
 from .data.images import list_photos, random_crop
-from .data.layers import blurred, draw_layers, owner_boundaries, paint, true_flow
+from .data.layers import draw_layers, owner_boundaries, paint, true_flow
 from .export import read_json
 
 _SCENES_A_LETTER = 10_000
@@ -45,10 +45,6 @@ class Recipe:
     cutouts: int = _option(3, 100, "moving shapes before the background")
     speed: float = _option(12.0, math.inf, "of a layer, standard deviation, pixels a frame")
     still: float = _option(0.0, 1, "share of scenes before a fixed camera, 0 to 1")
-    motion_blur: float = _option(0.0, 1, "final pass: how long the shutter is open, in frames; "
-                                 "0.5 is usual")  # fmt: skip
-    exposure: float = _option(0.0, 1, "final pass: standard deviation of the second frame's log "
-                              "gain")  # fmt: skip
     hold_out: int = _option(40, math.inf, "leave out the last photographs by name")
 
     def __post_init__(self) -> None:
@@ -68,10 +64,6 @@ class Recipe:
                     f"{_flag(option.name)} is {value}; for frames of {height}x{width} pixels it "
                     f"lies between 0 and {most}."
                 )
-
-    @property
-    def has_final_pass(self) -> bool:
-        return self.motion_blur > 0 or self.exposure > 0
 
 
 def _flag(name: str) -> str:
@@ -171,7 +163,7 @@ def write_scene(
     root: Path, number: int, photos: list[Path], recipe: Recipe, device: torch.device
 ) -> None:
     """Write the files of a scene, unless all of them are there: each is whole if it is there."""
-    paths = {key: root / name for key, name in file_names(number, recipe).items()}
+    paths = {key: root / name for key, name in file_names(number).items()}
     if all(path.exists() for path in paths.values()):
         return
     arrays = make_arrays(number, photos, recipe, device)
@@ -179,7 +171,7 @@ def write_scene(
         write_array(path, arrays[key])
 
 
-def file_names(number: int, recipe: Recipe) -> dict[str, str]:
+def file_names(number: int) -> dict[str, str]:
     """Where the files of a scene lie below the root, by what they hold: FlyingThings3D's layout
     (Mayer et al. 2016). The frames of every scene are 0006 and 0007, the first that it has too."""
     letter = chr(ord("A") + number // _SCENES_A_LETTER)
@@ -188,8 +180,6 @@ def file_names(number: int, recipe: Recipe) -> dict[str, str]:
     for view, frame, way in (("prev", "0006", "Future"), ("cur", "0007", "Past")):
         into = f"{scene}/into_{way.lower()}/left"
         names[f"{view} clean"] = f"frames_cleanpass/{scene}/left/{frame}.png"
-        if recipe.has_final_pass:
-            names[f"{view} final"] = f"frames_finalpass/{scene}/left/{frame}.png"
         names[f"{view} flow"] = f"optical_flow/{into}/OpticalFlowInto{way}_{frame}_L.pfm"
         names[f"{view} boundaries"] = f"motion_boundaries/{into}/{frame}.pgm"
         names[f"{view} occluded"] = f"flow_occlusions/{into}/{frame}.png"
@@ -214,10 +204,6 @@ def make_arrays(
     there, seen_in_cur = true_flow(layers, prev, cur)
     back, seen_in_prev = true_flow(layers, cur, prev)
     frames = {"prev clean": prev.image, "cur clean": cur.image}
-    if recipe.has_final_pass:
-        gain = math.exp(recipe.exposure * rng.standard_normal())
-        frames["prev final"] = blurred(layers, prev, recipe.motion_blur)
-        frames["cur final"] = (gain * blurred(layers, cur, recipe.motion_blur)).clamp(0, 1)
     masks = {
         "prev boundaries": owner_boundaries(prev.owner),
         "cur boundaries": owner_boundaries(cur.owner),

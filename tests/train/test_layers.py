@@ -9,7 +9,6 @@ from tests.train.flow_truth import assert_true, masked_error
 from train.data.layers import (
     Layer,
     Motion,
-    blurred,
     draw_layers,
     owner_boundaries,
     paint,
@@ -146,31 +145,6 @@ def test_boundaries_are_where_owners_change() -> None:
     )  # the square and the pixels beside it
     assert torch.equal(owner_boundaries(square), cross - inner)
     assert owner_boundaries(torch.zeros(1, 1, 5, 7)).sum() == 0
-
-
-def test_blur_is_the_mean_of_subframes_about_the_instant() -> None:
-    layers = square_layers((6, 0))
-    before, after = paint(layers, 0), paint(layers, 1)
-    assert torch.equal(blurred(layers, after, 0.0), after.image)
-    # 3 subframes, a pixel before, at and after the instant
-    edge = torch.tensor([0, 1, 2, 3, 3, 3, 3, 2, 1, 0]) / 3
-    prev, cur = blurred(layers, before, 0.5), blurred(layers, after, 0.5)
-    assert torch.allclose(prev[0, :, 10, 8:18], edge, atol=1e-6)
-    assert torch.allclose(cur[0, :, 10, 14:24], edge, atol=1e-6)
-    assert torch.allclose(prev.sum(), before.image.sum())
-
-
-@pytest.mark.parametrize("time", [0, 1])
-def test_blur_softens_and_shifts_nothing(time: int) -> None:
-    layers = make_layers(cutouts=0, speed=6.0)
-    view = paint(layers, time)
-    sharp = view.image[..., 12:-12, 12:-12]
-    difference = blurred(layers, view, 0.8)[..., 12:-12, 12:-12] - sharp
-    assert 0.001 < difference.abs().mean() < 0.1
-    for along in (-1, -2):
-        slope = torch.gradient(sharp, dim=along)[0]
-        shift = (difference * slope).sum() / slope.square().sum()
-        assert shift.abs() < 0.05  # pixels, of a blur of 5
 
 
 def test_background_at_rest_leaves_the_cutouts_as_they_were() -> None:

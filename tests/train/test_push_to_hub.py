@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,6 @@ from train import push_to_hub
 ROOT = Path(__file__).resolve().parents[2]
 REPO = "alice/styles"
 Push = Callable[..., int]
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    with HubServer() as server:
-        yield server
 
 
 def write_style(folder: Path, slug: str, record: dict[str, object], seed: int = 0) -> None:
@@ -74,6 +68,11 @@ def push(hub: HubServer, weights: Path) -> Push:
         return push_to_hub.main(given, HfApi(hub.url, token=token))
 
     return run
+
+
+@pytest.fixture
+def hub(server: HubServer) -> HubServer:
+    return server
 
 
 def edit(path: Path, **fields: object) -> None:

@@ -17,10 +17,10 @@ from train.data.flow_files import read_flow, read_pfm
 from train.data.layers import draw_layers, owner_boundaries, paint, true_flow
 from train.data.pair_files import read_pair
 from train.data.sceneflow import SceneFlow
-from train.synthesize import Recipe, file_names, main
+from train.synthesize import file_names, main
 
 HEIGHT, WIDTH = 48, 64
-CLEAN_FILES = [
+FILES = [
     "flow_occlusions/TRAIN/A/{}/into_future/left/0006.png",
     "flow_occlusions/TRAIN/A/{}/into_past/left/0007.png",
     "frames_cleanpass/TRAIN/A/{}/left/0006.png",
@@ -30,8 +30,6 @@ CLEAN_FILES = [
     "optical_flow/TRAIN/A/{}/into_future/left/OpticalFlowIntoFuture_0006_L.pfm",
     "optical_flow/TRAIN/A/{}/into_past/left/OpticalFlowIntoPast_0007_L.pfm",
 ]
-FINAL_FILES = [f"frames_finalpass/TRAIN/A/{{}}/left/{name}.png" for name in ("0006", "0007")]
-FINAL = ("--motion-blur", "0.5", "--exposure", "0.1")
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +57,14 @@ def contents(root: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def tree(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two scenes with both passes."""
+    """Two scenes."""
     root = tmp_path_factory.mktemp("trees") / "tree"
-    assert run(photos, root, *FINAL) == 0
+    assert run(photos, root) == 0
     return root
 
 
-def frame(root: Path, number: int, name: str, render: str = "clean") -> Tensor:
-    path = root / f"frames_{render}pass/TRAIN/A/{number:04d}/left/{name}.png"
+def frame(root: Path, number: int, name: str) -> Tensor:
+    path = root / f"frames_cleanpass/TRAIN/A/{number:04d}/left/{name}.png"
     with Image.open(path) as picture:
         return to_image(np.asarray(picture))
 
@@ -89,7 +87,7 @@ def flow_path(root: Path, number: int, way: str) -> Path:
 
 
 def test_the_tree_has_the_datasets_names_and_forms(photos: Path, tree: Path) -> None:
-    names = {name.format(n) for name in CLEAN_FILES + FINAL_FILES for n in ("0000", "0001")}
+    names = {name.format(n) for name in FILES for n in ("0000", "0001")}
     assert set(contents(tree)) == names | {"synthesize.json"}
     for path in tree.rglob("*.png"):
         with Image.open(path) as picture:
@@ -104,13 +102,13 @@ def test_the_tree_has_the_datasets_names_and_forms(photos: Path, tree: Path) -> 
     text = (tree / "synthesize.json").read_text()
     record = json.loads(text)
     assert record["size"] == [HEIGHT, WIDTH] and record["photos"] == 5
-    assert (record["seed"], record["speed"], record["motion_blur"]) == (0, 3.0, 0.5)
+    assert (record["seed"], record["speed"]) == (0, 3.0)
     assert str(photos) not in text
 
 
 def test_ten_thousand_scenes_a_letter() -> None:
     for number, scene in ((9_999, "A/9999"), (10_000, "B/0000"), (259_999, "Z/9999")):
-        name = file_names(number, Recipe())["prev clean"]
+        name = file_names(number)["prev clean"]
         assert name == f"frames_cleanpass/TRAIN/{scene}/left/0006.png"
 
 
@@ -148,7 +146,7 @@ def test_files_hold_the_scene(
 
 def test_reader_of_the_dataset_reads_it(tree: Path) -> None:
     dataset = SceneFlow(tree)
-    assert len(dataset) == 2 * 2 * 2 and not dataset.counts  # scenes, passes, directions
+    assert len(dataset) == 2 * 2 and not dataset.counts  # scenes, directions
     for index in range(len(dataset)):
         files = dataset[index]
         assert None not in (files.reverse_flow, files.occlusion, files.boundary)
@@ -158,59 +156,32 @@ def test_reader_of_the_dataset_reads_it(tree: Path) -> None:
         points = pixel_grid(HEIGHT, WIDTH) + flow
         hidden = torch.maximum(mask(files.occlusion), mask(files.boundary))
         assert torch.equal(pair.visible, (1 - hidden) * inside(points, HEIGHT, WIDTH))
-        if "frames_cleanpass" in files.cur.parts:
-            assert_true(pair, 0.3)
+        assert_true(pair, 0.3)
 
 
-def test_before_a_fixed_camera_nothing_moves_and_there_is_no_final_pass(
-    photos: Path, tmp_path: Path
-) -> None:
+def test_before_a_fixed_camera_nothing_moves(photos: Path, tmp_path: Path) -> None:
     assert run(photos, tmp_path, "--still", "1", "--cutouts", "0", pairs=1) == 0
-    wanted = {name.format("0000") for name in CLEAN_FILES}
+    wanted = {name.format("0000") for name in FILES}
     assert set(contents(tmp_path)) == wanted | {"synthesize.json"}
     assert read_flow(flow_path(tmp_path, 0, "Past")).abs().max() == 0
     assert torch.equal(frame(tmp_path, 0, "0006"), frame(tmp_path, 0, "0007"))
-
-
-# ---- the final pass ----
-
-
-def test_exposure_is_a_gain_on_the_second_frame(photos: Path, tmp_path: Path) -> None:
-    assert run(photos, tmp_path / "tree", "--exposure", "0.3", pairs=1) == 0
-    prev, cur = (frame(tmp_path / "tree", 0, name, "final") for name in ("0006", "0007"))
-    assert torch.equal(prev, frame(tmp_path / "tree", 0, "0006"))
-    clean = frame(tmp_path / "tree", 0, "0007")
-    measured = (clean > 0.2) & (cur < 0.98)
-    gains = cur[measured] / clean[measured]
-    assert abs(gains.mean() - 1) > 0.02
-    assert (gains - gains.mean()).abs().max() < 0.03  # of rounding to 8 bits
-
-
-def test_blurred_pass_is_softer_and_in_place(tree: Path) -> None:
-    clean, final = (frame(tree, 0, "0006", name) for name in ("clean", "final"))
-
-    def energy(image: Tensor) -> Tensor:
-        return image.diff(dim=-1).square().mean() + image.diff(dim=-2).square().mean()
-
-    assert energy(final) < 0.98 * energy(clean)
-    assert (final - clean).mean().abs() < 0.005
 
 
 # ---- one seed, one tree ----
 
 
 def test_same_seed_same_tree_byte_for_byte(photos: Path, tree: Path, tmp_path: Path) -> None:
-    assert run(photos, tmp_path / "again", *FINAL) == 0
+    assert run(photos, tmp_path / "again") == 0
     assert contents(tmp_path / "again") == contents(tree)
-    assert run(photos, tmp_path / "other", *FINAL, "--seed", "1") == 0
+    assert run(photos, tmp_path / "other", "--seed", "1") == 0
     assert not contents(tmp_path / "other").items() & contents(tree).items()
     assert not torch.equal(frame(tree, 0, "0006"), frame(tree, 1, "0006"))
 
 
 def test_more_pairs_later_are_the_pairs_of_one_go(photos: Path, tree: Path, tmp_path: Path) -> None:
-    assert run(photos, tmp_path / "tree", *FINAL, pairs=1) == 0
+    assert run(photos, tmp_path / "tree", pairs=1) == 0
     first = (tmp_path / "tree/frames_cleanpass/TRAIN/A/0000/left/0006.png").stat()
-    assert run(photos, tmp_path / "tree", *FINAL, pairs=2) == 0
+    assert run(photos, tmp_path / "tree", pairs=2) == 0
     assert contents(tmp_path / "tree") == contents(tree)
     again = (tmp_path / "tree/frames_cleanpass/TRAIN/A/0000/left/0006.png").stat()
     assert (first.st_ino, first.st_mtime_ns) == (again.st_ino, again.st_mtime_ns)  # not rewritten
@@ -233,10 +204,10 @@ def test_cut_off_between_files_it_is_completed(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "replace", stop)
-        run(photos, root, *FINAL)
+        run(photos, root)
     whole = contents(tree)
     assert len(contents(root)) == cut and contents(root).items() <= whole.items()
-    assert run(photos, root, *FINAL) == 0
+    assert run(photos, root) == 0
     assert contents(root) == whole
 
 
@@ -288,8 +259,8 @@ def test_tree_of_another_recipe_is_not_continued(
     photos: Path, tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = contents(tree)
-    assert "with seed 0, not 7" in refused(capsys, photos, tree, *FINAL, "--seed", "7")
-    assert "with motion_blur 0.5, not 0.0" in refused(capsys, photos, tree)
+    assert "with seed 0, not 7" in refused(capsys, photos, tree, "--seed", "7")
+    assert "with cutouts 3, not 2" in refused(capsys, photos, tree, "--cutouts", "2")
     assert contents(tree) == before
 
 

@@ -19,7 +19,6 @@ from stylevid.warp import inside, pixel_grid, sample
 
 _INVERSE_TOLERANCE = 1e-3  # pixels between two iterations, ten times below what we promise
 _INVERSE_ITERATIONS = 100
-_MOST_SUBFRAMES = 16  # a blur of 16 pixels without gaps; far faster motion shows faint steps
 
 
 @dataclass(frozen=True)
@@ -148,16 +147,6 @@ def true_flow(layers: Sequence[Layer], cur: View, prev: View) -> tuple[Tensor, T
     for number, layer in enumerate(layers):
         flow = torch.where(cur.owner == number, layer.flow(cur.time, prev.time), flow)
     return flow, _visible_along(flow, cur.owner, prev.owner)
-
-
-def blurred(layers: Sequence[Layer], view: View, shutter: float) -> Tensor:
-    """A view of the layers, 1,3,H,W, as a camera sees it whose shutter is open for `shutter` of a
-    frame, half before the view's instant and half after: nothing is shifted."""
-    flow, _ = true_flow(layers, view, paint(layers, view.time + 1))
-    longest = float(flow.square().sum(1).max().sqrt())
-    count = min(max(math.ceil(shutter * longest), 1), _MOST_SUBFRAMES)
-    late = [((i + 0.5) / count - 0.5) * shutter for i in range(count)]  # frames after the instant
-    return torch.stack([paint(layers, view.time + by).image for by in late]).mean(0)
 
 
 def owner_boundaries(owner: Tensor) -> Tensor:
