@@ -110,13 +110,17 @@ def train(options: argparse.Namespace, processes: Processes, device: str) -> Non
 
 
 def _start(warm_start: Path | None, config: TrainConfig) -> StyleNet:
-    if warm_start is None:
-        return StyleNet(config.network)
-    network = load_network_from(warm_start)
-    if network.config != config.network:
-        raise StyleError(f"{warm_start} holds a network of {network.config}, not {config.network}. "
-                         "Give its options, or start from nothing.")  # fmt: skip
-    return network.requires_grad_(True).train()
+    network = StyleNet(config.network)
+    if warm_start is not None:
+        first = load_network_from(warm_start)
+        try:
+            network.load_state_dict(first.state_dict())  # whatever its dilation
+        except RuntimeError as cause:
+            raise StyleError(
+                f"{warm_start} holds a network of {first.config}, not of {config.network}. Give "
+                "its --width and --blocks."
+            ) from cause
+    return network
 
 
 def _history(warm_start: Path | None) -> dict[str, list[str]]:

@@ -136,11 +136,12 @@ def test_two_processes_train_as_one(material: Path, whole: Path, tmp_path: Path)
             assert second[name] == pytest.approx(first[name], rel=2e-3)
 
 
-def test_trouble_is_one_sentence(material: Path, tmp_path: Path) -> None:
+def test_trouble_is_one_sentence(material: Path, whole: Path, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     for settings, words in (
         ({"sceneflow": tmp_path / "nothing"}, "holds no pairs of clean or final frames"),
         ({"crop": 30}, "crop is a multiple of 4 from 16 up; got 30."),
+        ({"warm_start": whole, "width": 6}, "Give its --width and --blocks."),
     ):
         finished = run(command(material, tmp_path, **settings))
         assert finished.returncode == 1
