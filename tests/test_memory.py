@@ -78,6 +78,16 @@ def test_without_motion_the_painting_is_carried_as_it_is() -> None:
     assert np.array_equal(painting.pixels, kept)
 
 
+def test_between_pixels_the_warp_is_cubic() -> None:
+    """A line one pixel wide, moved by half a pixel, keeps 19/32 of its light on either side."""
+    flow = np.zeros((48, 64, 2), np.float32)
+    flow[..., 0] = 0.5
+    painting = Yuv(np.zeros((72, 64), np.uint8))
+    painting.luma[:, 30] = 128
+    carried = carry(painting, Motion(flow, np.ones((48, 64), np.float32))).painting.luma
+    assert carried[20, 27:33].tolist() == [0, 0, 76, 76, 0, 0]
+
+
 BLACK = torch.zeros(1, 3, 48, 64)
 
 
