@@ -220,17 +220,9 @@ class Page:
             yield ready | {right.status: f"<p><b>{report.APOLOGY}</b></p>"}
 
     def stylize(
-        self,
-        video: str | None,
-        slug: str,
-        temporal: bool,
-        strength: float,
-        keep_colors: bool,
-        size: str,
-        brush: str,
-        start_s: float | None = None,
-        end_s: float | None = None,
-    ) -> Iterator[str]:
+        self, video: str | None, slug: str, temporal: bool, strength: float, keep_colors: bool,
+        size: str, brush: str, start_s: float | None = None, end_s: float | None = None,
+    ) -> Iterator[str]:  # fmt: skip
         """Paint a video with a style, by its name; the result is an MP4 with its sound."""
         if not video:
             raise gr.Error("No video was given.")

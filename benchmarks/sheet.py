@@ -21,7 +21,7 @@ from stylevid.pipeline import stylize_image
 from stylevid.styles import read_style
 from train.config import TrainConfig
 
-from .optimize import PictureLoss, optimize_pixels
+from .optimize import optimize_pixels, picture_loss
 
 BAR = 26  # pixels over a picture, for its name
 
@@ -66,9 +66,9 @@ def make(options: argparse.Namespace) -> Image.Image:
         image = resize(image, fit(*size_of(image), options.size)).contiguous()
         row = {path.stem: to_frame(image), "network": stylize_image(to_frame(image), painter)}
         if options.iterations:
-            loss = PictureLoss(objective, image, weights)
-            found = optimize_pixels(loss, image, -1.0, options.iterations)
-            row[f"L-BFGS, {options.iterations} iterations"] = to_frame(found.picture)
+            loss = picture_loss(objective, image, weights)
+            found = optimize_pixels(loss, image, options.iterations)
+            row[f"L-BFGS, {options.iterations} iterations"] = to_frame(found)
         rows.append(row | {"painting": shown})
     return paste(rows)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from stylevid.errors import StylevidError
+from stylevid.errors import StylevidError, exit_status
 from stylevid.frames import to_frame
 from stylevid.network import StyleNet
 from stylevid.painter import Painter, engine_names, make_engine
@@ -44,12 +44,7 @@ Work = Callable[[], float]
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
-    try:
-        run(options)
-    except StylevidError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+    return exit_status(lambda: run(options))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -4,6 +4,9 @@ Each message is one sentence for the person at the screen: what happened, the va
 and what to do. Wrong arguments are `ValueError`, as everywhere in Python.
 """
 
+import sys
+from collections.abc import Callable
+
 
 class StylevidError(Exception):
     """Base of all errors below; catch this one to catch them all."""
@@ -35,3 +38,13 @@ class DataError(StylevidError):
 
 class Cancelled(StylevidError):
     """The caller asked to stop; nothing was written."""
+
+
+def exit_status(work: Callable[[], object]) -> int:
+    """Do a command's work: 0, or 1 after an error of ours, whose sentence goes to stderr."""
+    try:
+        work()
+    except StylevidError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0

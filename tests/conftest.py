@@ -1,7 +1,8 @@
 """What several test files share: clips made by code, a tiny network, the real clips' folder."""
 
+import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.utils import logging as hub_logging
+from PIL import Image
 
 from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.painter import Painter
-from stylevid.weights import save_network
+from stylevid.weights import file_sha256, save_network
+from tests.hub_server import HubServer
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
@@ -126,8 +130,35 @@ def record() -> dict[str, object]:
         "licence": "CC0",
         "source": "made by the tests",
         "sha256": "0" * 64,
-        "network": {"width": 4, "blocks": 1},
+        "network": {"width": 4, "blocks": 1, "dilation": 4},
     }
+
+
+@pytest.fixture(scope="session")
+def style_files(
+    tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path, record: dict[str, object]
+) -> Callable[..., dict[str, bytes]]:
+    """The three files of a style, by their names in a repo."""
+    picture = tmp_path_factory.mktemp("preview") / "picture.jpg"
+    Image.new("RGB", (64, 48), "teal").save(picture)
+
+    def make(slug: str, **changes: object) -> dict[str, bytes]:
+        text = json.dumps({**record, "sha256": file_sha256(tiny_weights), **changes})
+        return {
+            f"{slug}.json": text.encode(),
+            f"{slug}.safetensors": tiny_weights.read_bytes(),
+            f"{slug}.jpg": picture.read_bytes(),
+        }
+
+    return make
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    """An empty Hub; its client says nothing of its own, as in the programs."""
+    hub_logging.set_verbosity_error()
+    with HubServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

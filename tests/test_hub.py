@@ -4,20 +4,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi, constants
-from huggingface_hub.utils import logging as hub_logging
-from PIL import Image
 
 from stylevid.errors import HubError, StyleError, WeightsError
 from stylevid.hub import (
     Download,
     HubName,
     HubStyles,
-    Limits,
     collect_styles,
     follow_load,
     get_style,
@@ -26,7 +23,7 @@ from stylevid.hub import (
     repo_names,
 )
 from stylevid.styles import find_style, name_styles, read_preview
-from stylevid.weights import file_sha256, load_network
+from stylevid.weights import load_network
 from tests.hub_server import HubServer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,38 +31,19 @@ Load = Callable[..., HubStyles]
 Files = Callable[..., dict[str, bytes]]
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    """As in the programs: the client says nothing of its own."""
-    hub_logging.set_verbosity_error()
-
-
-@pytest.fixture(scope="module")
-def files(
-    tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path, record: dict[str, object]
-) -> Files:
-    """The three files of a style, by their names in a repo."""
-    picture = tmp_path_factory.mktemp("preview") / "picture.jpg"
-    Image.new("RGB", (64, 48), "teal").save(picture)
-
-    def make(slug: str, **changes: object) -> dict[str, bytes]:
-        text = json.dumps({**record, "sha256": file_sha256(tiny_weights), **changes})
-        return {
-            f"{slug}.json": text.encode(),
-            f"{slug}.safetensors": tiny_weights.read_bytes(),
-            f"{slug}.jpg": picture.read_bytes(),
-        }
-
-    return make
+@pytest.fixture
+def files(style_files: Files) -> Files:
+    return style_files
 
 
 @pytest.fixture
-def server(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+def server(
+    server: HubServer, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> HubServer:
     """The usual Hub of this process, with two styles in alice/styles and a cache of its own."""
-    with HubServer() as server:
-        server.use(monkeypatch, tmp_path / "cache")
-        server.put("alice/styles", files("wave", title="A Wave") | files("acorn"))
-        yield server
+    server.use(monkeypatch, tmp_path / "cache")
+    server.put("alice/styles", files("wave", title="A Wave") | files("acorn"))
+    return server
 
 
 @pytest.fixture
@@ -270,22 +248,6 @@ def test_only_the_wanted_style_is_downloaded(server: HubServer, load: Load) -> N
     assert server.count("HEAD", "acorn") == 0
     with pytest.raises(HubError, match=r"alice/styles holds no candy\."):
         load(only=["candy"])
-
-
-@pytest.mark.parametrize(
-    ("limits", "words"),
-    [
-        (Limits(styles=1), "holds 2 styles; the limit is 1"),
-        (Limits(size_bytes=1000), r"holds [\d,]+ bytes; the limit is 1,000"),
-        (Limits(weights_bytes=100), r"wave\.safetensors has [\d,]+ bytes; the limit is 100"),
-    ],
-)
-def test_a_repo_over_the_limits_is_refused_before_any_download(
-    server: HubServer, limits: Limits, words: str
-) -> None:
-    with pytest.raises(HubError, match=words):
-        list(follow_load("alice/styles", limits=limits))
-    assert server.count("HEAD", "resolve") == 0
 
 
 @pytest.mark.parametrize(

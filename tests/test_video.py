@@ -110,12 +110,6 @@ def test_probe_of_clips_made_here(clip: Path, tmp_path: Path, encode, textured_f
     assert silent.audio == () and not silent.has_audio
 
 
-@pytest.mark.parametrize(("height", "matrix"), [(576, "smpte170m"), (720, "bt709")])
-def test_untagged_matrix_follows_the_size(tmp_path: Path, encode, height: int, matrix: str) -> None:
-    frames = [np.zeros((height, 32, 3), np.uint8)]
-    assert probe(encode(tmp_path / "untagged.mp4", frames)).matrix == matrix
-
-
 # What read_frames gives
 
 
@@ -255,16 +249,6 @@ def test_a_part_begins_and_ends_with_the_very_frame(
     for index, (_, frame) in zip(wanted, part, strict=True):
         errors = [difference(frame, other) for _, other in before]
         assert errors.index(min(errors)) == index
-
-
-@pytest.mark.parametrize("rate", [NTSC, Fraction(24000, 1001)])
-def test_a_part_keeps_the_frame_rate(
-    tmp_path: Path, encode, textured_frames, decode, rate: Fraction
-) -> None:
-    source = encode(tmp_path / "source.mp4", textured_frames(60), rate=str(rate))
-    part = copy_video(source, tmp_path / "part.mp4", Span(1.001, 2))
-    times = [time_s for time_s, _ in decode(part)]
-    assert times == [i / rate for i in range(len(times))] and len(times) in (24, 30)
 
 
 @pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
@@ -544,10 +528,9 @@ def test_target_that_cannot_be_written_is_refused(
     ("content", "match"),
     [(None, "does not exist"), (b"", "is empty"),
      (b"This is a text file,\nnot a video.\n" * 40, "cannot be read as a video"),
-     (b"\x00" * 5000, "cannot be read as a video"),
      (bytes(range(256)) * 30, "cannot be read as a video"), ("cut", "cut short"),
      ("folder", "does not exist"), ("sound", "holds sound but no picture")],
-    ids=["missing", "empty", "text", "zeros", "bytes", "cut", "folder", "sound"],
+    ids=["missing", "empty", "text", "bytes", "cut", "folder", "sound"],
 )  # fmt: skip
 def test_what_is_no_video_is_refused(
     tmp_path: Path, clip: Path, run_ffmpeg, content: bytes | str | None, match: str
@@ -626,21 +609,6 @@ def test_yuv_and_rgb_frames_show_the_same(clip: Path) -> None:
             shown = to_frame(yuv_to_image(as_yuv.frame)).astype(int)
             assert np.abs(shown - as_rgb.frame).mean() < most
             assert (as_yuv.time_s, as_yuv.duration_s) == (as_rgb.time_s, as_rgb.duration_s)
-
-
-@pytest.mark.parametrize("size", [(31, 48), (32, 47), (31, 47)])
-def test_an_odd_side_is_filled_up_with_its_last_line(clip: Path, size: tuple[int, int]) -> None:
-    height, width = size
-    timed = next(read_yuv(probe(clip), size))
-    luma = timed.frame.luma
-    assert timed.frame.size == (32, 48)
-    if height % 2:
-        assert np.array_equal(luma[31], luma[30])
-    if width % 2:
-        assert np.array_equal(luma[:, 47], luma[:, 46])
-    rgb = next(read_frames(probe(clip), size)).frame
-    shown = to_frame(yuv_to_image(timed.frame))[:height, :width]
-    assert difference(shown, rgb) < 3
 
 
 @pytest.mark.parametrize("pixels", ["rgb24", "yuv444p", "yuvj420p", "gray", "yuv420p10le"])

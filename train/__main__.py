@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from stylevid.errors import StylevidError
+from stylevid.errors import StyleError, StylevidError
 from stylevid.learn.allocation import keep_memory
 from stylevid.learn.painting import read_painting
 from stylevid.learn.vgg import load_vgg
@@ -27,7 +27,6 @@ from .learning.checkpoint import load_network_from
 from .learning.curves import Reporter
 from .learning.distributed import Processes, join
 from .learning.loop import fit, make_trainer
-from .learning.shrink import shrink
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,7 +55,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", required=True, help="the style's slug; the run's folder")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     parser.add_argument("--warm-start", type=Path, help="a style's weights, a checkpoint or a "
-                        "run's folder to start from; a wider network is made narrower")  # fmt: skip
+                        "run's folder to start from")  # fmt: skip
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=2, help="processes that load "
                         "batches; 0 loads in the training process")  # fmt: skip
@@ -111,12 +110,17 @@ def train(options: argparse.Namespace, processes: Processes, device: str) -> Non
 
 
 def _start(warm_start: Path | None, config: TrainConfig) -> StyleNet:
-    if warm_start is None:
-        return StyleNet(config.network)
-    network = load_network_from(warm_start)
-    if network.config != config.network:
-        network = shrink(network, config.network)
-    return network.requires_grad_(True).train()
+    network = StyleNet(config.network)
+    if warm_start is not None:
+        first = load_network_from(warm_start)
+        try:
+            network.load_state_dict(first.state_dict())  # whatever its dilation
+        except RuntimeError as cause:
+            raise StyleError(
+                f"{warm_start} holds a network of {first.config}, not of {config.network}. Give "
+                "its --width and --blocks."
+            ) from cause
+    return network
 
 
 def _history(warm_start: Path | None) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stylevid.errors import StyleError, StylevidError
+from stylevid.errors import StyleError, exit_status
 from stylevid.files import written_whole
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
 from stylevid.learn.painting import read_painting, read_picture
@@ -21,7 +21,6 @@ from stylevid.styles import read_style
 
 from .config import TrainConfig
 from .data.images import list_photos
-from .ground_truth import ground_truth_pairs
 from .learning.checkpoint import load_network_from
 from .measure import (
     LOSS_EVERY,
@@ -30,7 +29,6 @@ from .measure import (
     Subject,
     score_clip,
     score_photos,
-    stability_error,
 )
 
 _COLUMNS = ("floor", "off", "on", "floor_10", "off_10", "on_10", "sharpness", "style", "style_on",
@@ -39,20 +37,24 @@ _COLUMNS = ("floor", "off", "on", "floor_10", "off_10", "on_10", "sharpness", "s
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
-    try:
-        metrics = evaluate(options)
-        for name, numbers in metrics.items():
-            print(f"{name}\n{table(numbers)}\n")  # noqa: T201
-        if options.json:
-            whole = metrics if len(metrics) > 1 else next(iter(metrics.values()))
-            options.json.write_text(json.dumps(whole, indent=2) + "\n", "utf-8")
-        if options.record:
-            for path in options.weights:
-                put_in_record(path.with_suffix(".json"), metrics[name_of(path)])
-    except StylevidError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+    return exit_status(lambda: report(options))
+
+
+def report(options: argparse.Namespace) -> None:
+    """Evaluate, print, and write what was asked for.
+
+    Raises:
+        StylevidError: as `evaluate`.
+    """
+    metrics = evaluate(options)
+    for name, numbers in metrics.items():
+        print(f"{name}\n{table(numbers)}\n")  # noqa: T201
+    if options.json:
+        whole = metrics if len(metrics) > 1 else next(iter(metrics.values()))
+        options.json.write_text(json.dumps(whole, indent=2) + "\n", "utf-8")
+    if options.record:
+        for path in options.weights:
+            put_in_record(path.with_suffix(".json"), metrics[name_of(path)])
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -71,10 +73,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, help="photographs: the held-out ones are used")
     parser.add_argument("--hold-out", type=int, default=40, help="how many, the last by name")
     parser.add_argument("--photo-size", type=int, default=640, help="longest side, pixels")
-    parser.add_argument("--ground-truth", type=Path, nargs="+", default=[],
-                        help="folders of MPI Sintel or SceneFlow, for e_stab")  # fmt: skip
-    parser.add_argument("--render", choices=("clean", "final"), default="clean")
-    parser.add_argument("--pairs", type=int, default=100, help="of each such folder, at most")
     parser.add_argument("--device")
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     parser.add_argument("--record", action="store_true",
@@ -88,9 +86,8 @@ def evaluate(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     Raises:
         StylevidError: nothing to measure is given, or a file cannot be used.
     """
-    if not (options.clips or options.photos or options.ground_truth):
-        raise StyleError("There is nothing to measure on. Give --clips, --photos or "
-                         "--ground-truth.")  # fmt: skip
+    if not (options.clips or options.photos):
+        raise StyleError("There is nothing to measure on. Give --clips or --photos.")
     if options.photos and not (options.style or options.paintings):
         raise StyleError("Style loss needs the painting. Give --style PICTURE.")
     if options.frames < 1:
@@ -105,10 +102,6 @@ def evaluate(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     if options.photos:
         for name, numbers in score_photos(_photos(options), subjects).items():
             metrics[name]["photos"] = _rounded(numbers) | {"size": options.photo_size}
-    for root in options.ground_truth:
-        for name, subject in subjects.items():
-            found = metrics[name].setdefault("e_stab", {})
-            found[root.name] = _stability(root, subject.painter, options)
     return metrics
 
 
@@ -164,12 +157,6 @@ def _photos(options: argparse.Namespace) -> Iterator[Frame]:
         yield to_frame(resize(image, fit(*size_of(image), options.photo_size)))
 
 
-def _stability(root: Path, painter: Painter, options: argparse.Namespace) -> dict[str, float]:
-    floor, count = stability_error(None, ground_truth_pairs(root, options.render, options.pairs))
-    off, _ = stability_error(painter, ground_truth_pairs(root, options.render, options.pairs))
-    return {"floor": round(floor, 5), "off": round(off, 5), "pairs": count}
-
-
 def _rounded(numbers: dict[str, float]) -> dict[str, float]:
     return {key: round(value, 6) for key, value in numbers.items()}
 
@@ -188,9 +175,6 @@ def table(metrics: dict[str, Any]) -> str:
     if photos := metrics.get("photos"):
         lines.append(f"{photos['count']} photographs: style loss {photos['style']:.4f}, "
                      f"content loss {photos['content']:.4f}")  # fmt: skip
-    for name, values in metrics.get("e_stab", {}).items():
-        lines.append(f"e_stab on {values['pairs']} pairs of {name}: frames themselves "
-                     f"{values['floor']:.4f}, painted {values['off']:.4f}")  # fmt: skip
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from stylevid.errors import StyleError, StylevidError, WeightsError
+from stylevid.errors import StyleError, WeightsError, exit_status
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
 from stylevid.learn.losses import PaintingTargets
 from stylevid.learn.painting import read_painting, read_picture
@@ -37,12 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--metrics", type=Path, help="JSON of measured numbers")
     parser.add_argument("--weights", type=Path, default=Path("weights"), help="where styles are")
     options = parser.parse_args(arguments)
-    try:
-        export(options)
-    except StylevidError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+    return exit_status(lambda: export(options))
 
 
 def export(options: argparse.Namespace) -> None:

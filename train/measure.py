@@ -1,7 +1,6 @@
 """What a style is judged by, measured on what is delivered: pictures and videos are painted as a
 user has them painted, and the video files are decoded again."""
 
-import math
 import subprocess
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -15,17 +14,14 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from torch import Tensor
 
 from stylevid.errors import VideoError
-from stylevid.frames import Frame, to_frame, to_image
+from stylevid.frames import Frame, to_image
 from stylevid.learn import losses
 from stylevid.learn.vgg import VGG16Features
 from stylevid.metrics import CUT_BELOW, Flicker, FlickerMeter
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_image, stylize_video, target_size
 from stylevid.video import VideoInfo, probe, read_yuv
-from stylevid.warp import warp
 from stylevid.yuv import yuv_to_image
-
-from .data.pairs import Pairs
 
 PAIR_EVERY = 3  # frames between the pairs whose warping error is measured
 LOSS_EVERY = 16  # frames between those whose losses are; never the first, painted alike off and on
@@ -189,30 +185,3 @@ def score_photos(
         name: {"style": style, "content": content, "count": len(found[name])}
         for name, (style, content) in means.items()
     }
-
-
-@torch.inference_mode()
-def stability_error(painter: Painter | None, pairs: Iterable[Pairs]) -> tuple[float, int]:
-    """e_stab over neighbouring frames with ground-truth flow, and the number of pairs.
-
-    e_stab = sqrt(mean over pairs of (1/D) sum M (O_t - W O_{t-1})^2), D = 3 H W, values in
-    [0, 1]. Unlike E_warp it divides by all pixels, not by the visible ones alone.
-
-    Args:
-        painter: None measures the frames themselves: the floor.
-        pairs: whole frames; N,3,H,W each.
-    Source: the temporal error e_stab of ReCoNet, Gao et al. 2018, section 4.
-    """
-
-    def painted(images: Tensor) -> Tensor:
-        if painter is None:
-            return images
-        frames = [stylize_image(to_frame(image), painter) for image in images.split(1)]
-        return torch.cat([to_image(frame, images.device) for frame in frames])
-
-    squares: list[float] = []
-    for pair in pairs:
-        cur, prev = painted(pair.cur), painted(pair.prev)
-        warped, _ = warp(prev, pair.flow_cur_to_prev)
-        squares.append((pair.visible * (cur - warped).square()).mean().item())
-    return (mean(squares) ** 0.5 if squares else math.nan), len(squares)

@@ -26,7 +26,6 @@ _TILE, _GAP = 320, 8  # pixels
 _LICENCES = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
 _MARKUP = re.compile(r"([\\`*_\[\]{}|~$#@!])")
 _GITHUB = re.compile(r"github:([\w.-]+/[\w.-]+)@([0-9a-f]{7,40}):([\w./ -]+)")
-_DATASET = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def build_card(repo: str, styles: Sequence[Style], sizes: Mapping[str, int]) -> str:
@@ -49,7 +48,6 @@ def build_card(repo: str, styles: Sequence[Style], sizes: Mapping[str, int]) -> 
         pipeline_tag="video-to-video",
         tags=["style-transfer", "neural-style-transfer", "temporal-consistency", "video",
               "image-to-image"],
-        datasets=sorted({name for style in styles for name in _datasets(style)}) or None,
     )  # fmt: skip
     return _fill(
         ModelCard, front, "model_card.md", repo=repo, styles=styles, sizes=sizes, sheet=SHEET,
@@ -108,13 +106,6 @@ def _licence(style: Style) -> str | None:
     name = re.sub(r"\s+", "-", named.group(1)).lower() if named else ""
     name = "cc0-1.0" if name == "cc0" else name
     return name if name in _LICENCES else None
-
-
-def _datasets(style: Style) -> list[str]:
-    """Data sets on the Hub that the record names, as `training.datasets`: ["USER/NAME", ...]."""
-    named = style.training.get("datasets")
-    known = [str(name) for name in named] if isinstance(named, list) else []
-    return [name for name in known if _DATASET.fullmatch(name)]
 
 
 def _flicker(style: Style) -> str:

@@ -26,7 +26,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import disable_progress_bars, logging
 
-from stylevid.errors import HubError, StyleError, StylevidError, WeightsError
+from stylevid.errors import HubError, StyleError, StylevidError, WeightsError, exit_status
 from stylevid.hub import ANSWER_S, HubFile, HubName, Limits, list_files
 from stylevid.hub_errors import asking
 from stylevid.network import StyleNetConfig
@@ -37,6 +37,7 @@ from .model_card import SHEET, build_card, build_space_card, contact_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("stylevid", "webui")  # that the page is made of
+KINDS = (".py", ".mp4", ".safetensors", ".md")  # of their files
 
 _NO_WORD = {"unknown", "none", "n/a", "todo", "tbd", "?", "-"}
 _OURS = {".gitattributes", "README.md", "LICENSE", ".gitignore"}  # what any new repo may hold
@@ -106,14 +107,10 @@ def main(arguments: list[str] | None = None, api: HfApi | None = None) -> int:
     if not sys.stderr.isatty():
         disable_progress_bars()
     try:
-        publish(options, api or HfApi(library_name="stylevid"))
-    except StylevidError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
+        return exit_status(lambda: publish(options, api or HfApi(library_name="stylevid")))
     except KeyboardInterrupt:
         print("Stopped. Run the same command again to finish.", file=sys.stderr)  # noqa: T201
         return 130
-    return 0
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -198,7 +195,8 @@ def check_style(style: Style) -> None:
     """
     network = load_network(style)
     try:
-        recorded = StyleNetConfig.from_dict(style.network)
+        # Older records are of networks without dilation, and do not speak of it.
+        recorded = StyleNetConfig.from_dict({"dilation": 1} | style.network)
     except ValueError as cause:
         raise StyleError(f"{style.slug}.json: {cause}. Export the style again.") from cause
     if recorded != network.config:
@@ -252,7 +250,8 @@ def plan_space(plan: Plan, name: HubName) -> Plan:
     """The Space with the page, exactly as it is here, and with the styles of `name`."""
     try:
         paths = [ROOT / path for path in ("app.py", "requirements.txt", "LICENSE")]
-        paths += [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+        inner = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*"))]
+        paths += [path for path in inner if path.suffix in KINDS]
         contents = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
         card = build_space_card(name.repo, plan.repo, version("gradio"))
     except (OSError, PackageNotFoundError) as cause:
@@ -348,8 +347,9 @@ def commit(api: HfApi, plan: Plan, options: argparse.Namespace) -> str:
     Raises:
         HubError: the Hub refuses, or somebody else has committed since the plan was made.
     """
-    slugs = [path.removesuffix(".safetensors") for path in plan.states if ".safetensors" in path]
-    message = options.message or f"Publish {', '.join(slugs) or 'the page'}"
+    slugs = [Path(path).stem for path in plan.states if path.endswith(".safetensors")]
+    what = "the page" if plan.kind == "space" else ", ".join(slugs)
+    message = options.message or f"Publish {what}"
     operations: list[CommitOperationAdd | CommitOperationDelete] = [
         CommitOperationAdd(path, plan.contents[path])
         for path, state in plan.states.items()

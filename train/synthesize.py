@@ -4,10 +4,8 @@ FlyingThings3D tree, so that whatever reads the real dataset reads them unchange
 import argparse
 import json
 import math
-import os
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,21 +14,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from torch import Tensor
 from tqdm import tqdm
 
-from stylevid.errors import DataError, StylevidError
+from stylevid.errors import DataError, exit_status
+from stylevid.files import written_whole
 from stylevid.frames import to_frame
 
 from .data.flow_files import write_pfm
 from .data.images import list_photos, random_crop
-from .data.layers import Scene, draw_layers, owner_boundaries, render
+from .data.layers import draw_layers, owner_boundaries, paint, true_flow
 from .export import read_json
 
 _SCENES_A_LETTER = 10_000
 _MOST_SCENES = 26 * _SCENES_A_LETTER
 _RECORD = "synthesize.json"
-_PARTIAL = ".partial"
 
 Array = npt.NDArray[Any]  # uint8 for pictures, float32 for flow
 
@@ -48,10 +45,6 @@ class Recipe:
     cutouts: int = _option(3, 100, "moving shapes before the background")
     speed: float = _option(12.0, math.inf, "of a layer, standard deviation, pixels a frame")
     still: float = _option(0.0, 1, "share of scenes before a fixed camera, 0 to 1")
-    motion_blur: float = _option(0.0, 1, "final pass: how long the shutter is open, in frames; "
-                                 "0.5 is usual")  # fmt: skip
-    exposure: float = _option(0.0, 1, "final pass: standard deviation of the second frame's log "
-                              "gain")  # fmt: skip
     hold_out: int = _option(40, math.inf, "leave out the last photographs by name")
 
     def __post_init__(self) -> None:
@@ -72,10 +65,6 @@ class Recipe:
                     f"lies between 0 and {most}."
                 )
 
-    @property
-    def has_final_pass(self) -> bool:
-        return self.motion_blur > 0 or self.exposure > 0
-
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
@@ -92,14 +81,13 @@ def main(arguments: list[str] | None = None) -> int:
                             help=option.metadata["help"])  # fmt: skip
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         options.size = parse_size(options.size)
         recipe = Recipe(**{option.name: getattr(options, option.name) for option in fields(Recipe)})
         synthesize(options.photos, options.out, options.pairs, recipe, options.device)
-    except StylevidError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+
+    return exit_status(work)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -157,10 +145,10 @@ def claim(root: Path, recipe: Recipe, photos: int) -> None:
     record = {**asdict(recipe), "size": list(recipe.size), "photos": photos}
     root.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        if any(other.name != _RECORD + _PARTIAL for other in root.iterdir()):
+        if any(not other.name.startswith(".partial-") for other in root.iterdir()):
             raise DataError(f"{root} holds files that are not from here; name a new folder.")
-        text = json.dumps(record, indent=2) + "\n"
-        _write(path, lambda partial: partial.write_text(text, "utf-8"))
+        with written_whole(path) as partial:
+            partial.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
         return
     found = read_json(path)
     for key, value in record.items():
@@ -175,7 +163,7 @@ def write_scene(
     root: Path, number: int, photos: list[Path], recipe: Recipe, device: torch.device
 ) -> None:
     """Write the files of a scene, unless all of them are there: each is whole if it is there."""
-    paths = {key: root / name for key, name in file_names(number, recipe).items()}
+    paths = {key: root / name for key, name in file_names(number).items()}
     if all(path.exists() for path in paths.values()):
         return
     arrays = make_arrays(number, photos, recipe, device)
@@ -183,7 +171,7 @@ def write_scene(
         write_array(path, arrays[key])
 
 
-def file_names(number: int, recipe: Recipe) -> dict[str, str]:
+def file_names(number: int) -> dict[str, str]:
     """Where the files of a scene lie below the root, by what they hold: FlyingThings3D's layout
     (Mayer et al. 2016). The frames of every scene are 0006 and 0007, the first that it has too."""
     letter = chr(ord("A") + number // _SCENES_A_LETTER)
@@ -192,8 +180,6 @@ def file_names(number: int, recipe: Recipe) -> dict[str, str]:
     for view, frame, way in (("prev", "0006", "Future"), ("cur", "0007", "Past")):
         into = f"{scene}/into_{way.lower()}/left"
         names[f"{view} clean"] = f"frames_cleanpass/{scene}/left/{frame}.png"
-        if recipe.has_final_pass:
-            names[f"{view} final"] = f"frames_finalpass/{scene}/left/{frame}.png"
         names[f"{view} flow"] = f"optical_flow/{into}/OpticalFlowInto{way}_{frame}_L.pfm"
         names[f"{view} boundaries"] = f"motion_boundaries/{into}/{frame}.pgm"
         names[f"{view} occluded"] = f"flow_occlusions/{into}/{frame}.png"
@@ -214,18 +200,17 @@ def make_arrays(
     pictures = torch.cat([random_crop(photos[i], size, rng, 1.5) for i in chosen]).to(device)
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
     layers = draw_layers(pictures, recipe.size, generator, recipe.speed, recipe.still)
-    scene = render(layers)
-    frames = {"prev clean": scene.prev.image, "cur clean": scene.cur.image}
-    if recipe.has_final_pass:
-        gain = math.exp(recipe.exposure * rng.standard_normal())
-        frames["prev final"], frames["cur final"] = final_pass(scene, recipe.motion_blur, gain)
+    prev, cur = paint(layers, 0), paint(layers, 1)
+    there, seen_in_cur = true_flow(layers, prev, cur)
+    back, seen_in_prev = true_flow(layers, cur, prev)
+    frames = {"prev clean": prev.image, "cur clean": cur.image}
     masks = {
-        "prev boundaries": owner_boundaries(scene.prev.owner),
-        "cur boundaries": owner_boundaries(scene.cur.owner),
-        "prev occluded": 1 - scene.visible_in_cur,
-        "cur occluded": 1 - scene.visible_in_prev,
+        "prev boundaries": owner_boundaries(prev.owner),
+        "cur boundaries": owner_boundaries(cur.owner),
+        "prev occluded": 1 - seen_in_cur,
+        "cur occluded": 1 - seen_in_prev,
     }
-    flows = {"prev flow": scene.flow_prev_to_cur, "cur flow": scene.flow_cur_to_prev}
+    flows = {"prev flow": there, "cur flow": back}
     return {
         **{key: to_frame(image) for key, image in frames.items()},
         **{key: (255 * mask[0, 0]).byte().cpu().numpy() for key, mask in masks.items()},
@@ -233,26 +218,13 @@ def make_arrays(
     }
 
 
-def final_pass(scene: Scene, motion_blur: float, gain: float) -> tuple[Tensor, Tensor]:
-    """Both frames, 1,3,H,W in [0, 1], with motion blur and with `gain` on the second."""
-    prev, cur = scene.blurred(motion_blur)
-    return prev, (cur * gain).clamp(0, 1)
-
-
 def write_array(path: Path, array: Array) -> None:
     """Write a .pfm, .png or .pgm file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if array.dtype == np.float32:
-        _write(path, lambda partial: write_pfm(partial, array))
-    else:
-        kind = "PNG" if path.suffix == ".png" else "PPM"  # Pillow's name for PGM as well
-        _write(path, lambda partial: Image.fromarray(array).save(partial, kind))
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    partial = path.with_name(path.name + _PARTIAL)
-    write(partial)
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        if array.dtype == np.float32:
+            write_pfm(partial, array)
+        else:  # Pillow calls PGM a PPM as well
+            Image.fromarray(array).save(partial, "PNG" if path.suffix == ".png" else "PPM")
 
 
 if __name__ == "__main__":

@@ -123,24 +123,8 @@ def place_choices(
                             placeholder="the end")  # fmt: skip
     paint = gr.Button("Paint it", variant="primary", elem_id="paint")
     stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
-    return Choices(
-        video,
-        example,
-        gallery,
-        style,
-        temporal,
-        strength,
-        keep_colors,
-        size,
-        brush,
-        start,
-        end,
-        way,
-        seconds,
-        picture,
-        paint,
-        stop,
-    )
+    return Choices(video, example, gallery, style, temporal, strength, keep_colors, size, brush,
+                   start, end, way, seconds, picture, paint, stop)  # fmt: skip
 
 
 def place_outcomes() -> Outcomes:
@@ -169,21 +153,8 @@ def place_outcomes() -> Outcomes:
         )  # fmt: skip
         both_note = gr.HTML(visible=False, elem_id="both-note")
         moment = gr.Slider(0, 100, 50, step=1, label="At which moment, % of the clip")
-    return Outcomes(
-        status,
-        flicker,
-        newest,
-        result,
-        download,
-        keep,
-        form,
-        compare,
-        view,
-        before_after,
-        both,
-        both_note,
-        moment,
-    )
+    return Outcomes(status, flicker, newest, result, download, keep, form, compare, view,
+                    before_after, both, both_note, moment)  # fmt: skip
 
 
 def plot(table: pd.DataFrame | None) -> gr.LinePlot:

@@ -53,30 +53,19 @@ def test_gram_of_half_precision_is_summed_in_float32(dtype, layout) -> None:
     assert torch.allclose(gram, gram_matrix(features.double()).float(), rtol=5e-3)
 
 
-def test_equal_features_have_no_content_loss() -> None:
-    features = random_tensor(2, 3, 4, 5)
-    assert content_loss(features, features).item() == 0
-
-
 def test_content_loss_of_nothing_is_one() -> None:
     features = random_tensor(2, 3, 4, 5)
+    assert content_loss(features, features).item() == 0
     assert content_loss(torch.zeros_like(features), features).item() == pytest.approx(1)
     assert content_loss(features * 3, features).item() == pytest.approx(4)
-
-
-def test_content_loss_of_black_features_is_finite() -> None:
-    assert content_loss(torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 3, 3)).item() == 0
-
-
-def test_equal_features_have_no_style_loss() -> None:
-    layers = [random_tensor(1, 3, 4, 5), random_tensor(1, 6, 2, 2)]
-    assert style_loss(layers, [gram_matrix(f) for f in layers]).item() == 0
+    assert content_loss(features * 0, features * 0).item() == 0  # and finite
 
 
 def test_style_loss_sums_its_layers_and_averages_its_batch() -> None:
     layers = [random_tensor(1, 3, 4, 5), random_tensor(1, 6, 2, 2)]
     grams = [gram_matrix(f) for f in layers]
     nothing = [torch.zeros_like(f) for f in layers]
+    assert style_loss(layers, grams).item() == 0
     assert style_loss(nothing, grams).item() == pytest.approx(2)
     half_right = [torch.cat((f, torch.zeros_like(f))) for f in layers]
     assert style_loss(half_right, grams).item() == pytest.approx(1)
@@ -148,12 +137,6 @@ def test_total_variation_of_a_step() -> None:
     assert total_variation(step.transpose(2, 3)).item() == pytest.approx(0.1)
 
 
-def test_equal_frames_have_no_output_temporal_loss() -> None:
-    stylized, image = random_tensor(1, 3, 4, 6), random_tensor(1, 3, 4, 6, seed=1)
-    loss = output_temporal_loss(stylized, stylized, image, image, all_visible())
-    assert loss.item() == 0
-
-
 def test_output_temporal_loss_of_a_hand_made_change() -> None:
     still = torch.full((1, 3, 4, 6), 0.5)
     change = torch.tensor((0.3, 0.0, -0.1)).view(1, 3, 1, 1)
@@ -195,10 +178,6 @@ def test_temporal_gradient_flows_into_both_frames() -> None:
     assert frames[0].grad is not None and frames[1].grad is not None
     assert torch.allclose(frames[0].grad, -frames[1].grad)
     assert frames[0].grad.abs().sum() > 0
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize(

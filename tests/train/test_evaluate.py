@@ -4,7 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stylevid.errors import DataError, StyleError
+from stylevid.errors import StyleError
 from stylevid.frames import to_frame, to_image
 from stylevid.learn.vgg import VGG16Features
 from stylevid.metrics import FlickerMeter
@@ -21,10 +20,8 @@ from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_image, stylize_video
 from stylevid.video import probe, read_yuv
 from stylevid.yuv import yuv_to_image
-from train.data.pairs import Pairs
 from train.evaluate import main, put_in_record, trained_on
-from train.ground_truth import ground_truth_pairs
-from train.measure import Judge, Subject, score_clip, score_photos, stability_error
+from train.measure import Judge, Subject, score_clip, score_photos
 
 
 @pytest.fixture(scope="module")
@@ -132,63 +129,6 @@ def test_judge_finds_no_style_loss_in_the_painting_and_no_content_loss_in_the_pi
     assert style_of_copy > 10 * style and content == 0
 
 
-def pair(dx: int = 4) -> Pairs:
-    """A random picture of 16x24 that moves by `dx` whole pixels to the left."""
-    wide = random_image(1, 3, 16, 24 + dx)
-    visible = torch.zeros(1, 1, 16, 24)
-    visible[..., : 24 - dx] = 1
-    flow = torch.tensor((float(dx), 0.0)).view(1, 2, 1, 1).expand(1, 2, 16, 24)
-    return Pairs(wide[..., :24], wide[..., dx:], flow, visible)
-
-
-def test_stability_error_of_a_known_change() -> None:
-    true = pair()
-    floor, count = stability_error(None, [true])
-    assert floor < 1e-6 and count == 1
-    brighter = Pairs(true.prev, true.cur + 0.5, true.flow_cur_to_prev, true.visible)
-    # Half a unit on the 20 of 24 columns that are visible, one of two pairs.
-    error, count = stability_error(None, [true, brighter])
-    assert error == pytest.approx((0.25 * 20 / 24 / 2) ** 0.5, rel=1e-4)
-    assert count == 2
-
-
-def write_sintel(root: Path, frames: int = 3) -> None:
-    """Frames 48x32 that move by 2 pixels; the last two columns are occluded."""
-    wide = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)
-    for folder in ("clean", "flow", "occlusions"):
-        (root / "training" / folder / "alley_1").mkdir(parents=True)
-    for i in range(1, frames + 1):
-        frame = Image.fromarray(np.ascontiguousarray(wide[:, 2 * i : 2 * i + 48]))
-        frame.save(root / "training" / "clean" / "alley_1" / f"frame_{i:04d}.png")
-        if i == frames:
-            continue
-        flow = np.zeros((32, 48, 2), np.float32)
-        flow[..., 0] = -2
-        path = root / "training" / "flow" / "alley_1" / f"frame_{i:04d}.flo"
-        assert cv2.writeOpticalFlow(str(path), flow)
-        occluded = np.zeros((32, 48), np.uint8)
-        occluded[:, :2] = 255
-        Image.fromarray(occluded).save(
-            root / "training" / "occlusions" / "alley_1" / f"frame_{i:04d}.png"
-        )
-
-
-def test_sintel_is_read_with_its_masks(tmp_path: Path) -> None:
-    write_sintel(tmp_path)
-    pairs = list(ground_truth_pairs(tmp_path, "clean"))
-    assert len(pairs) == 2
-    assert pairs[0].visible.mean() == pytest.approx(46 / 48)
-    assert stability_error(None, pairs)[0] < 1e-6
-    inverted = [Pairs(p.prev, p.cur, -p.flow_cur_to_prev, p.visible) for p in pairs]
-    assert stability_error(None, inverted)[0] > 0.1
-    assert len(list(ground_truth_pairs(tmp_path, "clean", limit=1))) == 1
-
-
-def test_a_folder_without_ground_truth_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no pairs"):
-        list(ground_truth_pairs(tmp_path, "clean"))
-
-
 @pytest.fixture
 def folder(tmp_path: Path, tiny_weights: Path, vgg_file: Path, record: dict[str, object]) -> Path:
     """A style with its record, VGG, and photographs of which one is the painting."""
@@ -209,11 +149,10 @@ def folder(tmp_path: Path, tiny_weights: Path, vgg_file: Path, record: dict[str,
 def test_command_prints_a_table_and_writes_json_and_record(
     folder: Path, noisy_clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_sintel(folder / "sintel")
     shared = f"""--weights {folder / "tiny.safetensors"} --frames 12 --device cpu --hold-out 2
         --photos {folder / "photos"}""".split()
     arguments = f"""--clips {noisy_clip} --style {folder / "photos" / "0.png"} --style-size 32
-        --ground-truth {folder / "sintel"} --json {folder / "m.json"}""".split()
+        --json {folder / "m.json"}""".split()
     assert main([*shared, *arguments]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[1].split()[:4] == ["clip", "floor", "off", "on"]
@@ -221,7 +160,6 @@ def test_command_prints_a_table_and_writes_json_and_record(
     assert f"{1000 * written['clips']['noisy.mp4']['off']:.3f}" in printed
     assert written["photos"]["count"] == 2 and written["photos"]["style"] > 0
     assert written["photos"]["size"] == 640
-    assert written["e_stab"]["sintel"]["pairs"] == 2
     # The painting and its size from the record, and the numbers into it.
     assert main([*shared, "--paintings", str(folder / "photos"), "--record"]) == 0
     kept = json.loads((folder / "tiny.json").read_text())

@@ -7,22 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from stylevid.errors import DataError
 from stylevid.network import StyleNet
-from train.data.flow_files import write_pfm
-from train.data.sceneflow import SceneFlow
 from train.learning.checkpoint import load_network_from
-from train.synthesize import main as synthesize
 
 ROOT = Path(__file__).parents[2]
 TINY = {
@@ -30,11 +24,6 @@ TINY = {
     "temporal-batch": 2, "temporal-steps": 6, "hold-out": 0, "style-size": 40,
     "precision": "float32",
     "sample-every": 1000, "checkpoint-every": 1, "workers": 1, "device": "cpu",
-}  # fmt: skip
-
-DAMAGE = {
-    "missing frame": 1, "end of sequence": 1, "empty file": 1, "damaged file": 1,
-    "no finite flow": 1, "sizes differ": 2, "unreadable picture": 2,
 }  # fmt: skip
 
 
@@ -147,55 +136,12 @@ def test_two_processes_train_as_one(material: Path, whole: Path, tmp_path: Path)
             assert second[name] == pytest.approx(first[name], rel=2e-3)
 
 
-@pytest.fixture(scope="module")
-def damaged(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A generated tree of 8 scenes, 16 pairs, of which 9 are spoiled in 7 ways."""
-    root = tmp_path_factory.mktemp("damaged") / "tree"
-    words = f"--photos {material / 'photos'} --out {root} --pairs 8 --size 48x64 --hold-out 0"
-    assert synthesize([*words.split(), "--speed", "2", "--device", "cpu"]) == 0
-
-    def frame(scene: int, number: int) -> Path:
-        return root / f"frames_cleanpass/TRAIN/A/{scene:04d}/left/{number:04d}.png"
-
-    def flow(scene: int) -> Path:
-        folder = root / f"optical_flow/TRAIN/A/{scene:04d}/into_future/left"
-        return folder / "OpticalFlowIntoFuture_0006_L.pfm"
-
-    frame(0, 6).unlink()  # one pair lacks its own frame, the other would end before it
-    flow(1).write_bytes(b"")
-    flow(2).write_bytes(flow(2).read_bytes()[:-1000])
-    write_pfm(flow(3), np.full((48, 64, 2), np.nan, np.float32))
-    with Image.open(frame(4, 7)) as picture:
-        picture.transpose(Image.Transpose.ROTATE_90).save(frame(4, 7))
-    frame(5, 7).write_bytes(b"no picture")
-    return root
-
-
-def test_a_damaged_tree_trains_on_and_is_counted(
-    material: Path, damaged: Path, tmp_path: Path
-) -> None:
-    finished = run(
-        command(material, tmp_path, sceneflow=damaged, steps=0, temporal_steps=60,
-                checkpoint_every=100)
-    )  # fmt: skip
-    assert finished.returncode == 0, finished.stderr
-    assert len(logged(tmp_path / "tiny")) == 60
-    dataset = SceneFlow(damaged)
-    for index in range(len(dataset)):
-        with suppress(DataError):
-            dataset.read(index)
-    # What a run meets by chance in 120 draws is what reading everything finds.
-    assert dataset.summary() in finished.stderr
-    assert dataset.counts == DAMAGE
-    assert len(dataset) == 16 - 2
-    assert json.loads((tmp_path / "tiny" / "run.json").read_text())["data"].endswith("of tree")
-
-
-def test_trouble_is_one_sentence(material: Path, tmp_path: Path) -> None:
+def test_trouble_is_one_sentence(material: Path, whole: Path, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     for settings, words in (
         ({"sceneflow": tmp_path / "nothing"}, "holds no pairs of clean or final frames"),
         ({"crop": 30}, "crop is a multiple of 4 from 16 up; got 30."),
+        ({"warm_start": whole, "width": 6}, "Give its --width and --blocks."),
     ):
         finished = run(command(material, tmp_path, **settings))
         assert finished.returncode == 1

@@ -1,90 +1,71 @@
-"""Clips with exact flow: the flow leads from any frame to any other, and says what is hidden."""
+"""Clips with exact flow: what is shown, how it moves, and what a painter is given of it."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from stylevid.learn.sequences import concatenate, observe
+from stylevid.learn.sequences import LEARNED, concatenate, observe
 from stylevid.warp import warp
-from train.data.pairs import generate_pairs
-from train.data.sequences import Sequence, draw_sequence, of_pairs
+from train.data.layers import Layer, paint, true_flow
+from train.data.pairs import Pairs
+from train.data.sequences import draw_sequence, of_pairs, show
 
 SIZE = (72, 96)
 
 
-def smooth_pictures(count: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(5)
-    coarse = torch.rand(count, 3, 8, 10, generator=generator)
-    return F.interpolate(coarse, (120, 150), mode="bicubic").clamp(0, 1)
-
-
-def sequence(seed: int = 0, cutouts: int = 2, still: float = 0.0) -> Sequence:
-    generator = torch.Generator().manual_seed(seed)
-    return draw_sequence(smooth_pictures(1 + cutouts), SIZE, generator, speed=1.5, still=still)
-
-
-@pytest.mark.parametrize(("cur", "prev"), [(1, 0), (2, 1), (6, 2), (2, 6), (10, 0)])
-def test_frames_warped_along_the_flow_are_the_other_frame(cur: int, prev: int) -> None:
-    clip = sequence()
-    flow_cur_to_prev, visible = clip.flow(cur, prev)
-    warped, _ = warp(clip.view(prev).image, flow_cur_to_prev)
-    difference = (warped - clip.view(cur).image).abs() * visible
-    unmoved = (clip.view(prev).image - clip.view(cur).image).abs() * visible
-    assert visible.mean() > 0.5
-    assert difference.mean() < 0.05 * unmoved.mean()
-    assert difference.max() < 0.05
-
-
-def test_what_is_hidden_in_the_other_frame_is_not_visible() -> None:
-    clip = sequence(seed=1)
-    flow, visible = clip.flow(6, 0)
-    warped, _ = warp(clip.view(0).image, flow)
-    hidden = (warped - clip.view(6).image).abs().mean(1, keepdim=True)[visible == 0]
-    assert len(hidden) and hidden.max() > 0.1
-
-
-def test_a_frame_to_itself_does_not_move() -> None:
-    flow, visible = sequence().flow(4, 4)
-    assert flow.abs().max() < 1e-2 and visible.min() == 1
-
-
-def test_before_a_fixed_camera_the_background_stands_still() -> None:
-    clip = sequence(still=1.0)
-    flow, _ = clip.flow(5, 1)
-    assert flow[(clip.view(5).owner == 0).expand_as(flow)].abs().max() == 0
-    assert flow.abs().max() > 1, "but what is before it moves"
-
-
-def test_frames_have_whole_levels_and_the_noise_that_was_asked_for() -> None:
-    clip = sequence(cutouts=0, still=1.0)
-    frames = list(clip.frames(8, 0.02, torch.Generator().manual_seed(1)))
-    assert len(frames) == 8
-    levels = torch.cat(frames) * 255
-    assert torch.allclose(levels, levels.round(), atol=1e-3)
-    middle = (levels.mean(0, keepdim=True) > 40) & (levels.mean(0, keepdim=True) < 215)
-    assert levels.std(0, keepdim=True)[middle].mean() == pytest.approx(0.02 * 255, rel=0.1)
-    again = list(clip.frames(8, 0.02, torch.Generator().manual_seed(1)))
-    assert all(torch.equal(one, other) for one, other in zip(frames, again, strict=True))
+def clip(seed: int = 0, cutouts: int = 2, still: float = 0.0) -> list[Layer]:
+    coarse = torch.rand(1 + cutouts, 3, 8, 10, generator=seeded(5))
+    pictures = F.interpolate(coarse, (120, 150), mode="bicubic").clamp(0, 1)
+    return draw_sequence(pictures, SIZE, seeded(seed), speed=1.5, still=still)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_the_truth_of_a_clip_is_what_it_shows_and_how_it_moves() -> None:
-    clip = sequence()
-    frames, flows, visible = clip.truth(4)
-    assert (frames.shape, flows.shape) == ((4, 1, 3, *SIZE), (3, 1, 2, *SIZE))
-    for t in range(1, 4):
-        assert torch.equal(frames[t], clip.view(t).image)
-        assert torch.equal(flows[t - 1], clip.flow(t, t - 1)[0])
-        assert torch.equal(visible[t - 1], clip.flow(t, t - 1)[1])
-    frames, flows, visible = clip.truth(1)
-    assert (len(frames), len(flows), len(visible)) == (1, 0, 0)
+@pytest.mark.parametrize(("cur", "prev"), [(1, 0), (6, 2), (2, 6), (10, 0)])
+def test_frames_warped_along_the_flow_are_the_other_frame(cur: int, prev: int) -> None:
+    layers = clip()
+    after, before = paint(layers, cur), paint(layers, prev)
+    flow_cur_to_prev, visible = true_flow(layers, after, before)
+    wrong = (warp(before.image, flow_cur_to_prev)[0] - after.image).abs()
+    unmoved = (before.image - after.image).abs()
+    assert visible.mean() > 0.5
+    assert (wrong * visible).mean() < 0.05 * (unmoved * visible).mean()
+    assert (wrong * visible).max() < 0.05
+    hidden = wrong.mean(1, keepdim=True)[visible == 0]
+    assert len(hidden) and hidden.max() > 0.1
+
+
+def test_a_frame_to_itself_does_not_move() -> None:
+    layers = clip()
+    view = paint(layers, 4)
+    flow, visible = true_flow(layers, view, view)
+    assert flow.abs().max() < 1e-2 and visible.min() == 1
+
+
+def test_before_a_fixed_camera_the_background_stands_still() -> None:
+    layers = clip(still=1.0)
+    after = paint(layers, 5)
+    flow, _ = true_flow(layers, after, paint(layers, 1))
+    assert flow[(after.owner == 0).expand_as(flow)].abs().max() == 0
+    assert flow.abs().max() > 1, "but what is before it moves"
+
+
+def test_what_is_shown_is_what_there_is_and_how_it_moves() -> None:
+    layers = clip()
+    frames, flows, visible = show(layers, 4)
+    assert (frames.shape, flows.shape) == ((4, 1, 3, *SIZE), (LEARNED, 1, 2, *SIZE))
+    views = [paint(layers, time) for time in range(4)]
+    for t in range(4 - LEARNED, 4):
+        flow, seen = true_flow(layers, views[t], views[t - 1])
+        assert torch.equal(frames[t], views[t].image)
+        assert torch.equal(flows[t - 4], flow) and torch.equal(visible[t - 4], seen)
+    assert [len(part) for part in show(layers, 1)] == [1, 0, 0]
 
 
 def test_noise_is_what_the_painter_sees_and_is_not_to_paint() -> None:
-    truth = sequence().truth(5)
+    truth = show(clip(), 5)
     quiet = observe(*truth, noise=0.0, exposure=0.0, generator=seeded())
     assert torch.equal(quiet.frames, truth[0]) and torch.equal(quiet.seen, truth[0])
     noisy = observe(*truth, noise=0.2, exposure=0.0, generator=seeded())
@@ -95,7 +76,7 @@ def test_noise_is_what_the_painter_sees_and_is_not_to_paint() -> None:
 
 
 def test_exposure_is_a_gain_of_each_frame_that_is_to_be_painted_too() -> None:
-    truth = sequence().truth(3)
+    truth = show(clip(), 3)
     exposed = observe(truth[0] * 0.5, *truth[1:], noise=0.0, exposure=0.1, generator=seeded())
     assert torch.equal(exposed.seen, exposed.frames)
     gains = [(exposed.frames[t].mean() / (truth[0][t] * 0.5).mean()).item() for t in range(3)]
@@ -105,17 +86,18 @@ def test_exposure_is_a_gain_of_each_frame_that_is_to_be_painted_too() -> None:
 
 
 def test_what_is_followed_is_the_true_motion_where_it_is_trusted() -> None:
-    frames, flows, visible = sequence(cutouts=0).truth(4)
+    frames, flows, visible = show(clip(cutouts=0), 4)
     seen = observe(frames, flows, visible, noise=0.0, exposure=0.0, generator=seeded())
     assert seen.trust.shape == (3, 1, 1, SIZE[0] // 2, SIZE[1] // 2)
-    trusted = F.interpolate(seen.trust[:, 0], SIZE) > 0.9
-    wrong = (seen.followed - flows)[:, 0].square().sum(1, keepdim=True).sqrt()
+    trusted = F.interpolate(seen.trust[-LEARNED:, 0], SIZE) > 0.9
+    wrong = (seen.followed[-LEARNED:] - flows)[:, 0].square().sum(1, keepdim=True).sqrt()
     assert trusted.float().mean() > 0.5
     assert wrong[trusted].median() < 0.3 < flows.square().sum(2).sqrt().median()
 
 
 def test_pairs_are_sequences_of_two() -> None:
-    pairs = generate_pairs(smooth_pictures(6), 64, seeded(3))
+    frames, flows, visible = show(clip(), 3)
+    pairs = Pairs(*(torch.cat([*part]) for part in (frames[:2], frames[1:], flows, visible)))
     both = observe(*of_pairs(pairs), noise=0.0, exposure=0.0, generator=seeded())
     assert torch.equal(both.frames[0], pairs.prev) and torch.equal(both.frames[1], pairs.cur)
     assert torch.equal(both.flow_cur_to_prev[0], pairs.flow_cur_to_prev)

@@ -1,9 +1,7 @@
 """The written tree has FlyingThings3D's names and exact contents, whatever cuts the writing off."""
 
 import json
-import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +14,13 @@ from stylevid.warp import inside, pixel_grid
 from tests.train.flow_truth import assert_true
 from train import synthesize as module
 from train.data.flow_files import read_flow, read_pfm
-from train.data.images import random_crop
-from train.data.layers import draw_layers, owner_boundaries, render
+from train.data.layers import draw_layers, owner_boundaries, paint, true_flow
 from train.data.pair_files import read_pair
 from train.data.sceneflow import SceneFlow
-from train.synthesize import Recipe, file_names, main
+from train.synthesize import file_names, main
 
 HEIGHT, WIDTH = 48, 64
-CLEAN_FILES = [
+FILES = [
     "flow_occlusions/TRAIN/A/{}/into_future/left/0006.png",
     "flow_occlusions/TRAIN/A/{}/into_past/left/0007.png",
     "frames_cleanpass/TRAIN/A/{}/left/0006.png",
@@ -33,11 +30,6 @@ CLEAN_FILES = [
     "optical_flow/TRAIN/A/{}/into_future/left/OpticalFlowIntoFuture_0006_L.pfm",
     "optical_flow/TRAIN/A/{}/into_past/left/OpticalFlowIntoPast_0007_L.pfm",
 ]
-FINAL_FILES = [
-    "frames_finalpass/TRAIN/A/{}/left/0006.png",
-    "frames_finalpass/TRAIN/A/{}/left/0007.png",
-]
-FINAL = ("--motion-blur", "0.5", "--exposure", "0.1")
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +57,14 @@ def contents(root: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def tree(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two scenes with both passes."""
+    """Two scenes."""
     root = tmp_path_factory.mktemp("trees") / "tree"
-    assert run(photos, root, *FINAL) == 0
+    assert run(photos, root) == 0
     return root
 
 
-def frame(root: Path, number: int, name: str, render: str = "clean") -> Tensor:
-    path = root / f"frames_{render}pass/TRAIN/A/{number:04d}/left/{name}.png"
+def frame(root: Path, number: int, name: str) -> Tensor:
+    path = root / f"frames_cleanpass/TRAIN/A/{number:04d}/left/{name}.png"
     with Image.open(path) as picture:
         return to_image(np.asarray(picture))
 
@@ -95,7 +87,7 @@ def flow_path(root: Path, number: int, way: str) -> Path:
 
 
 def test_the_tree_has_the_datasets_names_and_forms(photos: Path, tree: Path) -> None:
-    names = {name.format(n) for name in CLEAN_FILES + FINAL_FILES for n in ("0000", "0001")}
+    names = {name.format(n) for name in FILES for n in ("0000", "0001")}
     assert set(contents(tree)) == names | {"synthesize.json"}
     for path in tree.rglob("*.png"):
         with Image.open(path) as picture:
@@ -110,13 +102,13 @@ def test_the_tree_has_the_datasets_names_and_forms(photos: Path, tree: Path) -> 
     text = (tree / "synthesize.json").read_text()
     record = json.loads(text)
     assert record["size"] == [HEIGHT, WIDTH] and record["photos"] == 5
-    assert (record["seed"], record["speed"], record["motion_blur"]) == (0, 3.0, 0.5)
+    assert (record["seed"], record["speed"]) == (0, 3.0)
     assert str(photos) not in text
 
 
 def test_ten_thousand_scenes_a_letter() -> None:
     for number, scene in ((9_999, "A/9999"), (10_000, "B/0000"), (259_999, "Z/9999")):
-        name = file_names(number, Recipe())["prev clean"]
+        name = file_names(number)["prev clean"]
         assert name == f"frames_cleanpass/TRAIN/{scene}/left/0006.png"
 
 
@@ -127,32 +119,34 @@ def test_files_hold_the_scene(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The scene as it was drawn, against what a file of each kind says."""
-    scenes = []
+    drawn = []
 
     def keep(*given: object) -> object:
-        scenes.append(render(draw_layers(*given)))
-        return scenes[0].layers
+        drawn.append(draw_layers(*given))  # pyright: ignore
+        return drawn[0]
 
     monkeypatch.setattr(module, "draw_layers", keep)
     assert run(photos, tmp_path / "tree", pairs=1) == 0
-    scene, tree = scenes[0], tmp_path / "tree"
-    assert torch.equal(read_flow(flow_path(tree, 0, "Future")), scene.flow_prev_to_cur)
-    assert torch.equal(read_flow(flow_path(tree, 0, "Past")), scene.flow_cur_to_prev)
-    for kind, suffix, prev, cur in (
-        ("motion_boundaries", "pgm", *map(owner_boundaries, (scene.prev.owner, scene.cur.owner))),
-        ("flow_occlusions", "png", 1 - scene.visible_in_cur, 1 - scene.visible_in_prev),
+    tree, prev, cur = tmp_path / "tree", paint(drawn[0], 0), paint(drawn[0], 1)
+    there, seen_in_cur = true_flow(drawn[0], prev, cur)
+    back, seen_in_prev = true_flow(drawn[0], cur, prev)
+    assert torch.equal(read_flow(flow_path(tree, 0, "Future")), there)
+    assert torch.equal(read_flow(flow_path(tree, 0, "Past")), back)
+    for kind, suffix, before, after in (
+        ("motion_boundaries", "pgm", *map(owner_boundaries, (prev.owner, cur.owner))),
+        ("flow_occlusions", "png", 1 - seen_in_cur, 1 - seen_in_prev),
     ):
         folder = tree / kind / "TRAIN/A/0000"
-        assert torch.equal(mask(folder / f"into_future/left/0006.{suffix}"), prev)
-        assert torch.equal(mask(folder / f"into_past/left/0007.{suffix}"), cur)
-    assert 0.02 < scene.visible_in_prev.mean() < 0.98
-    assert (frame(tree, 0, "0006") - scene.prev.image).abs().max() <= 0.5001 / 255
-    assert (frame(tree, 0, "0007") - scene.cur.image).abs().max() <= 0.5001 / 255
+        assert torch.equal(mask(folder / f"into_future/left/0006.{suffix}"), before)
+        assert torch.equal(mask(folder / f"into_past/left/0007.{suffix}"), after)
+    assert 0.02 < seen_in_prev.mean() < 0.98
+    assert (frame(tree, 0, "0006") - prev.image).abs().max() <= 0.5001 / 255
+    assert (frame(tree, 0, "0007") - cur.image).abs().max() <= 0.5001 / 255
 
 
 def test_reader_of_the_dataset_reads_it(tree: Path) -> None:
     dataset = SceneFlow(tree)
-    assert len(dataset) == 2 * 2 * 2 and not dataset.counts  # scenes, passes, directions
+    assert len(dataset) == 2 * 2 and not dataset.counts  # scenes, directions
     for index in range(len(dataset)):
         files = dataset[index]
         assert None not in (files.reverse_flow, files.occlusion, files.boundary)
@@ -162,103 +156,58 @@ def test_reader_of_the_dataset_reads_it(tree: Path) -> None:
         points = pixel_grid(HEIGHT, WIDTH) + flow
         hidden = torch.maximum(mask(files.occlusion), mask(files.boundary))
         assert torch.equal(pair.visible, (1 - hidden) * inside(points, HEIGHT, WIDTH))
-        if "frames_cleanpass" in files.cur.parts:
-            assert_true(pair, 0.3)
+        assert_true(pair, 0.3)
 
 
-def test_before_a_fixed_camera_nothing_moves_and_there_is_no_final_pass(
-    photos: Path, tmp_path: Path
-) -> None:
+def test_before_a_fixed_camera_nothing_moves(photos: Path, tmp_path: Path) -> None:
     assert run(photos, tmp_path, "--still", "1", "--cutouts", "0", pairs=1) == 0
-    wanted = {name.format("0000") for name in CLEAN_FILES}
+    wanted = {name.format("0000") for name in FILES}
     assert set(contents(tmp_path)) == wanted | {"synthesize.json"}
     assert read_flow(flow_path(tmp_path, 0, "Past")).abs().max() == 0
     assert torch.equal(frame(tmp_path, 0, "0006"), frame(tmp_path, 0, "0007"))
-
-
-# ---- the final pass ----
-
-
-def test_exposure_is_a_gain_on_the_second_frame(photos: Path, tmp_path: Path) -> None:
-    assert run(photos, tmp_path / "tree", "--exposure", "0.3", pairs=1) == 0
-    prev, cur = (frame(tmp_path / "tree", 0, name, "final") for name in ("0006", "0007"))
-    assert torch.equal(prev, frame(tmp_path / "tree", 0, "0006"))
-    clean = frame(tmp_path / "tree", 0, "0007")
-    measured = (clean > 0.2) & (cur < 0.98)
-    gains = cur[measured] / clean[measured]
-    assert abs(gains.mean() - 1) > 0.02
-    assert (gains - gains.mean()).abs().max() < 0.03  # of rounding to 8 bits
-
-
-def test_blurred_pass_is_softer_and_in_place(tree: Path) -> None:
-    clean, final = (frame(tree, 0, "0006", name) for name in ("clean", "final"))
-
-    def energy(image: Tensor) -> Tensor:
-        return image.diff(dim=-1).square().mean() + image.diff(dim=-2).square().mean()
-
-    assert energy(final) < 0.98 * energy(clean)
-    assert (final - clean).mean().abs() < 0.005
 
 
 # ---- one seed, one tree ----
 
 
 def test_same_seed_same_tree_byte_for_byte(photos: Path, tree: Path, tmp_path: Path) -> None:
-    assert run(photos, tmp_path / "again", *FINAL) == 0
+    assert run(photos, tmp_path / "again") == 0
     assert contents(tmp_path / "again") == contents(tree)
-    assert run(photos, tmp_path / "other", *FINAL, "--seed", "1") == 0
+    assert run(photos, tmp_path / "other", "--seed", "1") == 0
     assert not contents(tmp_path / "other").items() & contents(tree).items()
     assert not torch.equal(frame(tree, 0, "0006"), frame(tree, 1, "0006"))
 
 
-def test_no_photograph_twice_in_a_scene(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[Path] = []
-
-    def note(photo: Path, *given: Any) -> Tensor:
-        drawn.append(photo)
-        return random_crop(photo, *given)
-
-    monkeypatch.setattr(module, "random_crop", note)
-    assert run(photos, tmp_path / "tree", "--cutouts", "4", pairs=3) == 0
-    scenes = [drawn[i : i + 5] for i in (0, 5, 10)]
-    assert all(len(set(scene)) == 5 for scene in scenes)
-    assert run(photos, tmp_path / "more", "--cutouts", "6", pairs=1) == 0  # than there are
-
-
 def test_more_pairs_later_are_the_pairs_of_one_go(photos: Path, tree: Path, tmp_path: Path) -> None:
-    assert run(photos, tmp_path / "tree", *FINAL, pairs=1) == 0
+    assert run(photos, tmp_path / "tree", pairs=1) == 0
     first = (tmp_path / "tree/frames_cleanpass/TRAIN/A/0000/left/0006.png").stat()
-    assert run(photos, tmp_path / "tree", *FINAL, pairs=2) == 0
+    assert run(photos, tmp_path / "tree", pairs=2) == 0
     assert contents(tmp_path / "tree") == contents(tree)
     again = (tmp_path / "tree/frames_cleanpass/TRAIN/A/0000/left/0006.png").stat()
     assert (first.st_ino, first.st_mtime_ns) == (again.st_ino, again.st_mtime_ns)  # not rewritten
 
 
-@pytest.mark.parametrize("cut", [0, 1, 10, 14, 20])
-def test_cut_off_between_or_within_files_it_is_completed(
+@pytest.mark.parametrize("cut", [0, 1, 14])
+def test_cut_off_between_files_it_is_completed(
     photos: Path, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
 ) -> None:
-    """The file number `cut` is half written beside its name when everything stops."""
-    root, written, replace = tmp_path / "tree", 0, os.replace
+    """The file number `cut` is written and not yet in its place when everything stops."""
+    root, written, replace = tmp_path / "tree", 0, Path.replace
+    (root / ".partial-x").mkdir(parents=True)  # of somebody who was killed earlier
 
-    def stop(partial: Path, path: Path) -> None:
+    def stop(partial: Path, path: Path) -> Path:
         nonlocal written
         if written == cut:
-            partial.write_bytes(partial.read_bytes()[: partial.stat().st_size // 2])
             raise KeyboardInterrupt
         written += 1
-        replace(partial, path)
+        return replace(partial, path)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module.os, "replace", stop)
-        run(photos, root, *FINAL)
+        patch.setattr(Path, "replace", stop)
+        run(photos, root)
     whole = contents(tree)
-    left = contents(root)
-    assert len(left) == cut + 1 and sum(name.endswith(".partial") for name in left) == 1
-    assert all(whole[name] == held for name, held in left.items() if not name.endswith(".partial"))
-    assert run(photos, root, *FINAL) == 0
+    assert len(contents(root)) == cut and contents(root).items() <= whole.items()
+    assert run(photos, root) == 0
     assert contents(root) == whole
 
 
@@ -277,59 +226,41 @@ def refused(capsys: pytest.CaptureFixture[str], photos: Path, root: Path, *more:
     ("option", "sentence"),
     [
         ("--pairs=0", "--pairs is 0; a tree holds 1 to 260000."),
-        ("--pairs=260001", "--pairs is 260001; a tree holds 1 to 260000."),
         ("--size=540", '--size is "540"; it is written HEIGHTxWIDTH, such as 540x960.'),
         ("--size=8x960", "--size is 8x960; a side has 16 to 4096 pixels."),
         ("--speed=12", "--speed is 12.0; for frames of 48x64 pixels it lies between 0 and 4.8."),
         ("--speed=nan", "--speed is nan"),
         ("--still=1.5", "--still is 1.5"),
-        ("--motion-blur=-1", "--motion-blur is -1.0"),
-        ("--exposure=7", "--exposure is 7.0"),
-        ("--cutouts=-1", "--cutouts is -1"),
         ("--seed=-1", "--seed is -1"),
         ("--device=abacus", '--device "abacus" is not to be had here; "cpu" always is.'),
         ("--photos=nowhere", "nowhere holds 0 pictures"),
+        ("--photos={half}", "half.png cannot be read as a picture"),
     ],
 )
 def test_bad_values_are_refused_in_one_sentence(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, sentence: str
 ) -> None:
-    assert run(photos, tmp_path / "tree", option) == 1
-    said = capsys.readouterr().err
-    assert sentence in said and said.count("\n") == 1
-    assert not (tmp_path / "tree").exists()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "half.png").write_bytes(b"no picture")
+    said = refused(capsys, photos, tmp_path / "tree", option.format(half=tmp_path / "half"))
+    assert sentence in said
+    assert (tmp_path / "tree").exists() == ("half" in option)
 
 
 def test_root_that_cannot_be_written_is_refused(
-    photos: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
     for root in (tmp_path / "file", tmp_path / "file" / "tree"):
         assert f"{root} cannot be written" in refused(capsys, photos, root)
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(module, "write_pfm", fail)
-    said = refused(capsys, photos, tmp_path / "tree")
-    assert said == f"{tmp_path / 'tree'} cannot be written: No space left on device."
-
-
-def test_unreadable_photograph_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "half.png").write_bytes(b"no picture")
-    said = refused(capsys, tmp_path, tmp_path / "tree")
-    assert said.startswith(f"{tmp_path / 'half.png'} cannot be read as a picture")
 
 
 def test_tree_of_another_recipe_is_not_continued(
     photos: Path, tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = contents(tree)
-    assert "with seed 0, not 7" in refused(capsys, photos, tree, *FINAL, "--seed", "7")
-    assert "with motion_blur 0.5, not 0.0" in refused(capsys, photos, tree)
+    assert "with seed 0, not 7" in refused(capsys, photos, tree, "--seed", "7")
+    assert "with cutouts 3, not 2" in refused(capsys, photos, tree, "--cutouts", "2")
     assert contents(tree) == before
 
 

@@ -1,8 +1,9 @@
-"""Moving scenes made from photographs: two frames, with exact flow and visibility both ways.
+"""Moving scenes made from photographs, with exact flow and visibility from any time to any other.
 
-A moving background and moving cut-outs, each a photograph with a motion known in closed form:
-FlyingChairs' idea (Dosovitskiy et al. 2015, section 4), with smooth deformation added. Everything
-is drawn on the pictures' device in float32, from one generator.
+A scene is a list of layers, back to front: a moving background and moving cut-outs, each a
+photograph with a motion known in closed form: FlyingChairs' idea (Dosovitskiy et al. 2015,
+section 4), with smooth deformation added. Time is counted in frames; at 0 the layers lie as they
+were drawn. All is done on the pictures' device in float32, from one generator.
 """
 
 import math
@@ -18,16 +19,15 @@ from stylevid.warp import inside, pixel_grid, sample
 
 _INVERSE_TOLERANCE = 1e-3  # pixels between two iterations, ten times below what we promise
 _INVERSE_ITERATIONS = 100
-_MOST_SUBFRAMES = 16  # a blur of 16 pixels without gaps; far faster motion shows faint steps
 
 
 @dataclass(frozen=True)
 class Motion:
-    """How a surface moves: a similarity about the middle, a shift and a smooth bend.
+    """How a surface moves in one frame: a similarity about the middle, a shift and a smooth bend.
 
     Attributes:
         size: (height, width) of the frames.
-        shift: 1,2,1,1, pixels from cur to prev.
+        shift: 1,2,1,1, pixels back to the frame before.
         angle: radians.
         zoom: logarithm of the scale.
         bend: 1,2,4,4 control points of a bicubic surface over the frame, pixels; None for none.
@@ -39,28 +39,29 @@ class Motion:
     zoom: float = 0.0
     bend: Tensor | None = None
 
-    def flow_cur_to_prev(self, points: Tensor) -> Tensor:
-        """The flow at any `points` 1,2,h,w of cur, (dx, dy) in pixels."""
+    def to_start(self, points: Tensor, time: float) -> Tensor:
+        """The flow from any `points` 1,2,h,w at `time` to time 0, (dx, dy) in pixels."""
         height, width = self.size
         about = points - _middle(height, width, points)
-        flow = _rotate(about, self.angle) * math.exp(self.zoom) - about + self.shift
+        turned = _rotate(about, self.angle * time) * math.exp(self.zoom * time)
+        flow = turned - about + self.shift * time
         if self.bend is None:
             return flow
         scale = points.new_tensor((4 / width, 4 / height)).view(1, 2, 1, 1)
-        return flow + sample(self.bend, (points + 0.5) * scale - 0.5, "bicubic")
+        return flow + time * sample(self.bend, (points + 0.5) * scale - 0.5, "bicubic")
 
-    def flow_prev_to_cur(self, points: Tensor) -> Tensor:
-        """The flow at any `points` 1,2,h,w of prev: the inverse motion, to 0.01 pixel or better.
+    def from_start(self, points: Tensor, time: float) -> Tensor:
+        """The flow from any `points` 1,2,h,w at time 0 to `time`, to 0.01 pixel or better.
 
-        What is at p in prev is at p + flow in cur, and the flow from there leads back to p. That
-        is a fixed point, which is reached because a bend is much longer than it is high.
+        What is at p then is at p + flow, and the flow from there leads back to p. That is a fixed
+        point, which is reached because a bend is much longer than it is high.
 
         Raises:
             ValueError: the bend is so strong for the size that the surface folds over itself.
         """
-        flow = -self.flow_cur_to_prev(points)
+        flow = -self.to_start(points, time)
         for _ in range(_INVERSE_ITERATIONS):
-            closer = -self.flow_cur_to_prev(points + flow)
+            closer = -self.to_start(points + flow, time)
             change = (closer - flow).abs().max()
             flow = closer
             if change < _INVERSE_TOLERANCE:
@@ -72,11 +73,12 @@ class Motion:
 
 @dataclass(frozen=True)
 class Layer:
-    """A moving surface: a photograph, laid on prev by a turn and a scale about the middle.
+    """A moving surface: a photograph, laid on the frame at time 0 by a turn and a scale about the
+    middle.
 
     Attributes:
         picture: 1,3,H,W in [0, 1].
-        motion: of the surface, from one frame to the other.
+        motion: of the surface.
         turn: radians; scale: picture pixels for a frame pixel.
         shape: 1,1,H,W on the picture's grid, > 0 within the cut-out; None covers everything.
     """
@@ -92,18 +94,13 @@ class Layer:
         """The pixel centres of a frame, 1,2,H,W."""
         return pixel_grid(*self.motion.size, self.picture.device)
 
-    @cached_property
-    def flow_cur_to_prev(self) -> Tensor:
-        """1,2,H,W on cur's grid, as if the layer covered all of it."""
-        return self.motion.flow_cur_to_prev(self.grid)
-
-    @cached_property
-    def flow_prev_to_cur(self) -> Tensor:
-        """1,2,H,W on prev's grid, as if the layer covered all of it."""
-        return self.motion.flow_prev_to_cur(self.grid)
+    def flow(self, cur: float, prev: float) -> Tensor:
+        """`flow_cur_to_prev`, 1,2,H,W, between two times, as if the layer covered everything."""
+        to_start = self.motion.to_start(self.grid, cur)
+        return to_start + self.motion.from_start(self.grid + to_start, prev)
 
     def place(self, points: Tensor) -> Tensor:
-        """Where the picture is read for `points` 1,2,h,w of prev."""
+        """Where the picture is read for `points` 1,2,h,w at time 0."""
         height, width = self.picture.shape[-2:]
         about = points - _middle(*self.motion.size, points)
         placed = _rotate(about, self.turn) * self.scale + _middle(height, width, points)
@@ -115,84 +112,23 @@ class View:
     """What one instant shows.
 
     Attributes:
+        time: in frames.
         image: 1,3,H,W in [0, 1].
         owner: 1,1,H,W, the number of the layer that each pixel shows, 0 the background.
     """
 
+    time: float
     image: Tensor
     owner: Tensor
 
 
-@dataclass(frozen=True)
-class Scene:
-    """Two neighbouring frames of moving layers, and all that is known of them.
-
-    What is not asked for is not computed. Flow is (dx, dy) in pixels; `visible` is 1 where all
-    the pixels that a bilinear warp reads belong to the pixel's own layer.
-    """
-
-    layers: Sequence[Layer]  # back to front
-    prev: View
-    cur: View
-
-    @cached_property
-    def flow_cur_to_prev(self) -> Tensor:
-        """1,2,H,W on cur's grid."""
-        return pick([layer.flow_cur_to_prev for layer in self.layers], self.cur.owner)
-
-    @cached_property
-    def flow_prev_to_cur(self) -> Tensor:
-        """1,2,H,W on prev's grid."""
-        return pick([layer.flow_prev_to_cur for layer in self.layers], self.prev.owner)
-
-    @property
-    def visible_in_prev(self) -> Tensor:
-        """1,1,H,W on cur's grid, 1 where the pixel is also seen in prev."""
-        return visible_along(self.flow_cur_to_prev, self.cur.owner, self.prev.owner)
-
-    @property
-    def visible_in_cur(self) -> Tensor:
-        """1,1,H,W on prev's grid, 1 where the pixel is also seen in cur."""
-        return visible_along(self.flow_prev_to_cur, self.prev.owner, self.cur.owner)
-
-    def blurred(self, shutter: float) -> tuple[Tensor, Tensor]:
-        """prev and cur, 1,3,H,W, as a camera sees them whose shutter is open for `shutter` of a
-        frame, half before the frame's instant and half after: nothing is shifted."""
-        flows = torch.stack((self.flow_prev_to_cur, self.flow_cur_to_prev))
-        longest = float(flows.square().sum(2).max().sqrt())
-        count = min(max(math.ceil(shutter * longest), 1), _MOST_SUBFRAMES)
-        prev = cur = torch.zeros_like(self.prev.image)
-        for i in range(count):
-            late = ((i + 0.5) / count - 0.5) * shutter  # frames after the instant
-            prev = (
-                prev
-                + paint(
-                    self.layers, [x.grid - late * x.flow_prev_to_cur for x in self.layers]
-                ).image
-            )
-            cur = (
-                cur
-                + paint(
-                    self.layers, [x.grid + (1 + late) * x.flow_cur_to_prev for x in self.layers]
-                ).image
-            )
-        return prev / count, cur / count
-
-
-def render(layers: Sequence[Layer]) -> Scene:
-    """The two frames that the layers make, back to front."""
-    prev = paint(layers, [layer.grid for layer in layers])
-    cur = paint(layers, [layer.grid + layer.flow_cur_to_prev for layer in layers])
-    return Scene(layers, prev, cur)
-
-
-def paint(layers: Sequence[Layer], points: Sequence[Tensor]) -> View:
-    """The view in which each layer is seen at its own `points` 1,2,H,W, in pixels of prev."""
-    image = torch.zeros_like(points[0][:, :1]).repeat(1, 3, 1, 1)
+def paint(layers: Sequence[Layer], time: float) -> View:
+    """The view of the layers, back to front, at a time."""
+    image = torch.zeros_like(layers[0].grid[:, :1]).repeat(1, 3, 1, 1)
     owner = torch.zeros_like(image[:, :1])
-    for number, (layer, at) in enumerate(zip(layers, points, strict=True)):
-        places = layer.place(at)
-        # One resampling for either frame, so that neither is the softer one.
+    for number, layer in enumerate(layers):
+        places = layer.place(layer.grid + layer.motion.to_start(layer.grid, time))
+        # One resampling for every view, so that none is the softer one.
         if layer.shape is None:
             image = sample(layer.picture, places, "bicubic")
             owner = torch.full_like(owner, number)
@@ -201,7 +137,16 @@ def paint(layers: Sequence[Layer], points: Sequence[Tensor]) -> View:
             covered = places[:, :, covers].unsqueeze(2)  # 1,2,1,P: a tenth of the frame or so
             image[:, :, covers] = sample(layer.picture, covered, "bicubic").squeeze(2)
             owner[:, :, covers] = number
-    return View(image.clamp(0, 1), owner)
+    return View(time, image.clamp(0, 1), owner)
+
+
+def true_flow(layers: Sequence[Layer], cur: View, prev: View) -> tuple[Tensor, Tensor]:
+    """`flow_cur_to_prev`, 1,2,H,W in pixels, and `visible`, 1,1,H,W, 1 where all the pixels that a
+    bilinear warp along it reads belong to the pixel's own layer; both on cur's grid."""
+    flow = torch.zeros_like(layers[0].grid)
+    for number, layer in enumerate(layers):
+        flow = torch.where(cur.owner == number, layer.flow(cur.time, prev.time), flow)
+    return flow, _visible_along(flow, cur.owner, prev.owner)
 
 
 def owner_boundaries(owner: Tensor) -> Tensor:
@@ -246,16 +191,7 @@ def draw_layers(
     return layers
 
 
-def pick(fields: Sequence[Tensor], owner: Tensor) -> Tensor:
-    """Of the layers' fields 1,C,H,W, the owner's at every pixel."""
-    picked = fields[0]
-    for number, field in enumerate(fields):
-        picked = torch.where(owner == number, field, picked)
-    return picked
-
-
-def visible_along(flow: Tensor, owner: Tensor, other_owner: Tensor) -> Tensor:
-    """1 where all the pixels that a bilinear warp along `flow` reads belong to the same layer."""
+def _visible_along(flow: Tensor, owner: Tensor, other_owner: Tensor) -> Tensor:
     height, width = owner.shape[-2:]
     points = pixel_grid(height, width, flow.device) + flow
     visible = inside(points, height, width)

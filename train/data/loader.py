@@ -22,7 +22,7 @@ from ..config import TrainConfig
 from .clips import Clips
 from .images import photo_batch
 from .sceneflow import SceneFlow, Trouble, pair_batch
-from .sequences import draw_sequence, of_pairs
+from .sequences import draw_sequence, of_pairs, show
 
 Batch = Tensor | Sequences
 Item = tuple[Batch | StylevidError, dict[Trouble, str]]
@@ -83,7 +83,7 @@ class TrainingData(Dataset[Item]):
                 self.photos, _LAYERS, size * 5 // 4, config.seed, step, place * _LAYERS
             )
             drawn = draw_sequence(pictures, (size, size), generator, config.speed, _STILL)
-            truth = drawn.truth(count)
+            truth = show(drawn, count)
         else:
             truth = of_pairs(pair_batch(self.sceneflow, 1, size, config.seed, step, place))
         return observe(*truth, config.noise, config.exposure, generator, config.stray)

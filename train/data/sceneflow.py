@@ -29,7 +29,6 @@ PASSES = {
     "clean": ("frames_cleanpass", "frames_cleanpass_webp", "image_clean"),
     "final": ("frames_finalpass", "frames_finalpass_webp", "image_final"),
 }
-SPLITS = ("train", "test", "all")
 
 _SEARCH_DEPTH = 3  # folders from the root to a dataset's own: sceneflow/FlyingThings3D_subset/train
 _SCENE_DEPTHS = (1, 2, 3)  # folders of a scene: a_rain_of_stones_x2; TRAIN/A/0000
@@ -101,28 +100,24 @@ class _View:
 class SceneFlow:
     """The pairs found below a folder. Only names are kept; a file is read when it is drawn.
 
+    TEST and val are left for tests.
+
     Attributes:
         skipped: what was skipped so far, each pair once, and a sentence about it.
         counts: how many of each kind of trouble; the first of a kind is also logged. "end of
             sequence" is no trouble: SceneFlow has flow to frames it lacks.
     """
 
-    def __init__(
-        self, root: Path, passes: Sequence[str] = ("clean", "final"), split: str = "train"
-    ) -> None:
+    def __init__(self, root: Path, passes: Sequence[str] = ("clean", "final")) -> None:
         """
         Args:
             root: a dataset's own folder, or one that holds several, up to three folders down.
             passes: "clean", "final" or both.
-            split: "train", all but TEST and val; "test", those; "all".
         Raises:
             DataError: there is no such folder, or no pair below it.
         """
-        if not passes or not set(passes) <= set(PASSES) or split not in SPLITS:
-            raise ValueError(
-                f"passes are of {', '.join(PASSES)} and split one of {', '.join(SPLITS)}; "
-                f"got {passes} and {split}"
-            )
+        if not passes or not set(passes) <= set(PASSES):
+            raise ValueError(f"passes are of {', '.join(PASSES)}; got {passes}")
         if not root.is_dir():
             raise DataError(
                 f"{root} is no folder; it should hold FlyingThings3D, Monkaa, Driving or "
@@ -134,13 +129,13 @@ class SceneFlow:
         self._pairs = [
             (view, frames, number)
             for view in _find_views(root.resolve())
-            if split == "all" or view.is_held_out == (split == "test")
+            if not view.is_held_out
             for frames in self._find_frames(view, passes)
             for number in self._find_numbers(view, frames)
         ]
         if not self._pairs:
             raise DataError(
-                f"{root} holds no pairs of {' or '.join(passes)} frames for the split {split}; "
+                f"{root} holds no pairs of {' or '.join(passes)} frames to train on; "
                 f"looked up to {_SEARCH_DEPTH} folders down for optical_flow beside "
                 "frames_cleanpass or frames_finalpass, and for flow beside image_clean or "
                 f"image_final{self.troubles()}."

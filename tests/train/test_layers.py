@@ -1,0 +1,171 @@
+"""Moving layers: their flow, direction and visibility are exact, from any time to any other."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stylevid.warp import inside, occlusion_mask, pixel_grid, warp
+from tests.train.flow_truth import assert_true, masked_error
+from train.data.layers import (
+    Layer,
+    Motion,
+    draw_layers,
+    owner_boundaries,
+    paint,
+    true_flow,
+)
+from train.data.pairs import Pairs
+
+WIDE = (60, 96)
+
+
+def make_layers(
+    seed: int = 0, cutouts: int = 3, speed: float = 5.0, still: float = 0.0
+) -> list[Layer]:
+    coarse = torch.rand(1 + cutouts, 3, 9, 12, generator=torch.Generator().manual_seed(seed))
+    pictures = nn.functional.interpolate(coarse, (75, 120), mode="bicubic").clamp(0, 1)
+    return draw_layers(pictures, WIDE, torch.Generator().manual_seed(seed), speed, still)
+
+
+def pair(layers: list[Layer], cur: float = 1, prev: float = 0) -> Pairs:
+    """Two views of the layers, with flow and visibility."""
+    after, before = paint(layers, cur), paint(layers, prev)
+    return Pairs(before.image, after.image, *true_flow(layers, after, before))
+
+
+def square_layers(shift: tuple[float, float]) -> list[Layer]:
+    """A white square, rows 8-13 and columns 10-15 of 24x32 at time 0, that moves (dx, dy) =
+    `shift` over a black background at rest."""
+    inner = torch.full((1, 1, 24, 32), -1.0)
+    inner[..., 8:14, 10:16] = 1
+    backwards = -torch.tensor(shift, dtype=torch.float32).view(1, 2, 1, 1)
+    background = Layer(torch.zeros(1, 3, 24, 32), Motion((24, 32), torch.zeros(1, 2, 1, 1)))
+    square = Layer(torch.ones(1, 3, 24, 32), Motion((24, 32), backwards), shape=inner)
+    return [background, square]
+
+
+def filled(rows: range, columns: range) -> Tensor:
+    mask = torch.zeros(1, 1, 24, 32)
+    mask[..., rows.start : rows.stop, columns.start : columns.stop] = 1
+    return mask
+
+
+def bent_motion(bend: float, size: tuple[int, int] = WIDE) -> Motion:
+    generator = torch.Generator().manual_seed(5)
+    control = torch.randn(1, 2, 4, 4, generator=generator) * bend
+    shift = torch.tensor((17.3, -8.6)).view(1, 2, 1, 1)
+    return Motion(size, shift, angle=0.05, zoom=-0.04, bend=control)
+
+
+@pytest.mark.parametrize(("bend", "size"), [(2.0, WIDE), (8.0, (540, 960))])
+def test_inverse_motion_leads_back(bend: float, size: tuple[int, int]) -> None:
+    motion, points = bent_motion(bend, size), pixel_grid(*size)[..., ::5, ::5]
+    there = motion.from_start(points, 1)
+    assert (there + motion.to_start(points + there, 1)).abs().max() < 1e-3
+    assert (there + motion.to_start(points, 1)).abs().max() > 1  # minus the flow is not it
+
+
+def test_bend_is_its_control_points_over_the_frame() -> None:
+    control = torch.randn(1, 2, 4, 4, generator=torch.Generator().manual_seed(2))
+    motion = Motion(WIDE, torch.zeros(1, 2, 1, 1), bend=control)
+    over = nn.functional.interpolate(control, WIDE, mode="bicubic")
+    assert torch.allclose(motion.to_start(pixel_grid(*WIDE), 1), over, atol=1e-4)
+
+
+def test_surface_that_folds_over_itself_has_no_inverse() -> None:
+    with pytest.raises(ValueError, match="folds over itself"):
+        bent_motion(60.0).from_start(pixel_grid(*WIDE), 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_flows_are_exact_and_undo_each_other_where_visible(seed: int) -> None:
+    layers = make_layers(seed)
+    there, back = pair(layers, cur=0, prev=1), pair(layers, cur=1, prev=0)
+    for one, other in ((back, there), (there, back)):
+        flow, visible = one.flow_cur_to_prev, one.visible
+        assert flow.shape == (1, 2, *WIDE) and visible.shape == (1, 1, *WIDE)
+        assert one.cur.min() >= 0 and one.cur.max() <= 1
+        assert_true(one, 0.12, 0.2)
+        returned = flow + warp(other.flow_cur_to_prev, flow)[0]
+        assert (visible * returned).abs().max() < 0.01 and 0.5 < visible.mean() < 0.99
+        checked = occlusion_mask(flow, other.flow_cur_to_prev)
+        agree = (checked == 1 - visible).float().mean()
+        assert agree > 0.95 and agree > 0.1 + (checked == visible).float().mean()
+
+
+@pytest.mark.parametrize("shift", [(3, 2), (-4, 1), (0, 5)])
+def test_square_over_a_background_at_rest_hides_what_it_must(shift: tuple[int, int]) -> None:
+    dx, dy = shift
+    layers = square_layers(shift)
+    before = filled(range(8, 14), range(10, 16))
+    after = filled(range(8 + dy, 14 + dy), range(10 + dx, 16 + dx))
+    assert torch.equal(paint(layers, 0).owner, before)
+    assert torch.equal(paint(layers, 1).owner, after)
+    motion = torch.tensor(shift, dtype=torch.float32).view(1, 2, 1, 1)
+    there, back = pair(layers, cur=0, prev=1), pair(layers, cur=1, prev=0)
+    assert torch.equal(there.flow_cur_to_prev, before * motion)
+    assert torch.equal(back.flow_cur_to_prev, after * -motion)
+    assert torch.equal(1 - there.visible, after * (1 - before))
+    assert torch.equal(1 - back.visible, before * (1 - after))
+
+
+def test_rounding_hides_nothing() -> None:
+    rounded, whole, between = (
+        [pair(square_layers(shift), *times).visible for times in ((0, 1), (1, 0))]
+        for shift in ((3.0001, -1.9999), (3, -2), (3.5, -2))
+    )
+    assert all(torch.equal(a, b) for a, b in zip(rounded, whole, strict=True))
+    assert between[0].sum() < whole[0].sum()
+
+
+def test_background_alone_is_visible_wherever_it_stays_inside() -> None:
+    pairs = pair(make_layers(cutouts=0))
+    points = pixel_grid(*WIDE) + pairs.flow_cur_to_prev
+    assert torch.equal(pairs.visible, inside(points, *WIDE))
+    assert masked_error(pairs) < 0.02
+    assert pairs.flow_cur_to_prev.diff(dim=-1).abs().max() < 1.5
+    assert pair(make_layers()).flow_cur_to_prev.diff(dim=-1).abs().max() > 2  # at a cut-out's edge
+
+
+def test_layers_are_a_function_of_the_generators_seed_and_of_the_speed() -> None:
+    torch.manual_seed(0)
+    state, drawn = torch.get_rng_state(), pair(make_layers(3))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(pair(make_layers(3)).cur, drawn.cur)
+    assert not torch.equal(pair(make_layers(4)).cur, drawn.cur)
+    slow, fast = (pair(make_layers(speed=v)).flow_cur_to_prev.abs().mean() for v in (0.5, 5.0))
+    assert fast > 3 * slow
+
+
+def test_boundaries_are_where_owners_change() -> None:
+    square = filled(range(8, 14), range(10, 16))
+    inner = filled(range(9, 13), range(11, 15))
+    cross = torch.maximum(
+        filled(range(7, 15), range(10, 16)), filled(range(8, 14), range(9, 17))
+    )  # the square and the pixels beside it
+    assert torch.equal(owner_boundaries(square), cross - inner)
+    assert owner_boundaries(torch.zeros(1, 1, 5, 7)).sum() == 0
+
+
+def test_background_at_rest_leaves_the_cutouts_as_they_were() -> None:
+    still, moving = make_layers(still=1.0), make_layers()
+    before, after = paint(still, 0), paint(still, 1)
+    flow, visible = true_flow(still, after, before)
+    background = (before.owner == 0) & (after.owner == 0)
+    assert flow[background.expand_as(flow)].abs().max() == 0
+    for at_rest, drawn in zip(still[1:], moving[1:], strict=True):
+        assert torch.equal(at_rest.flow(1, 0), drawn.flow(1, 0))
+    assert torch.equal(still[0].picture, moving[0].picture)
+    assert torch.equal(before.image.where(background, 0), after.image.where(background, 0))
+    assert visible[background].mean() > 0.9
+
+
+def test_share_of_still_scenes() -> None:
+    drawn = [make_layers(seed, cutouts=0, still=0.5)[0] for seed in range(24)]
+    assert 6 <= sum(layer.flow(1, 0).abs().max() == 0 for layer in drawn) <= 18
+
+
+def test_cutout_outside_the_frame_covers_nothing() -> None:
+    background, square = square_layers((3, 2))
+    hidden = Layer(square.picture, square.motion, shape=-torch.ones(1, 1, 24, 32))
+    assert paint([background, hidden], 0).owner.sum() == 0
