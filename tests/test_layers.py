@@ -36,6 +36,13 @@ LAYERS = {
     "comparison": 8,
     "__init__": 8,
     "__main__": 8,
+    "batch.__init__": 0,
+    "batch.places": 1,
+    "batch.clips": 9,
+    "batch.jobs": 10,
+    "batch.worker": 11,
+    "batch.crew": 12,
+    "batch.__main__": 13,
     "scene": 1,
     "example": 2,
 }
