@@ -130,7 +130,7 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Any]]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield reader.line_num, ValueError(f"it is no CSV: {error}.")
+            yield reader.reader.line_num, ValueError(f"it is no CSV: {error}.")
         else:
             yield reader.line_num, {key: value for key, value in row.items() if value}
 
