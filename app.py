@@ -18,14 +18,14 @@ from huggingface_hub.utils import logging as hub_logging
 from stylevid import hub
 from stylevid.comparison import compare_video
 from stylevid.errors import Cancelled, StylevidError
-from stylevid.example import render_example
+from stylevid.example import EXAMPLE
 from stylevid.frames import Frame
 from stylevid.pipeline import Options, Progress
 from stylevid.styles import Style, find_style, list_styles, name_styles
-from stylevid.video import probe, read_frames
-from webui.layout import BRUSHES, SIZES, STILLS, Choices, Outcomes, place_choices, place_outcomes
+from stylevid.video import probe, read_picture
+from webui import layout, report
+from webui.layout import STILLS, Choices, Outcomes
 from webui.painting import Job, lend_gpu
-from webui.report import APOLOGY, facts_html, lines_html, progress_html, status_html
 from webui.theme import CSS, theme
 
 log = logging.getLogger("stylevid.page")
@@ -37,6 +37,7 @@ TWICE = (
     "the right. Watch what hardly moves.</p>"
 )
 PRIVATE = {"api_visibility": "private"}
+Stills = tuple[Frame, Frame] | None
 # Whatever paints waits in one line, as there is one machine.
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "paint"}
 
@@ -59,6 +60,7 @@ class Painted:
     video: Path
     style: Style
     options: Options
+    start_s: float  # what came before it in the video
 
 
 def build_app(
@@ -76,11 +78,11 @@ def build_app(
         gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.")
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
-                left = place_choices(
+                left = layout.place_choices(
                     styles, guests, has_example=example is not None, bring=settings.hub_box
                 )
             with gr.Column(scale=7, min_width=320, elem_id="outcome"):
-                right = place_outcomes()
+                right = layout.place_outcomes()
         page = Page(settings, styles, left, right, shown)
         page.connect_painting(job, guests)
         page.connect_looking(job)
@@ -107,11 +109,12 @@ class Page:
         left, right = self.left, self.right
         left.paint.click(None, None, None, js=SHOW_OUTCOME, **PRIVATE)
         left.paint.click(
-            lambda: status_html("Waiting for your turn…", 0), None, right.status, queue=False,
-            **PRIVATE,
+            lambda: report.status_html("Waiting for your turn…", 0), None, right.status,
+            queue=False, **PRIVATE,
         ).then(
             self.run, [*self._asked(), job, guests],
-            [right.status, right.newest, right.result, right.download, right.before_after,
+            [right.status, right.flicker, right.newest, right.result, right.download, right.form,
+             right.before_after,
              right.compare, left.paint, left.stop, self.shown, right.view, right.both,
              right.both_note, right.moment],
             show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
@@ -132,8 +135,11 @@ class Page:
             trigger_mode="always_last", show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
         right.moment.release(
-            compare_at, [self.left.video, right.result, right.moment], right.before_after,
-            **PRIVATE,
+            stills, [self.shown, right.result, right.moment], right.before_after, **PRIVATE
+        )
+        right.form.input(
+            self.export, [right.form, right.result], right.download,
+            trigger_mode="always_last", show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
 
     def connect_choosing(self, blocks: gr.Blocks, example: Path | None, guests: gr.State) -> None:
@@ -156,11 +162,12 @@ class Page:
     def _asked(self) -> list[gr.components.Component]:
         left = self.left
         return [left.video, left.style, left.temporal, left.strength, left.keep_colors, left.size,
-                left.brush]  # fmt: skip
+                left.brush, left.start, left.end]  # fmt: skip
 
     def run(
         self, video: str | None, name: str | None, temporal: bool, strength: float,
-        keep_colors: bool, size: str, brush: str, job: Job, guests: list[Style],
+        keep_colors: bool, size: str, brush: str, start_s: float | None, end_s: float | None,
+        job: Job, guests: list[Style],
     ) -> Iterator[dict]:  # fmt: skip
         """Paint the visitor's video."""
         right = self.right
@@ -171,31 +178,34 @@ class Page:
             raise gr.Error("No style is chosen. Choose one in the gallery.")
         yield self._busy()
         ready = self._ready() | {right.newest: gr.Image(None, visible=False)}
-        options = _options(
-            self.settings, temporal, strength, keep_colors, SIZES[size], BRUSHES[brush]
-        )
         try:
+            options = _options(
+                self.settings, temporal, strength, keep_colors, size, brush, start_s, end_s
+            )
             chosen = find_style(name, [*self.styles, *guests])
             for step in self._paint(Path(video), chosen, options, job):
                 if isinstance(step, Progress):
                     newest = gr.Image(step.latest, visible=True)
-                    yield {right.status: progress_html(step), right.newest: newest}
+                    yield {right.status: report.progress_html(step), right.newest: newest}
                 else:
+                    painted = Painted(Path(video), chosen, options, step.start_s)
                     yield ready | {
-                        right.status: facts_html(step),
+                        right.status: report.facts_html(step),
+                        right.flicker: layout.plot(report.flicker_table(step.flicker)),
                         right.result: gr.Video(str(step.path), visible=True),
                         right.download: gr.DownloadButton(value=str(step.path), visible=True),
-                        right.before_after: _frames_at(Path(video), step.path, 0.5),
+                        right.form: gr.Radio(value=layout.WHOLE, visible=True),
+                        right.before_after: stills(painted, str(step.path), 50),
                         right.compare: gr.Group(visible=True), right.moment: 50,
-                        self.shown: Painted(Path(video), chosen, options),
+                        self.shown: painted,
                     }  # fmt: skip
         except Cancelled as error:
             yield ready | {right.status: f"<p>{escape(str(error))}</p>"}
-        except StylevidError as error:
+        except (StylevidError, ValueError) as error:
             yield ready | {right.status: f"<p><b>{escape(str(error))}</b></p>"}
         except Exception:
             log.exception("painting failed")
-            yield ready | {right.status: f"<p><b>{APOLOGY}</b></p>"}
+            yield ready | {right.status: f"<p><b>{report.APOLOGY}</b></p>"}
 
     def stylize(
         self,
@@ -206,14 +216,16 @@ class Page:
         keep_colors: bool,
         size: str,
         brush: str,
+        start_s: float | None = None,
+        end_s: float | None = None,
     ) -> Iterator[str]:
         """Paint a video with a style, by its name; the result is an MP4 with its sound."""
         if not video:
             raise gr.Error("No video was given.")
-        options = _options(
-            self.settings, temporal, strength, keep_colors, SIZES[size], BRUSHES[brush]
-        )
         try:
+            options = _options(
+                self.settings, temporal, strength, keep_colors, size, brush, start_s, end_s
+            )
             chosen = find_style(slug, self.styles)
             for step in self._paint(Path(video), chosen, options, Job()):
                 if not isinstance(step, Progress):
@@ -248,14 +260,27 @@ class Page:
                 for step in steps:
                     if isinstance(step, Progress):
                         doing = "Painting two seconds both ways…"
-                        yield {note: status_html(doing, step.fraction)}
+                        yield {note: report.status_html(doing, step.fraction)}
                     else:
                         yield self._ready() | {both: gr.Video(str(step)), note: TWICE}
         except StylevidError as error:
-            yield self._ready() | {note: lines_html([str(error)])}
+            yield self._ready() | {note: report.lines_html([str(error)])}
         except Exception:
             log.exception("painting both ways failed")
-            yield self._ready() | {note: lines_html([APOLOGY])}
+            yield self._ready() | {note: report.lines_html([report.APOLOGY])}
+
+    def export(self, form: str, result: str) -> Iterator[gr.DownloadButton]:
+        """The result in another form, to download."""
+        yield gr.DownloadButton(interactive=False)
+        with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
+            path = Path(result)
+            try:
+                if form != layout.WHOLE:
+                    export, ending = layout.EXPORTS[form]
+                    path = export(path, Path(folder) / f"{path.stem}-{ending}")
+            except StylevidError as error:
+                gr.Warning(escape(str(error)))
+            yield gr.DownloadButton(value=str(path), interactive=True)
 
     def show_view(self, chosen: str) -> dict:
         """The pair of stills, or the place for the two paintings in motion."""
@@ -291,10 +316,11 @@ class Page:
     def _busy(self) -> dict:
         left, right = self.left, self.right
         return {
-            right.status: status_html("Starting…", 0), left.stop: gr.Button(visible=True),
+            right.status: report.status_html("Starting…", 0), left.stop: gr.Button(visible=True),
             left.paint: gr.Button(visible=False), right.newest: gr.Image(None, visible=False),
             right.result: gr.Video(None, visible=False), right.compare: gr.Group(visible=False),
             right.download: gr.DownloadButton(visible=False), self.shown: None,
+            right.form: gr.Radio(visible=False), right.flicker: gr.LinePlot(visible=False),
         } | self.show_view(STILLS)  # fmt: skip
 
     def _ready(self) -> dict:
@@ -302,40 +328,38 @@ class Page:
                 self.left.paint: gr.Button(visible=True)}  # fmt: skip
 
 
-def compare_at(
-    video: str | None, painted: str | None, percent: float
-) -> tuple[Frame, Frame] | None:
-    """The same moment of both videos, `percent` of the way through."""
-    if not video or not painted:
+def stills(painted: Painted | None, result: str | None, percent: float) -> Stills:
+    """The same moment of the video and of the result, `percent` of the way through; None when
+    there is nothing to see any more."""
+    if painted is None or not result:
         return None
-    return _frames_at(Path(video), Path(painted), percent / 100)
+    try:
+        after = probe(result)
+        time_s = max(0.0, percent / 100 * (after.duration_s - 0.1))
+        size = after.height, after.width
+        before = read_picture(probe(painted.video), painted.start_s + time_s, size)
+        return before, read_picture(after, time_s, size)
+    except StylevidError as error:
+        log.warning("no pair of stills: %s", error)
+        return None
 
 
 def _options(
-    settings: Settings, temporal: bool, strength: float, keep_colors: bool, size: int | None,
-    brush: float | None = None,
+    settings: Settings, temporal: bool, strength: float, keep_colors: bool, size: str, brush: str,
+    start_s: float | None = None, end_s: float | None = None,
 ) -> Options:  # fmt: skip
     limit = settings.max_side
     return Options(
         temporal=temporal,
         strength=float(strength),
         keep_colors=keep_colors,
-        brush=brush,
-        size=min(size, limit) if size else limit,
+        brush=layout.BRUSHES[brush],
+        size=min(layout.SIZES[size] or limit, limit),
         enlarge=False,
         max_seconds=settings.max_seconds,
+        start_s=start_s or 0.0,
+        end_s=end_s or None,
     )
-
-
-def _frames_at(video: Path, painted: Path, share: float) -> tuple[Frame, Frame]:
-    """The same moment of both videos, `share` of the way through."""
-    after_info = probe(painted)
-    at = max(0.0, share * (after_info.duration_s - 0.1))
-    size = after_info.height, after_info.width
-    before, after = (
-        next(iter(read_frames(info, size, start_s=at))).frame for info in (probe(video), after_info)
-    )
-    return before, after
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -365,18 +389,16 @@ def main(arguments: list[str] | None = None) -> None:
         hub_box=not options.no_hub_box,
     )  # fmt: skip
     styles = hub.collect_styles(options.weights, hub.repo_names(options.hub_repo))
-    with tempfile.TemporaryDirectory(prefix="stylevid-example-") as folder:
-        example = render_example(Path(folder) / "example.mp4")
-        page = build_app(settings, example, styles)
-        _, _, share_url = page.launch(
-            server_name=options.host, server_port=options.port, share=options.share,
-            max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS,
-            footer_links=["api", "settings"], allowed_paths=[folder], prevent_thread_lock=True,
-        )  # fmt: skip
-        if options.share and not share_url:
-            log.warning("No public link: gradio's share server cannot be reached from here. "
-                        "The page is served on this machine only.")  # fmt: skip
-        page.block_thread()
+    page = build_app(settings, EXAMPLE, styles)
+    _, _, share_url = page.launch(
+        server_name=options.host, server_port=options.port, share=options.share,
+        max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS,
+        footer_links=["api", "settings"], allowed_paths=[str(EXAMPLE)], prevent_thread_lock=True,
+    )  # fmt: skip
+    if options.share and not share_url:
+        log.warning("No public link: gradio's share server cannot be reached from here. "
+                    "The page is served on this machine only.")  # fmt: skip
+    page.block_thread()
 
 
 if __name__ == "__main__":

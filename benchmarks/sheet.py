@@ -13,13 +13,13 @@ from stylevid.files import written_whole
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
 from stylevid.learn.losses import PaintingTargets
 from stylevid.learn.objective import LossWeights, Objective
+from stylevid.learn.painting import read_painting, read_picture
 from stylevid.learn.vgg import load_vgg
 from stylevid.network import StyleNet
 from stylevid.painter import Painter
 from stylevid.pipeline import stylize_image
 from stylevid.styles import read_style
 from train.config import TrainConfig
-from train.data.images import read_painting, read_picture
 
 from .optimize import PictureLoss, optimize_pixels
 

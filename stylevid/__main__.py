@@ -3,19 +3,25 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from huggingface_hub.utils import logging as hub_logging
 from tqdm import tqdm
 
-from .errors import StylevidError
+from .comparison import compare_video
+from .errors import StyleError, StylevidError
+from .export import export_loop, export_vertical
 from .hub import Download, collect_styles, get_style, repo_names
 from .metrics import NOTHING_MEASURED
+from .network import StyleNet
 from .painter import Painter
 from .pipeline import Options, Progress, Result, stylize_video
-from .styles import name_styles
+from .styles import Style, list_styles, name_styles
+from .video import check_target
+from .weights import load_network, load_painting, save_network
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,9 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
         if options.list_styles:
             _print_styles(options.weights, repo_names(options.hub_repo))
             return 0
-        if options.video is None or options.style is None:
-            parser.error("give a video and --style, or --list-styles")
-        print(_describe(_paint(options)))  # noqa: T201
+        if options.video is None or (options.style is None and options.painting is None):
+            parser.error("give a video and --style or --painting, or --list-styles")
+        for line in _paint(options):
+            print(line)  # noqa: T201
         return 0
     except (StylevidError, ValueError) as error:
         print(f"stylevid: {error}", file=sys.stderr)  # noqa: T201
@@ -48,6 +55,38 @@ def build_parser() -> argparse.ArgumentParser:
         "--style", help="a style's name, USER/NAME/style on the Hub, or a .safetensors file's path"
     )
     parser.add_argument("-o", "--output", type=Path, help="the .mp4 to write")
+    parser.add_argument(
+        "--fine", action="store_true", help="learn the clip before it is painted: richer, steadier"
+    )
+    parser.add_argument(
+        "--painting", type=Path, metavar="PICTURE", help="learn this painting, too: any picture"
+    )
+    parser.add_argument(
+        "--learn-seconds", type=float, default=120.0, metavar="N", help="for so long (120)"
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE.safetensors", help="keep what was learned as a style"
+    )
+    parser.add_argument(
+        "--side-by-side", action="store_true", help="without | with temporal consistency, labelled"
+    )
+    parser.add_argument(
+        "--loop", type=Path, metavar="GIF", help="write an endless loop of the result, too"
+    )
+    parser.add_argument(
+        "--vertical", type=Path, metavar="MP4", help="write its middle upright for a phone, too"
+    )
+    add_painting_options(parser)
+    parser.add_argument("--list-styles", action="store_true", help="name the styles and stop")
+    return parser
+
+
+def add_painting_options(parser: argparse.ArgumentParser) -> None:
+    """How to paint, where, and with what styles."""
+    parser.add_argument(
+        "--from", dest="start_s", type=float, default=0.0, metavar="SECONDS", help="begin there"
+    )
+    parser.add_argument("--to", dest="end_s", type=float, metavar="SECONDS", help="end there")
     parser.add_argument("--no-temporal", action="store_true", help="paint each frame on its own")
     parser.add_argument("--size", type=int, help="longest side in pixels (default: the video's)")
     parser.add_argument("--strength", type=float, default=1.0, help="0 (video) to 1 (painting)")
@@ -62,28 +101,36 @@ def build_parser() -> argparse.ArgumentParser:
         "--hub-repo", action="append", metavar="USER/NAME[@REVISION]",
         help="take styles from this repo on the Hub, too (default: $STYLEVID_HUB_REPO)",
     )  # fmt: skip
-    parser.add_argument("--list-styles", action="store_true", help="name the styles and stop")
-    return parser
 
 
-def _paint(options: argparse.Namespace) -> Result:
-    name = str(options.style)
-    if name.endswith(".safetensors"):
-        style, label = Path(name), Path(name).stem
-    else:
-        with _showing_downloads() as show_download:
-            repos = repo_names(options.hub_repo)
-            style = get_style(name, options.weights, repos, show_download)
-        label = style.slug
-    video: Path = options.video
-    output = options.output or video.with_name(f"{video.stem}-{label}.mp4")
-    settings = Options(
+def painting_options(options: argparse.Namespace) -> Options:
+    """What `add_painting_options` has parsed.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+    return Options(
         temporal=not options.no_temporal,
         size=options.size,
         strength=options.strength,
         keep_colors=options.keep_colors,
         brush=options.brush,
+        start_s=options.start_s,
+        end_s=options.end_s,
     )
+
+
+def _paint(options: argparse.Namespace) -> Iterator[str]:
+    """Paint, export, and say what came out."""
+    for path, suffix in ((options.loop, ".gif"), (options.vertical, ".mp4")):
+        if path is not None:
+            check_target(path, suffix)
+    style, label = _style(options)
+    video: Path = options.video
+    output = options.output or video.with_name(f"{video.stem}-{label}.mp4")
+    settings = painting_options(options)
+    if style is None or options.fine or options.painting:
+        style = _learn(options, style, settings)
     painter = Painter(style, options.device, options.engine)
     with tqdm(total=1.0, bar_format="{percentage:3.0f}%|{bar}| {postfix}", disable=None) as bar:
 
@@ -92,7 +139,61 @@ def _paint(options: argparse.Namespace) -> Result:
             left = "" if progress.left_s is None else f", {progress.left_s:.0f} s left"
             bar.set_postfix_str(f"{progress.frames} frames, {progress.fps:.1f} frames/s{left}")
 
-        return stylize_video(video, output, painter, settings, show)
+        if options.side_by_side:
+            compare_video(video, output, painter, settings, show)
+            said = f"{output}: without | with temporal consistency"
+        else:
+            said = _describe(stylize_video(video, output, painter, settings, show))
+    yield said
+    if options.loop is not None:
+        yield f"{export_loop(output, options.loop)}: an endless loop"
+    if options.vertical is not None:
+        yield f"{export_vertical(output, options.vertical)}: upright"
+
+
+def _style(options: argparse.Namespace) -> tuple[Style | Path | None, str]:
+    """The style that the options name, and how files are called that it makes; None leaves what to
+    start from to the painting."""
+    if options.style is None:
+        return None, options.painting.stem
+    name = str(options.style)
+    if name.endswith(".safetensors"):
+        return Path(name), Path(name).stem
+    with _showing_downloads() as show_download:
+        style = get_style(name, options.weights, repo_names(options.hub_repo), show_download)
+    return style, options.painting.stem if options.painting else style.slug
+
+
+def _learn(options: argparse.Namespace, style: Style | Path | None, settings: Options) -> StyleNet:
+    """The network that has learned the clip, and the painting if there is one."""
+    # Learning loads VGG, and what is quick needs none of it.
+    from .learn.clip import Lesson, learn_clip
+    from .learn.losses import PaintingTargets
+    from .learn.painting import nearest, study
+
+    if options.keep is not None:
+        check_target(options.keep, ".safetensors")
+    if options.painting is not None:
+        painting = study(options.painting)
+        style = style or nearest(painting, list_styles(options.weights))
+    elif style is not None and (packed := load_painting(style)):
+        painting = PaintingTargets.unpack(packed)
+    else:
+        raise StyleError(f"{options.style} does not hold what is to be learned of its painting. "
+                         "Give that as --painting PICTURE.")  # fmt: skip
+    with tqdm(total=1.0, bar_format="learning {percentage:3.0f}%|{bar}| {postfix}",
+              disable=None) as bar:  # fmt: skip
+
+        def show(lesson: Lesson) -> None:
+            bar.update(lesson.fraction - bar.n)
+            bar.set_postfix_str(f"{lesson.steps} steps, {lesson.left_s:.0f} s left")
+
+        device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        network = learn_clip(load_network(style), painting, options.video, settings,
+                             options.learn_seconds, show, device=device)  # fmt: skip
+    if options.keep is not None:
+        save_network(network, options.keep, painting.pack())
+    return network.cpu()
 
 
 def _describe(result: Result) -> str:

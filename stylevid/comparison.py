@@ -1,31 +1,24 @@
-"""Two seconds of a video painted twice, side by side: each frame alone, and steadied over time.
+"""A video painted twice, side by side: each frame alone, and steadied over time.
 
 A pair of still pictures hides flicker; the same moment twice, in motion, shows it.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from time import monotonic
 
-import cv2
-import numpy as np
-
 from .brush import shrink
 from .errors import Cancelled
+from .export import arranger, side_by_side
 from .frames import fit
 from .painter import Painter
 from .pipeline import Options, Progress, paint_frames, target_size
-from .video import Timed, VideoWriter, even, probe, read_yuv
-from .yuv import Yuv
+from .video import Span, VideoWriter, even, probe, read_yuv
 
 WINDOW_S = 2.0
-WARM_UP_S = 0.5  # painted before the window, so that the steadied half has a past
-LONGEST = 480  # pixels, of each half
-MOST_FRAMES = 240  # of a video that has very many in two seconds
+WINDOW_SIDE = 480  # pixels, the longest of each half
 
 
 def compare_video(
@@ -36,89 +29,55 @@ def compare_video(
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     *,
-    share: float = 0.5,
+    share: float | None = None,
 ) -> Path:
-    """A silent .mp4 of two seconds, painted without temporal consistency on the left and with it
-    on the right; returns `target`.
+    """An .mp4 of a video painted without temporal consistency on the left and with it on the
+    right, with its sound; returns `target`.
 
     Args:
         options: how to paint; `temporal` and `measure` do not matter.
-        share: where in the video the window's middle lies, from 0 to 1.
+        share: show two small, silent seconds only, with their middle there in the part that the
+            options name, from 0 to 1.
         others: as for `stylize_video`; progress holds the two halves as its picture.
     Raises:
         VideoError: the source cannot be read or the target not be written.
         Cancelled: `should_stop` said yes; the target is untouched.
     """
-    info = probe(source)
-    start_s = window_start(info.duration_s, share)
-    warm_up_s = min(WARM_UP_S, start_s)
-    height, width = target_size(info.height, info.width, options)
-    small = _small_size(even(height), even(width))
-    began, count, first_s = monotonic(), 0, None
-    frames = _first_seconds(
-        read_yuv(info, (height, width), start_s - warm_up_s), warm_up_s + WINDOW_S
-    )
+    info, span = probe(source), options.span
+    size = target_size(info.height, info.width, options)
+    half = even(size[0]), even(size[1])
+    shown = info
+    if share is not None:
+        span = window(span, info.duration_s, share)
+        half = _within(half, WINDOW_SIDE)
+        shown = replace(info, audio=())
+    began, count, length_s = monotonic(), 0, span.of(info.duration_s)
+    show = arranger(side_by_side)
     with (
-        VideoWriter(target, replace(info, audio=()), (small[0], 2 * small[1])) as writer,
-        closing(frames),
+        VideoWriter(target, shown, (half[0], 2 * half[1]), span) as writer,
+        closing(read_yuv(info, size, span, should_stop)) as frames,
     ):
         for painted in paint_frames(frames, painter, replace(options, temporal=True)):
-            timed = painted.timed
-            passed_s = float(timed.time_s)
-            if should_stop is not None and should_stop():
-                raise Cancelled(f"Stopped after {count} frames.")
-            if passed_s < warm_up_s:
-                continue
-            picture = _side_by_side(_label(shrink(painted.alone, small), "off"),
-                                    _label(shrink(painted.shown, small), "on"))  # fmt: skip
-            first_s = timed.time_s if first_s is None else first_s
-            writer.write(Timed(picture, timed.time_s - first_s, timed.duration_s))
+            picture = show(shrink(painted.alone, half), shrink(painted.shown, half))
+            writer.write(replace(painted.timed, frame=picture))
             count += 1
             if progress is not None:
-                fraction = min(passed_s / (warm_up_s + WINDOW_S), 1.0)
+                fraction = min(float(painted.timed.time_s) / length_s, 1.0) if length_s else 0.0
                 progress(Progress(count, fraction, count / (monotonic() - began), None, picture))
+            if should_stop is not None and should_stop():
+                raise Cancelled(f"Stopped after {count} frames; nothing was written.")
     return Path(target)
 
 
-def window_start(duration_s: float, share: float) -> float:
-    """Where the window begins, seconds: within the video, its middle `share` of the way if it can
-    be; 0 when the video is shorter or its length is not known."""
-    return min(max(share * duration_s - WINDOW_S / 2, 0.0), max(duration_s - WINDOW_S, 0.0))
+def window(span: Span, duration_s: float, share: float) -> Span:
+    """Two seconds within the span of a video that long, their middle `share` of the way if it can
+    be; at its start when it is shorter or nobody knows its length."""
+    length_s = span.of(duration_s)
+    latest_s = max(length_s - WINDOW_S, 0.0)
+    start_s = span.start_s + min(max(share * length_s - WINDOW_S / 2, 0.0), latest_s)
+    return Span(start_s, min(start_s + WINDOW_S, span.end_s or start_s + WINDOW_S))
 
 
-def _first_seconds(frames: Generator[Timed[Yuv]], seconds: float) -> Generator[Timed[Yuv]]:
-    """The frames of the first seconds, whose times count from the first one."""
-    first_s: Fraction | None = None
-    with closing(frames):
-        for timed in islice(frames, MOST_FRAMES):
-            first_s = timed.time_s if first_s is None else first_s
-            if timed.time_s - first_s >= seconds:
-                return
-            yield replace(timed, time_s=timed.time_s - first_s)
-
-
-def _small_size(height: int, width: int) -> tuple[int, int]:
-    height, width = fit(height, width, min(LONGEST, max(height, width)))
+def _within(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    height, width = fit(*size, min(longest, max(size)))
     return even(height), even(width)
-
-
-def _label(picture: Yuv, text: str) -> Yuv:
-    """The picture with a word in its upper left corner, written into it."""
-    scale = max(0.4, min(picture.size) / 400)
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    margin = height // 2 + 1
-    box_height, box_width = even(height + 2 * margin), even(width + 2 * margin)
-    picture.luma[:box_height, :box_width] = 30
-    picture.chroma[:, : box_height // 2, : box_width // 2] = 128
-    cv2.putText(picture.luma, text, (margin, height + margin), cv2.FONT_HERSHEY_SIMPLEX, scale,
-                (230,), 1, cv2.LINE_AA)  # fmt: skip
-    return picture
-
-
-def _side_by_side(left: Yuv, right: Yuv) -> Yuv:
-    """Two pictures of one size in one of twice the width."""
-    height, width = left.size
-    both = Yuv(np.empty((height * 3 // 2, 2 * width), np.uint8), left.matrix)
-    both.luma[:] = np.hstack([left.luma, right.luma])
-    both.chroma[:] = np.concatenate([left.chroma, right.chroma], axis=2)
-    return both

@@ -189,9 +189,10 @@ def _network(
         return light, color
     # The share is the same for 2 x 2 pixels and all colors, so it may as well be taken in YUV.
     share = op.multiply(op.sigmoid(_conv(features, _conv2d(network.keep))), past[1])
-    parts = op.split(op.add(past[0], np.float32(128)), np.array(1), 3).outputs()
-    kept = op.concat([parts[0], parts[1]], 1), parts[2]
-    return _mix(light, kept[0], share), _mix(color, kept[1], share)
+    levels, one, axis = op.add(past[0], np.float32(128)), np.array([1]), np.array([1])
+    kept_light = op.slice(levels, np.array([0]), np.array([4]), one, axis)
+    kept_color = op.slice(levels, np.array([4]), np.array([6]), one, axis)
+    return _mix(light, kept_light, share), _mix(color, kept_color, share)
 
 
 def _mix(painted: ov.Node, kept: ov.Node, share: ov.Node) -> ov.Node:

@@ -27,7 +27,7 @@ from .frames import Frame, fit, size_of, to_frame, to_image, unpad
 from .memory import Follower, Motion, carry
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
-from .video import FEW_CORES, Timed, VideoWriter, even, probe, read_yuv
+from .video import FEW_CORES, Span, Timed, VideoWriter, even, probe, read_yuv
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 
 Item = TypeVar("Item")
@@ -50,6 +50,7 @@ class Options:
             the picture.
         measure: measure the flicker while painting.
         max_seconds: refuse a longer video; None takes any.
+        start_s, end_s: paint this part of the video only, in seconds; None goes on to the end.
     """
 
     temporal: bool = True
@@ -60,6 +61,8 @@ class Options:
     brush: float | None = None
     measure: bool = True
     max_seconds: float | None = None
+    start_s: float = 0.0
+    end_s: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -68,6 +71,12 @@ class Options:
             raise ValueError(f"size is from 16 to 8192 pixels; got {self.size}")
         if self.brush is not None and not 1 <= self.brush <= 8:
             raise ValueError(f"brush is a number from 1 to 8; got {self.brush}")
+        _ = self.span
+
+    @property
+    def span(self) -> Span:
+        """The part of the video to paint."""
+        return Span(self.start_s, self.end_s)
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ class Result:
         path: the MP4.
         height, width: of its frames.
         frames: how many.
+        start_s: what part of the source came before it, in seconds.
         seconds: the work took.
         fps: frames painted a second, everything included.
         device: where the network ran.
@@ -114,6 +124,7 @@ class Result:
     height: int
     width: int
     frames: int
+    start_s: float
     seconds: float
     fps: float
     device: str
@@ -214,36 +225,36 @@ def stylize_video(
         painter: the style.
         options: how to paint.
         progress: called after each frame, in the caller's thread.
-        should_stop: asked after each frame.
+        should_stop: asked after each frame, and by the reader while it awaits one.
     Raises:
         VideoError: the source cannot be read or the target not be written.
         Cancelled: `should_stop` said yes; the target is untouched.
     """
     options = options or Options()
-    info = probe(source)
-    _check_length(info.path, info.duration_s, options.max_seconds)
-    if Path(target).resolve() == info.path.resolve():
-        raise VideoError(f"{info.path.name} would overwrite itself. Choose another output name.")
+    info, span = probe(source), options.span
+    duration_s = span.of(info.duration_s)
+    _check_length(info.path, duration_s, options.max_seconds)
     height, width = target_size(info.height, info.width, options)
     size = even(height), even(width)
     started = time.monotonic()
-    meter = _meter(info.frames) if options.measure else None
-    frames = 0
+    meter = _meter(round(duration_s * info.fps)) if options.measure else None
+    frames, first_s = 0, Fraction(0)
     with (
         _opencv_aside(painter.device),
-        VideoWriter(target, info, size) as writer,
+        VideoWriter(target, info, size, span) as writer,
         _behind(writer.write) as put,
-        closing(_ahead(read_yuv(info, (height, width)))) as source_frames,
+        closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
     ):
         for painted in paint_frames(source_frames, painter, options):
             timed, picture = painted.timed, painted.shown
             if meter is not None:
                 _measure(meter, painted, options.temporal)
             put(Timed(picture, timed.time_s, timed.duration_s))
+            first_s = timed.time_s if frames == 0 else first_s
             frames += 1
             _check_length(info.path, float(timed.time_s), options.max_seconds)
             if progress is not None:
-                progress(_progress(frames, started, timed.time_s, info.duration_s, picture))
+                progress(_progress(frames, started, timed.time_s, duration_s, picture))
             if should_stop is not None and should_stop():
                 raise Cancelled(f"Stopped after {frames} frames; nothing was written.")
     seconds = time.monotonic() - started
@@ -252,6 +263,7 @@ def stylize_video(
         height=size[0],
         width=size[1],
         frames=frames,
+        start_s=span.start_s + float(first_s) if span.start_s else 0.0,
         seconds=seconds,
         fps=frames / seconds,
         device=_device_name(painter.device),

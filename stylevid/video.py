@@ -4,13 +4,17 @@ Read upright, with square pixels and exact timestamps, as YUV or RGB; written as
 the source's sound in an MP4 that appears under its name only when it is whole.
 """
 
+import math
 import os
 import queue
 import re
+import select
 import subprocess
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,12 +24,14 @@ from typing import IO, Generic, TypeVar
 import imageio_ffmpeg
 import numpy as np
 
-from .errors import VideoError
-from .frames import Frame
+from .errors import Cancelled, VideoError
+from .files import written_whole
+from .frames import Frame, to_frame
 from .matroska import frame_header, stream_header
-from .yuv import Bytes, Yuv
+from .yuv import Bytes, Yuv, yuv_to_image
 
 MAX_SIDE = 8192  # pixels; H.264 level 6.2 ends there
+PATIENCE_S = 60.0  # with a decoder that gives no picture
 
 # Containers that hold video. Playlists, image sequences and text art are left out: they can name
 # other files or hosts, and a visitor's upload must not.
@@ -113,9 +119,9 @@ def probe(path: Path | str) -> VideoInfo:
     command = [*_ffmpeg(), *_input(path), "-map", "0:V:0", "-frames:v", "1",
                "-vf", "showinfo=checksum=0", "-f", "null", "-"]  # fmt: skip
     try:
-        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
     except subprocess.TimeoutExpired as cause:
-        raise VideoError(f"{path.name} gave no picture within 60 s. Convert it to MP4.") from cause
+        raise _stuck(path) from cause
     return _parse_probe(path, done.stderr.decode("utf-8", "replace"))
 
 
@@ -163,30 +169,65 @@ def _why_unreadable(path: Path, text: str) -> str:
     return f"{path.name} cannot be read as a video: {reason}. Export it again as MP4."
 
 
-def read_frames(
-    info: VideoInfo, size: tuple[int, int] | None = None, start_s: float = 0.0
-) -> Generator[Timed[Frame]]:
-    """The frames of a video in order, as RGB, decoded while they are asked for.
+def _stuck(path: Path) -> VideoError:
+    return VideoError(f"{path.name} gave no picture within {PATIENCE_S:g} s. Convert it to MP4.")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a video: the pictures that begin at `start_s` or later and before `end_s`, with
+    their sound.
+
+    Attributes:
+        start_s: seconds from the video's start.
+        end_s: the same; None for the video's end.
+    """
+
+    start_s: float = 0.0
+    end_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_s < math.inf:
+            raise ValueError(f"the start is at 0 s or later; got {self.start_s:g}")
+        if self.end_s is not None and not self.start_s < self.end_s < math.inf:
+            raise ValueError(
+                f"the end comes after the start, {self.start_s:g} s; got {self.end_s:g}"
+            )
+
+    @property
+    def length_s(self) -> Fraction | None:
+        """Exact in decimals; None when it goes on to the video's end."""
+        if self.end_s is None:
+            return None
+        return Fraction(str(self.end_s)) - Fraction(str(self.start_s))
+
+    def of(self, duration_s: float) -> float:
+        """Its length in seconds within a video that long; 0 when nobody knows."""
+        end_s = min(self.end_s or math.inf, duration_s or math.inf)
+        return max(0.0, end_s - self.start_s) if end_s < math.inf else 0.0
+
+
+WHOLE = Span()
+
+
+def read_yuv(
+    info: VideoInfo,
+    size: tuple[int, int] | None = None,
+    span: Span = WHOLE,
+    should_stop: Callable[[], bool] | None = None,
+) -> Generator[Timed[Yuv]]:
+    """The frames of a video in order, of the video's own matrix, decoded while they are asked for.
+
+    An odd side is filled up by repeating its last line, since 4:2:0 pictures have even ones.
 
     Args:
         info: from `probe`.
         size: (height, width) to scale to; None keeps the video's own.
-        start_s: seek to here first; timestamps then count from here.
+        span: which of them; timestamps count from its start.
+        should_stop: asked twice a second while no frame comes.
     Raises:
-        VideoError: not a single frame could be decoded.
-    """
-    height, width = size or (info.height, info.width)
-    scale = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int"
-    filters = f"{scale}:in_color_matrix={_MATRICES[info.matrix]}:out_range=pc,format=rgb24"
-    return _decode(info, filters, (height, width, 3), start_s, lambda pixels: pixels)
-
-
-def read_yuv(
-    info: VideoInfo, size: tuple[int, int] | None = None, start_s: float = 0.0
-) -> Generator[Timed[Yuv]]:
-    """The frames of a video as they are stored, of the video's own matrix; else as `read_frames`.
-
-    An odd side is filled up by repeating its last line, since 4:2:0 pictures have even ones.
+        VideoError: no frame could be decoded, the decoder broke off or is stuck.
+        Cancelled: `should_stop` said yes.
     """
     height, width = size or (info.height, info.width)
     matrix = _MATRICES[info.matrix]
@@ -196,9 +237,36 @@ def read_yuv(
         filters += (f",format=yuv444p,pad={even_width}:{even_height}"
                     f",fillborders=right={even_width - width}:bottom={even_height - height}"
                     ":mode=smear")  # fmt: skip
-    shape = (even_height * 3 // 2, even_width)
-    filters += ",format=yuv420p"
-    return _decode(info, filters, shape, start_s, lambda pixels: Yuv(pixels, matrix))
+    filters, shape = f"{filters},format=yuv420p", (even_height * 3 // 2, even_width)
+    with closing(_decode(info, filters, shape, span, should_stop)) as pictures:
+        for pixels, time_s, duration_s in pictures:
+            yield Timed(Yuv(pixels, matrix), time_s, duration_s)
+
+
+def read_frames(
+    info: VideoInfo, size: tuple[int, int] | None = None, span: Span = WHOLE
+) -> Generator[Timed[Frame]]:
+    """The same as RGB, uint8 H,W,3, without what fills up an odd side."""
+    height, width = size or (info.height, info.width)
+    with closing(read_yuv(info, size, span)) as frames:
+        for timed in frames:
+            shown = to_frame(yuv_to_image(timed.frame))
+            yield Timed(shown[:height, :width], timed.time_s, timed.duration_s)
+
+
+def read_picture(info: VideoInfo, time_s: float, size: tuple[int, int] | None = None) -> Frame:
+    """The first frame from `time_s` on, uint8 H,W,3 RGB; the last one where none follows, as in a
+    video whose sound is longer.
+
+    Raises:
+        VideoError: as `read_frames`.
+    """
+    try:
+        with closing(read_frames(info, size, Span(time_s))) as frames:
+            return next(frames).frame
+    except VideoError:
+        (last,) = deque(read_frames(info, size), maxlen=1)
+        return last.frame
 
 
 def even(side: int) -> int:
@@ -207,44 +275,76 @@ def even(side: int) -> int:
 
 
 def _decode(
-    info: VideoInfo, filters: str, shape: tuple[int, ...], start_s: float,
-    wrap: Callable[[Bytes], Picture],
-) -> Generator[Timed[Picture]]:  # fmt: skip
-    """The pictures that ffmpeg's filters make of a video, uint8 arrays of `shape`, wrapped."""
+    info: VideoInfo, filters: str, shape: tuple[int, ...], span: Span,
+    should_stop: Callable[[], bool] | None,
+) -> Generator[tuple[Bytes, Fraction, Fraction]]:  # fmt: skip
+    """The pictures that ffmpeg's filters make of a video, arrays of `shape`, with time and
+    duration."""
     if info.interlaced:
         filters = f"yadif=deint=interlaced,{filters}"
-    seek = ["-ss", f"{start_s:.3f}"] if start_s > 0 else []
+    seek = ["-ss", f"{span.start_s:.6f}"] if span.start_s > 0 else []
     threads = _threads(info.height, info.width)
     command = [*_ffmpeg(), *seek, *threads, *_input(info.path), "-map", "0:V:0",
                "-vf", f"{filters},setsar=1,showinfo=checksum=0",
                "-fps_mode", "passthrough", "-f", "rawvideo", "-"]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
     assert process.stdout is not None and process.stderr is not None
+    pipe = _PatientPipe(process.stdout, info.path, should_stop)
     log = _FrameLog(process.stderr)
     clock = _Clock(info)
     count = 0
     try:
-        while (pixels := _read_pixels(process.stdout, shape)) is not None:
+        while (pixels := pipe.read(shape)) is not None:
+            time_s, duration_s = clock.next(*log.next())
+            if span.length_s is not None and time_s >= span.length_s:
+                return
             count += 1
-            yield Timed(wrap(pixels), *clock.next(*log.next()))
+            yield pixels, time_s, duration_s
+        status = process.wait()
     finally:
         process.kill()
         process.stdout.close()
         process.wait()
         log.close()
+    if status != 0 and count > 0:
+        raise VideoError(f"{info.path.name} could be read for {count} frames only: the decoder "
+                         f"ended with status {status}. Export it again as MP4.")  # fmt: skip
+    if count == 0 and span.start_s > 0:
+        raise VideoError(f"{info.path.name} has no picture from {span.start_s:g} s on; it is "
+                         f"{info.duration_s:g} s long. Start earlier.")  # fmt: skip
     if count == 0:
         raise VideoError(_why_unreadable(info.path, ""))
 
 
-def _read_pixels(pipe: IO[bytes], shape: tuple[int, ...]) -> Bytes | None:
-    pixels = np.empty(shape, np.uint8)
-    rest = pixels.data.cast("B")
-    while rest:
-        got = pipe.readinto(rest)  # type: ignore[attr-defined]
-        if not got:
-            return None
-        rest = rest[got:]
-    return pixels
+class _PatientPipe:
+    """Pixels from a decoder that may be slow, or stuck."""
+
+    _TICK_S = 0.5  # so long nobody asks whether to stop
+
+    def __init__(self, pipe: IO[bytes], path: Path, should_stop: Callable[[], bool] | None) -> None:
+        self._pipe, self._path, self._should_stop = pipe, path, should_stop
+        self._poll = select.poll()
+        self._poll.register(pipe, select.POLLIN)
+
+    def read(self, shape: tuple[int, ...]) -> Bytes | None:
+        """The next array uint8 of `shape`, None at the end."""
+        pixels = np.empty(shape, np.uint8)
+        rest = pixels.data.cast("B")
+        while rest:
+            self._wait()
+            got = self._pipe.readinto(rest)  # type: ignore[attr-defined]
+            if not got:
+                return None
+            rest = rest[got:]
+        return pixels
+
+    def _wait(self) -> None:
+        for _ in range(math.ceil(PATIENCE_S / self._TICK_S)):
+            if self._poll.poll(1000 * self._TICK_S):
+                return
+            if self._should_stop is not None and self._should_stop():
+                raise Cancelled("Stopped while the next frame was awaited; nothing was written.")
+        raise _stuck(self._path)
 
 
 class _FrameLog:
@@ -314,6 +414,19 @@ class _Clock:
         return time_s, duration_s
 
 
+def check_target(path: Path, suffix: str) -> None:
+    """
+    Raises:
+        VideoError: a file of this kind cannot be written there.
+    """
+    if path.suffix.lower() != suffix:
+        raise VideoError(f"{path.name} must end in {suffix}.")
+    if not path.parent.is_dir():
+        raise VideoError(f"The folder {path.parent} does not exist. Make it first.")
+    if path.is_dir():
+        raise VideoError(f"{path} is a folder. Choose another name for the video.")
+
+
 class VideoWriter:
     """Writes frames, and the sound of the video they came from, to an MP4.
 
@@ -321,35 +434,37 @@ class VideoWriter:
     when it ends in an exception.
     """
 
-    def __init__(self, path: Path | str, source: VideoInfo, size: tuple[int, int]) -> None:
+    def __init__(
+        self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE
+    ) -> None:
         """
         Args:
             path: where the MP4 goes; an existing file is replaced at the end.
             source: the video whose sound, frame rate and colors are carried over.
             size: (height, width) of the frames to come, even.
+            span: of the source, whose frames are to come; the sound is cut to it.
         Raises:
-            VideoError: the folder does not exist, or the name is not one for an .mp4.
+            VideoError: as `check_target`, or the source would be overwritten.
         """
         self._path = Path(path)
-        if self._path.suffix.lower() != ".mp4":
-            raise VideoError(f"{self._path.name} must end in .mp4, the only format written.")
-        if not self._path.parent.is_dir():
-            raise VideoError(f"The folder {self._path.parent} does not exist. Make it first.")
-        if self._path.is_dir():
-            raise VideoError(f"{self._path} is a folder. Choose another name for the video.")
+        check_target(self._path, ".mp4")
+        if self._path.resolve() == source.path.resolve():
+            raise VideoError(f"{source.path.name} would overwrite itself. Choose another name.")
         self._source = source
         self._size = size
-        self._partial = self._path.with_name(f".{self._path.stem}.{os.getpid()}.partial.mp4")
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
+        self._span = span
+        self._resources = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
         self._first_time_s = Fraction(0)
 
     def __enter__(self) -> "VideoWriter":
+        self._partial = self._resources.enter_context(written_whole(self._path))
+        self._messages = self._resources.enter_context(tempfile.TemporaryFile())
         return self
 
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
         self._first_time_s = first_time_s
-        command = _encode_command(self._source, self._size, first_time_s, self._partial)
+        command = _encode_command(self._source, self._size, self._span, first_time_s, self._partial)
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages
         )
@@ -376,15 +491,12 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
+        with self._resources:
             code = self._stop(kill=kind is not None)
-            if kind is None:
-                if code != 0:
-                    raise self._failure()
-                os.replace(self._partial, self._path)
-        finally:
-            self._messages.close()
-            self._partial.unlink(missing_ok=True)
+            if error is not None:
+                raise error  # so that nothing is kept
+            if code != 0:
+                raise self._failure()
 
     def _stop(self, kill: bool) -> int:
         if self._process is None:
@@ -414,24 +526,33 @@ class VideoWriter:
 
 
 def _encode_command(
-    source: VideoInfo, size: tuple[int, int], first_time_s: Fraction, target: Path
+    source: VideoInfo, size: tuple[int, int], span: Span, first_time_s: Fraction, target: Path
 ) -> list[str]:
     """ffmpeg's arguments: frames on stdin, sound from the source, MP4 out.
 
     `first_time_s` is when the first picture shows; ffmpeg lets every input begin at 0, so without
-    it a picture that starts after its sound would come too early.
+    it a picture that starts after its sound would come too early. A part that does not start the
+    video begins with its first picture, and so does its sound.
     """
+    seek: list[str] = []
+    if span.start_s > 0:
+        seek = ["-ss", f"{float(first_time_s) + span.start_s:.6f}"]
+        first_time_s = Fraction(0)
+    if span.end_s is not None:
+        seek += ["-to", f"{span.end_s:.6f}"]
     colors = ["-colorspace", source.matrix, "-color_range", "tv"]
     for option, value in (("primaries", source.color_primaries), ("trc", source.color_trc)):
         if value not in ("unknown", "reserved"):
             colors += [f"-color_{option}", value]
     sound: list[str] = []
     for track, codec in enumerate(source.audio):
-        sound += [f"-c:a:{track}", "copy" if codec in _COPIED_AUDIO else "aac"]
+        # Copied sound could only be cut between its packets.
+        copied = codec in _COPIED_AUDIO and span == WHOLE
+        sound += [f"-c:a:{track}", "copy" if copied else "aac"]
     ticks = source.time_base if source.time_base.denominator > 1000 else _fine_ticks(source.fps)
     return [
         *_ffmpeg(), "-y", "-itsoffset", f"{float(first_time_s):.9f}", "-f", "matroska",
-        "-i", "pipe:0", *_input(source.path),
+        "-i", "pipe:0", *seek, *_input(source.path),
         "-map", "0:v:0", *(["-map", "1:a?"] if source.audio else []),
         "-map_metadata", "1", "-map_chapters", "-1",
         "-vf", f"setparams=range=tv:colorspace={source.matrix}",

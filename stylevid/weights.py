@@ -3,6 +3,7 @@ before anything is built, and nothing but safetensors is ever opened."""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ MAX_VALUE = 1000.0  # the largest value in our styles is 1.4
 
 _DTYPES = ("F16", "BF16", "F32")
 
+# What a file may hold of its painting, so that the style can go on learning: Gram matrices of
+# VGG-16's relu1_2, relu2_2, relu3_3 and relu4_3, the upper triangle row by row, and its tones
+# (`learn.losses.PaintingTargets`).
+_GRAMS = {f"painting.gram.{n}": [n * (n + 1) // 2] for n in (64, 128, 256, 512)}
+_TONES = "painting.tones"
+
 
 def find_weights(style: Style | Path | str) -> Path:
     """The weights file of a style, or the path itself."""
@@ -42,19 +49,37 @@ def load_network(
     Raises:
         WeightsError: the file is missing, damaged, tampered with, or not one of ours.
     """
+    network, _ = _load_checked(style)
+    network = network.requires_grad_(False).eval()
+    return network.to(device, dtype).to(memory_format=torch.channels_last)  # pyright: ignore
+
+
+def _load_checked(style: Style | Path | str) -> tuple[StyleNet, dict[str, Tensor]]:
     path = find_weights(style)
     body = _read(path)
     if isinstance(style, Style) and hashlib.sha256(body).hexdigest() != style.sha256:
         raise WeightsError(f"{path.name} was changed: its sha256 is not the one in its record.")
-    network = _load(path.name, body).requires_grad_(False).eval()
-    return network.to(device, dtype).to(memory_format=torch.channels_last)  # pyright: ignore
+    return _load(path.name, body)
 
 
-def save_network(network: StyleNet, path: Path) -> str:
-    """Write the network in float16 with its configuration; returns the file's sha256."""
+def load_painting(style: Style | Path | str) -> dict[str, Tensor]:
+    """What the file holds of its painting, float32 by name; nothing, if it holds none.
+
+    Raises:
+        WeightsError: as for `load_network`.
+    """
+    _, painting = _load_checked(style)
+    return {name: tensor.float() for name, tensor in painting.items()}
+
+
+def save_network(
+    network: StyleNet, path: Path, painting: Mapping[str, Tensor] | None = None
+) -> str:
+    """Write the network in float16 with its configuration, and what `load_painting` is to give;
+    returns the file's sha256."""
     tensors = {
         name: tensor.detach().cpu().half().contiguous()
-        for name, tensor in network.state_dict().items()
+        for name, tensor in (network.state_dict() | dict(painting or {})).items()
     }
     metadata = {"format": FORMAT, "network": json.dumps(network.config.as_dict())}
     with written_whole(path) as partial:
@@ -98,7 +123,7 @@ def _read(path: Path) -> bytes:
     return body
 
 
-def _load(name: str, body: bytes) -> StyleNet:
+def _load(name: str, body: bytes) -> tuple[StyleNet, dict[str, Tensor]]:
     try:
         header = _header(body)
     except ValueError as cause:
@@ -120,17 +145,18 @@ def _load(name: str, body: bytes) -> StyleNet:
     past = {key: wanted[key] for key in wanted if key.startswith(("recall.", "keep."))}
     if metadata["format"] == WITHOUT_PAST:
         wanted = {key: wanted[key] for key in wanted if key not in past}
-    _check_header(name, header, wanted)
+    _check_header(name, header, {key: list(wanted[key].shape) for key in wanted})
     try:
         tensors = load(body)  # which checks that the tensors fill the file without a gap
     except (SafetensorError, ValueError, RuntimeError) as cause:
         raise _damaged(name, cause) from cause
     _check_values(name, tensors)
+    painting = {key: tensors.pop(key) for key in header if key.startswith("painting.")}
     if metadata["format"] == WITHOUT_PAST:
         fresh = StyleNet(network.config).state_dict()
         tensors |= {key: fresh[key] for key in past}
     network.load_state_dict(tensors, assign=True)
-    return network
+    return network, painting
 
 
 def _header(body: bytes) -> dict[str, Any]:
@@ -147,14 +173,25 @@ def _header(body: bytes) -> dict[str, Any]:
     return header
 
 
-def _check_header(name: str, header: dict[str, Any], wanted: dict[str, Tensor]) -> None:
+def _check_header(name: str, header: dict[str, Any], wanted: dict[str, list[int]]) -> None:
+    if _TONES in header:
+        wanted = wanted | _GRAMS | {_TONES: _tones_shape(header[_TONES])}
     if set(header) != set(wanted):
         odd = sorted(set(header) ^ set(wanted))[0]
         raise WeightsError(f"{name} does not fit its network: {odd[:80]!r} is amiss.")
     for key, entry in header.items():
         form = (entry.get("dtype"), entry.get("shape")) if isinstance(entry, dict) else None
-        if form not in [(dtype, list(wanted[key].shape)) for dtype in _DTYPES]:
+        if form not in [(dtype, wanted[key]) for dtype in _DTYPES]:
             raise WeightsError(f"{name} does not fit its network: {key!r} has another form.")
+
+
+def _tones_shape(entry: Any) -> list[int]:
+    """Its own, if that is 1,1,h,w of a painting of up to 4096 pixels."""
+    match entry:
+        case {"shape": [1, 1, int(h), int(w)]} if 1 <= h <= 512 and 1 <= w <= 512:
+            return [1, 1, h, w]
+        case _:
+            return [1, 1, 1, 1]
 
 
 def _check_values(name: str, tensors: dict[str, Tensor]) -> None:
@@ -162,7 +199,7 @@ def _check_values(name: str, tensors: dict[str, Tensor]) -> None:
         largest = float(tensor.float().abs().max())  # NaN, if there is one
         if not largest < float("inf"):
             raise WeightsError(f"{name} holds values that are not finite, in {key!r}.")
-        if largest > MAX_VALUE:
+        if largest > MAX_VALUE and not key.startswith("painting."):
             raise WeightsError(f"{name} holds the value {largest:.3g}, in {key!r}; a trained "
                                f"network's are below {MAX_VALUE:.0f}.")  # fmt: skip
 

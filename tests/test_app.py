@@ -1,6 +1,7 @@
 """The page's own code, called as plain functions; the browser has its own file."""
 
 import copy
+import math
 import multiprocessing
 import sys
 import threading
@@ -12,46 +13,55 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
 
-from app import Settings, _options, build_app
-from stylevid import Cancelled, Options, Progress, Result, StylevidError, VideoError, get_style
+from app import Settings, _options, build_app, stills
+from stylevid import Cancelled, Options, Progress, Result, VideoError, get_style
 from stylevid import hub as hub_module
 from stylevid.comparison import compare_video
-from stylevid.example import render_example
+from stylevid.example import EXAMPLE
 from stylevid.hub import Download, HubName, HubStyles
+from stylevid.metrics import NOTHING_MEASURED, Flicker, Pair
 from stylevid.styles import Style, list_styles
+from stylevid.video import WHOLE, probe, read_picture
 from webui import hub_box
 from webui.gallery import choices, pictures
 from webui.layout import HELLO
 from webui.painting import Job, lend_gpu, work
-from webui.report import lines_html, progress_html
+from webui.report import OWN, flicker_html, flicker_table, lines_html, progress_html
 
 FIRST = list_styles()[0].slug
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("example")
-    return render_example(folder / "example.mp4", duration_s=0.5, height=96, width=160)
+def example(tmp_path_factory: pytest.TempPathFactory, run_ffmpeg) -> Path:
+    """Half a second of the example, small."""
+    path = tmp_path_factory.mktemp("example") / "example.mp4"
+    run_ffmpeg("-i", EXAMPLE, "-t", 0.5, "-vf", "scale=160:96", path)
+    return path
 
 
-def test_the_page_is_built_without_styles_and_without_an_example(tmp_path: Path) -> None:
+@pytest.fixture
+def start(example: Path, tmp_path: Path) -> Callable[..., Iterator[Any]]:
+    """Starts a visitor's work on the example, or on another video."""
+
+    def start(job: Job | None = None, video: Path = example, work=work, **options: Any):
+        style, target = get_style("starry-night"), tmp_path / "x.mp4"
+        return work(video, target, style, Options(**options), "cpu", job=job or Job())
+
+    return start
+
+
+def test_the_page_is_built_without_styles_and_asks_nothing_of_the_internet(tmp_path: Path) -> None:
     page = build_app(Settings(weights=tmp_path))
-    assert HELLO in str(page.get_config_file())
-
-
-def test_the_page_asks_nothing_of_the_internet() -> None:
-    assert build_app(Settings()).analytics_enabled is False
-
-
-def test_programs_see_two_clean_endpoints() -> None:
+    assert HELLO in str(page.get_config_file()) and page.analytics_enabled is False
     names = {
         dependency["api_name"]
-        for dependency in build_app(Settings()).get_config_file()["dependencies"]
+        for dependency in page.get_config_file()["dependencies"]
         if dependency["api_visibility"] == "public"
     }
-    assert names == {"stylize", "list_styles"}
+    assert names == {"stylize", "list_styles"}, "programs see two clean endpoints"
 
 
 def test_each_visitor_has_a_stop_of_their_own() -> None:
@@ -63,29 +73,24 @@ def test_each_visitor_has_a_stop_of_their_own() -> None:
     assert not first.is_stopped()
 
 
-def test_work_tells_its_progress_and_then_its_result(example: Path, tmp_path: Path) -> None:
-    target = tmp_path / "painted.mp4"
-    steps = list(work(example, target, get_style("starry-night"), Options(), "cpu", Job()))
-    assert all(isinstance(step, Progress) for step in steps[:-1])
-    assert isinstance(steps[-1], Result) and steps[-1].frames == 12
-    assert target.is_file()
+def test_work_tells_its_progress_and_then_its_result(start) -> None:
+    *steps, result = start()
+    assert all(isinstance(step, Progress) for step in steps)
+    assert isinstance(result, Result) and result.frames == 12 and result.path.is_file()
 
 
-def test_work_ends_when_the_visitor_stops_it(example: Path, tmp_path: Path) -> None:
+def test_work_ends_when_the_visitor_stops_it_or_has_gone(start, tmp_path: Path) -> None:
     job = Job()
     job.stop()
     with pytest.raises(Cancelled):
-        list(work(example, tmp_path / "x.mp4", get_style("starry-night"), Options(), "cpu", job))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_work_ends_when_the_visitor_has_gone(example: Path, tmp_path: Path) -> None:
-    job = Job()
-    steps = work(example, tmp_path / "x.mp4", get_style("starry-night"), Options(), "cpu", job)
+        list(start(job))
+    gone = Job()
+    steps = start(gone)
     next(steps)
     steps.close()
-    assert not job.is_stopped(), "the flag is taken away with the work"
+    assert not gone.is_stopped(), "the flag is taken away with the work"
     assert not [thread for thread in threading.enumerate() if thread.name == "painter"]
+    assert list(tmp_path.iterdir()) == []
 
 
 class ZeroGpu:
@@ -102,10 +107,12 @@ class ZeroGpu:
             def run(*arguments):
                 context = multiprocessing.get_context("spawn")
                 answers = context.Queue()
-                process = context.Process(target=_answer, args=(answers, function, arguments))
+                process = context.Process(
+                    target=_answer, args=(answers, function, arguments), daemon=True
+                )
                 self.processes.append(process)
                 process.start()
-                while (item := answers.get(timeout=60)) is not None:
+                while (item := answers.get(timeout=120)) is not None:
                     if isinstance(item, BaseException):
                         raise item
                     yield item
@@ -127,17 +134,19 @@ def _answer(answers, function, arguments) -> None:
 
 
 def test_on_zero_gpu_the_work_has_a_process_of_its_own(
-    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zero_gpu = ZeroGpu()
     monkeypatch.setitem(sys.modules, "spaces", zero_gpu)
-    arguments = (example, tmp_path / "x.mp4", get_style("starry-night"), Options(), "cpu")
     work_lent_gpu = lend_gpu()
-    *steps, result = work_lent_gpu(*arguments, job=Job())
+    *steps, result = start(work=work_lent_gpu)
     assert isinstance(result, Result) and result.frames == 12 and result.path.is_file()
     assert steps and all(isinstance(step, Progress) for step in steps)
-    result.path.unlink()
-    gone = work_lent_gpu(*arguments, job=Job())
+    both = partial(work_lent_gpu, paint=partial(compare_video, share=0.5))
+    *_, path = start(work=both)
+    assert path == result.path and probe(path).width == 320
+    path.unlink()
+    gone = start(work=work_lent_gpu)
     next(gone)
     gone.close()
     zero_gpu.processes[-1].join(30)
@@ -146,39 +155,88 @@ def test_on_zero_gpu_the_work_has_a_process_of_its_own(
     stopped = Job()
     stopped.stop()
     with pytest.raises(Cancelled):
-        list(work_lent_gpu(*arguments, job=stopped))
+        list(start(stopped, work=work_lent_gpu))
 
 
-def test_on_zero_gpu_both_ways_are_painted_in_that_process_too(
-    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "spaces", ZeroGpu())
-    target = tmp_path / "both.mp4"
-    *_, path = lend_gpu()(
-        example, target, get_style("starry-night"), Options(), "cpu", job=Job(),
-        paint=partial(compare_video, share=0.5),
-    )  # fmt: skip
-    assert path == target and target.is_file()
-
-
-def test_trouble_in_the_painting_thread_reaches_the_page(tmp_path: Path) -> None:
-    missing = tmp_path / "none.mp4"
+def test_trouble_in_the_painting_thread_reaches_the_page(start, tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="does not exist"):
-        list(work(missing, tmp_path / "x.mp4", get_style("great-wave"), Options(), "cpu", Job()))
+        list(start(video=tmp_path / "none.mp4"))
+    with pytest.raises(VideoError, match="the limit is 0 s"):
+        list(start(max_seconds=0.1))
+    assert len(list(start(max_seconds=0.3, start_s=0.1, end_s=0.3))) > 1  # a part may be short
 
 
-def test_a_clip_over_the_limit_is_refused_before_the_work(example: Path, tmp_path: Path) -> None:
-    options = _options(Settings(max_seconds=0.1), True, 1.0, False, 640)
-    with pytest.raises(StylevidError, match="the limit is 0 s"):
-        list(work(example, tmp_path / "x.mp4", get_style("great-wave"), options, "cpu", Job()))
+@pytest.fixture(scope="module")
+def page() -> gr.Blocks:
+    return build_app(Settings(max_side=640, max_seconds=20))
 
 
-def test_the_operator_limits_the_size() -> None:
-    assert _options(Settings(max_side=640), True, 1.0, False, 1280).size == 640
-    assert _options(Settings(max_side=640), True, 1.0, False, None).size == 640
+def handler(page: gr.Blocks, name: str) -> Callable[..., Any]:
+    return next(function.fn for function in page.fns.values() if function.name == name)
 
 
-def test_progress_says_frames_and_time_left(example: Path) -> None:
+def test_the_operator_limits_size_and_length() -> None:
+    settings = Settings(max_side=640, max_seconds=9)
+    for size in ("1280 px", "the video's own"):
+        options = _options(settings, True, 1.0, False, size, "fine", None, None)
+        assert (options.size, options.max_seconds, options.span) == (640, 9, WHOLE)
+
+
+def paint_on(page: gr.Blocks, video: Path, start_s: float | None, end_s: float | None) -> dict:
+    """What the page shows at the end, by the component's id or kind."""
+    asked = (str(video), "starry-night", True, 1.0, False, "360 px", "fine", start_s, end_s)
+    shown = {}
+    for step in handler(page, "run")(*asked, Job(), []):
+        for part, value in step.items():
+            shown[part.elem_id or type(part).__name__] = value
+    return shown
+
+
+def test_a_part_is_shown_beside_the_same_moment_of_the_video(page, example: Path) -> None:
+    shown = paint_on(page, example, 0.2, 0.4)
+    assert "160x96, 5 frames" in shown["status"] and "with its sound" in shown["status"]
+    before, after = shown["compare"]
+    wanted = read_picture(probe(example), 7 / 24 - 0.01)  # of 5 to 9, the middle
+    assert before.shape == after.shape and np.array_equal(before, wanted)
+    assert shown["State"].start_s == pytest.approx(5 / 24, abs=1e-4)
+    assert "the end comes after the start" in paint_on(page, example, 2, 1)["status"]
+
+
+@pytest.mark.parametrize(("frames", "rate", "sound_s"), [(10, "25", 4), (1, "1", 0), (3, "0.2", 0)])
+def test_a_painting_is_shown_whatever_its_sound_and_rate(
+    page, tmp_path: Path, encode, textured_frames, frames: int, rate: str, sound_s: int
+) -> None:
+    sound = ("-f", "lavfi", "-i", f"sine=duration={sound_s}") if sound_s else ()
+    video = encode(tmp_path / "odd.mp4", textured_frames(frames), rate=rate, sound=sound)
+    shown = paint_on(page, video, None, None)
+    assert f"{frames} frames" in shown["status"] and shown["compare"] is not None
+    assert stills(None, "x.mp4", 50) is None
+    assert stills(replace(shown["State"], video=tmp_path / "gone"), str(video), 50) is None
+
+
+@pytest.mark.parametrize("form", ["the whole video", "a loop (GIF)", "upright for a phone"])
+def test_a_result_is_downloaded_in_three_forms(page, example: Path, form: str) -> None:
+    for button in handler(page, "export")(form, str(example)):
+        path = button.value
+        whole = path is None or Path(path if isinstance(path, str) else path["path"]).is_file()
+        assert whole
+    assert button.interactive
+
+
+def test_the_flicker_is_plotted_as_far_as_it_is_a_number() -> None:
+    def table(*moments: tuple[float, float, float]) -> list[list[Any]] | None:
+        series = tuple(Pair(t, floor, {"off": off}, {}) for t, floor, off in moments)
+        found = flicker_table(Flicker(0.0, {}, {}, len(series), series))
+        return None if found is None else found.values.tolist()
+
+    rows = [[0, 6, "off"], [0, 1, OWN], [2, 2, OWN]]
+    assert table((0, 0.001, 0.006), (2, 0.002, math.nan), (math.inf, 1, 1)) == rows
+    assert table() is table((0, 0.001, 0.006)) is flicker_table(None) is None
+    assert "3 more, across" in flicker_html(Flicker(0, {"off": 1}, {}, 2, (), cuts=3))
+    assert NOTHING_MEASURED in flicker_html(None)
+
+
+def test_progress_says_frames_and_time_left() -> None:
     text = progress_html(Progress(7, 0.5, 3.5, 2.0, picture=None))
     assert "7 frames done" in text and "about 2 s left" in text
 

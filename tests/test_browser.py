@@ -181,7 +181,7 @@ def test_a_real_clip_is_painted_with_the_switch_on_and_off(page, tmp_path: Path)
         " await v.play(); await new Promise(r => setTimeout(r, 1200)); return v.currentTime; }"
     )
     assert played > 0.3
-    assert_plotted(page, {"off", "on", "own"})
+    assert_plotted(page, lines=3)
     assert page.locator("#compare img").count() >= 2
     picture(page, "2-done-on")
     assert_painted(download(page, tmp_path / "on.mp4"), clip)
@@ -196,18 +196,17 @@ def test_a_real_clip_is_painted_with_the_switch_on_and_off(page, tmp_path: Path)
     page.locator("#temporal input").uncheck()
     paint_again(page)
     assert "→" not in page.locator("#flicker").inner_text()
-    assert_plotted(page, {"off", "own"})
+    assert_plotted(page, lines=2)
     assert_painted(download(page, tmp_path / "off.mp4"), clip)
     assert not page.foreign, "the page fetched from elsewhere"
 
 
-def assert_plotted(page, kinds: set[str]) -> None:
-    """The plot is there in the page's width, and says what it shows."""
-    plot = page.get_by_role("img", name="Flicker over time")
-    assert plot.is_visible() and plot.bounding_box()["width"] > 200
-    lines = plot.locator("polyline")
-    assert {line.get_attribute("class").split()[1] for line in lines.all()} == kinds
-    assert all(line.bounding_box()["width"] > 200 for line in lines.all())
+def assert_plotted(page, lines: int) -> None:
+    """The plot is there in the page's width, with so many lines."""
+    drawn = page.locator("#flicker-plot svg .mark-line path")
+    drawn.nth(lines - 1).wait_for(timeout=30_000)
+    assert drawn.count() == lines
+    assert all(line.bounding_box()["width"] > 200 for line in drawn.all())
 
 
 def assert_loops(page, seconds: float, ratio: float) -> None:
@@ -224,6 +223,25 @@ def paint_again(page) -> None:
     page.get_by_role("button", name="Paint it").click()
     page.locator("#facts").wait_for(state="detached", timeout=30_000)
     page.locator("#facts").wait_for(timeout=240_000)
+
+
+def test_a_part_is_painted_and_exported(page, tmp_path: Path) -> None:
+    upload(page, real_clip())
+    page.get_by_role("button", name="Advanced").click()
+    page.locator("#from input").fill("1")
+    page.locator("#to input").fill("2")
+    paint(page)
+    assert "30 frames" in page.locator("#facts").inner_text()
+    for form, ending in (("a loop (GIF)", "-loop.gif"), ("upright for a phone", "-upright.mp4")):
+        page.get_by_label(form).check()
+        for state in ("[disabled]", ":not([disabled])"):
+            page.locator(f"#download{state}").wait_for(timeout=120_000)
+        size = describe(download(page, tmp_path / f"x{ending}"))["size"]
+        assert size == ((480, 270) if ending.endswith("gif") else (202, 360))
+    picture(page, "2-part")
+    page.locator("#to input").fill("0.5")
+    page.get_by_role("button", name="Paint it").click()
+    page.get_by_text("the end comes after the start, 1 s; got 0.5").wait_for(timeout=60_000)
 
 
 def test_stop_stops_and_the_page_is_ready_again(page) -> None:

@@ -2,9 +2,12 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import av
 import pytest
+from PIL import Image
 
 from stylevid.__main__ import main
 from stylevid.network import StyleNet
@@ -24,87 +27,89 @@ def styles(tmp_path: Path, tiny_network: StyleNet, record: dict[str, object]) ->
     return folder
 
 
-def run(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that is to end with `status`; what it said, which is a single line of trouble
+    unless all is well."""
+
+    def run(*arguments: object, status: int = 0) -> str:
+        assert main([str(argument) for argument in arguments]) == status
+        said = capsys.readouterr()
+        if status:
+            assert said.out == "" and re.fullmatch("stylevid: .*\n", said.err)
+        return said.err if status else said.out
+
+    return run
 
 
-def assert_one_line(text: str, match: str) -> None:
-    assert text.startswith("stylevid: ") and match in text
-    assert text.count("\n") == 1 and text.endswith("\n")
-
-
-def test_video_is_painted(
-    tmp_path: Path, clip: Path, styles: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def paint(run, clip: Path, tiny_weights: Path, tmp_path: Path) -> Callable[..., str]:
+    """Runs a painting of the clip to out.mp4."""
     output = tmp_path / "out.mp4"
-    assert run(clip, "--style", "wave", "--weights", styles, "-o", output) == 0
+
+    def paint(*options: object, status: int = 0) -> str:
+        return run(clip, "--style", tiny_weights, "-o", output, *options, status=status)
+
+    return paint
+
+
+def test_video_is_painted(tmp_path: Path, run, clip: Path, styles: Path) -> None:
+    output = tmp_path / "out.mp4"
+    said = run(clip, "--style", "wave", "--weights", styles, "-o", output)
     info = probe(output)
     assert (info.height, info.width, info.frames, info.audio) == (32, 48, 10, ("aac",))
-    said = capsys.readouterr().out
     assert "10 frames of 48x32" in said
     assert re.search(r"\nFlicker: [\d.]+ → [\d.]+; the video's own is [\d.]+\. .*x 1000", said)
 
 
-def test_each_option_reaches_the_work(
-    tmp_path: Path, clip: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "out.mp4"
+def test_each_option_reaches_the_work(tmp_path: Path, paint) -> None:
     options = ("--no-temporal", "--size", 24, "--strength", 0.5, "--keep-colors")
-    assert run(clip, "--style", tiny_weights, "-o", output, *options, "--device", "cpu") == 0
-    assert (probe(output).height, probe(output).width) == (16, 24)
-    said = capsys.readouterr().out
+    said = paint(*options, "--device", "cpu", "--engine", "torch-float32")
+    info = probe(tmp_path / "out.mp4")
+    assert (info.height, info.width) == (16, 24)
     assert "→" not in said and "Temporal consistency was off." in said and "on CPU" in said
 
 
-def test_output_is_named_after_video_and_style(tmp_path: Path, clip: Path, styles: Path) -> None:
+def test_a_part_is_painted(tmp_path: Path, paint) -> None:
+    assert "5 frames of" in paint("--from", 0.12, "--to", 0.32)
+    with av.open(str(tmp_path / "out.mp4")) as part:
+        times = [float(f.pts * f.time_base) for f in part.decode(video=0)]
+        sound = part.streams.audio[0]
+        assert float(sound.duration * sound.time_base) == pytest.approx(0.2, abs=0.03)
+    assert times == pytest.approx([i / 25 for i in range(5)])
+
+
+def test_both_ways_and_other_forms_are_written(tmp_path: Path, paint) -> None:
+    loop, upright = tmp_path / "loop.gif", tmp_path / "upright.mp4"
+    said = paint("--side-by-side", "--loop", loop, "--vertical", upright)
+    assert len(said.splitlines()) == 3 and "without | with" in said
+    both, tall = probe(tmp_path / "out.mp4"), probe(upright)
+    assert (both.height, both.width, both.frames, both.audio) == (32, 96, 10, ("aac",))
+    assert (tall.height, tall.width, tall.frames, tall.audio) == (32, 18, 10, ("aac",))
+    with Image.open(loop) as gif:
+        assert gif.size == (96, 32) and gif.n_frames > 2
+
+
+def test_output_is_named_after_video_and_style(
+    tmp_path: Path, run, clip: Path, styles: Path
+) -> None:
     video = tmp_path / "holiday.mov"
     video.write_bytes(clip.read_bytes())
-    assert run(video, "--style", "wave", "--weights", styles) == 0
+    run(video, "--style", "wave", "--weights", styles)
     assert probe(tmp_path / "holiday-wave.mp4").frames == 10
 
 
-def test_styles_are_listed(styles: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--list-styles", "--weights", styles) == 0
-    lines = capsys.readouterr().out.splitlines()
+def test_styles_are_listed_without_a_hub(
+    run, styles: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = run("--list-styles", "--weights", styles).splitlines()
     assert [line.split()[0] for line in lines] == ["acorn", "wave"]
     assert lines[1].endswith("The wave, Nobody, 2026 (styles)")
-
-
-def test_a_hub_that_cannot_be_reached_leaves_the_other_styles(
-    styles: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
     monkeypatch.setenv("STYLEVID_HUB_REPO", "no name")
-    assert run("--list-styles", "--weights", styles) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert run("--list-styles", "--weights", styles).splitlines() == lines
     assert "'no name' is no name of a repo" in caplog.text
-    assert run("--list-styles", "--weights", styles, "--hub-repo", "x,y", "--hub-repo", "z") == 0
+    run("--list-styles", "--weights", styles, "--hub-repo", "x,y", "--hub-repo", "z")
     assert len(caplog.messages) == 1 + 3
-
-
-def test_a_style_on_the_hub_is_named_in_full(
-    clip: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(clip, "--style", "al--ice/styles/wave") == 1
-    assert_one_line(capsys.readouterr().err, "'al--ice/styles' is no name of a repo")
-
-
-def test_unknown_style_is_one_line(
-    tmp_path: Path, clip: Path, styles: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "out.mp4"
-    assert run(clip, "--style", "candy", "--weights", styles, "-o", output) == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert_one_line(said.err, "There is no style 'candy'. Known styles: acorn, wave.")
-    assert not output.exists()
-
-
-def test_missing_video_is_one_line(
-    tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(tmp_path / "missing.mp4", "--style", tiny_weights) == 1
-    assert_one_line(capsys.readouterr().err, "missing.mp4 does not exist.")
 
 
 @pytest.mark.parametrize(
@@ -112,60 +117,46 @@ def test_missing_video_is_one_line(
     [
         (("--size", 3), "size is from 16"),
         (("--strength", 7), "strength is a number from 0 to 1"),
+        (("--from", -1), "the start is at 0 s or later; got -1"),
+        (("--from", 2, "--to", 1), "the end comes after the start, 2 s; got 1"),
+        (("--from", 9), "has no picture from 9 s on"),
+        (("--loop", "x.mp4"), "x.mp4 must end in .gif"),
+        (("--vertical", "no/x.mp4"), "The folder no does not exist"),
         (("-o", "out.avi"), "out.avi must end in .mp4"),
         (("-o", "missing/out.mp4"), "does not exist"),
+        (("--device", "gpu"), "gpu"),
+        (("--engine", "steam"), "no engine 'steam'"),
+        (("--style", "candy"), "There is no style 'candy'. Known styles: acorn, wave."),
+        (("--style", "al--ice/styles/wave"), "'al--ice/styles' is no name of a repo"),
+        (("--style", __file__ + ".safetensors"), "does not exist"),
     ],
 )
-def test_trouble_is_one_line(
-    clip: Path, tiny_weights: Path, options, match: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(clip, "--style", tiny_weights, *options) == 1
-    assert_one_line(capsys.readouterr().err, match)
+def test_trouble_is_one_line(tmp_path: Path, paint, styles: Path, options, match: str) -> None:
+    assert match in paint("--weights", styles, *options, status=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["styles"]
 
 
-def test_weights_of_another_kind_are_one_line(
-    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "bad.safetensors").write_bytes(b"text\n" * 50)
-    assert run(clip, "--style", tmp_path / "bad.safetensors", "-o", tmp_path / "o.mp4") == 1
-    assert_one_line(capsys.readouterr().err, "bad.safetensors is damaged")
-
-
-def test_unknown_device_is_one_line(
-    tmp_path: Path, clip: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "o.mp4"
-    assert run(clip, "--style", tiny_weights, "-o", output, "--device", "gpu") == 1
-    assert_one_line(capsys.readouterr().err, "gpu")
+def test_files_that_are_none_are_one_line(run, tmp_path: Path, clip: Path, tiny_weights) -> None:
+    assert "missing.mp4 does not exist." in run(
+        tmp_path / "missing.mp4", "--style", tiny_weights, status=1
+    )
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(b"text\n" * 50)
+    said = run(clip, "--style", bad, "-o", tmp_path / "o.mp4", status=1)
+    assert "bad.safetensors is damaged" in said
 
 
 @pytest.mark.parametrize("arguments", [(), ("clip.mp4",), ("--style", "wave"), ("--nonsense",)])
 def test_wrong_arguments_end_with_status_2(arguments: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit) as caught:
-        run(*arguments)
+        main(list(arguments))
     assert caught.value.code == 2
 
 
-def test_control_c_leaves_nothing(
-    tmp_path: Path,
-    clip: Path,
-    tiny_weights: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_control_c_leaves_nothing(tmp_path: Path, paint, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("stylevid.pipeline._progress", interrupt)
-    assert run(clip, "--style", tiny_weights, "-o", tmp_path / "out.mp4") == 130
-    assert_one_line(capsys.readouterr().err, "stopped; nothing was written")
+    assert "stopped; nothing was written" in paint(status=130)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_engine_can_be_chosen(
-    tmp_path: Path, clip: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = (clip, "--style", tiny_weights, "-o", tmp_path / "out.mp4")
-    assert run(*arguments, "--engine", "torch-float32") == 0
-    assert run(*arguments, "--engine", "steam") == 1
-    assert_one_line(capsys.readouterr().err, "no engine 'steam'")

@@ -201,9 +201,9 @@ def test_stopping_half_way_leaves_no_file(
     target = tmp_path / "out.mp4"
     if existing:
         target.write_bytes(b"old")
-    answers = iter([False] * 4 + [True])
+    seen: list[Progress] = []
     with pytest.raises(Cancelled, match="Stopped after 5 frames"):
-        stylize_video(clip, target, painter, PLAIN, should_stop=lambda: next(answers))
+        stylize_video(clip, target, painter, PLAIN, seen.append, lambda: len(seen) == 5)
     assert [p.name for p in tmp_path.iterdir()] == (["out.mp4"] if existing else [])
     assert not existing or target.read_bytes() == b"old"
     assert_no_threads_left()

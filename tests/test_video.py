@@ -1,7 +1,10 @@
 """Clips made here come back as they were, through our reader and our writer."""
 
 import gc
+import os
+import signal
 import subprocess
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,19 +13,29 @@ import numpy as np
 import pytest
 
 from stylevid import video
-from stylevid.errors import VideoError
+from stylevid.errors import Cancelled, VideoError
 from stylevid.frames import to_frame
-from stylevid.video import Timed, VideoWriter, even, probe, read_frames, read_yuv
+from stylevid.video import (
+    WHOLE,
+    Span,
+    Timed,
+    VideoWriter,
+    even,
+    probe,
+    read_frames,
+    read_picture,
+    read_yuv,
+)
 from stylevid.yuv import yuv_to_image
 
 NTSC = Fraction(30000, 1001)
 TONE = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=0.4")
 
 
-def copy_video(source: Path, target: Path) -> Path:
+def copy_video(source: Path, target: Path, span: Span = WHOLE) -> Path:
     info = probe(source)
-    with VideoWriter(target, info, (even(info.height), even(info.width))) as writer:
-        for timed in read_yuv(info):
+    with VideoWriter(target, info, (even(info.height), even(info.width)), span) as writer:
+        for timed in read_yuv(info, span=span):
             writer.write(timed)
     return target
 
@@ -88,19 +101,13 @@ def record_processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[b
 # What probe tells
 
 
-def test_probe_of_a_clip_made_here(clip: Path) -> None:
+def test_probe_of_clips_made_here(clip: Path, tmp_path: Path, encode, textured_frames) -> None:
     info = probe(clip)
-    assert (info.height, info.width) == (32, 48)
-    assert info.fps == 25 and info.frames == 10
+    assert (info.path, info.height, info.width, info.fps, info.frames) == (clip, 32, 48, 25, 10)
     assert info.duration_s == pytest.approx(0.4, abs=0.03)
-    assert info.audio == ("aac",) and info.has_audio
-    assert not info.interlaced
-    assert info.path == clip
-
-
-def test_probe_of_a_silent_clip(tmp_path: Path, encode, textured_frames) -> None:
-    info = probe(encode(tmp_path / "silent.mp4", textured_frames(2)))
-    assert info.audio == () and not info.has_audio
+    assert info.audio == ("aac",) and info.has_audio and not info.interlaced
+    silent = probe(encode(tmp_path / "silent.mp4", textured_frames(2)))
+    assert silent.audio == () and not silent.has_audio
 
 
 @pytest.mark.parametrize(("height", "matrix"), [(576, "smpte170m"), (720, "bt709")])
@@ -116,22 +123,11 @@ def test_frames_and_timestamps_are_exact(clip: Path, textured_frames) -> None:
     timed = list(read_frames(probe(clip)))
     assert [t.time_s for t in timed] == [Fraction(i, 25) for i in range(10)]
     assert all(t.duration_s == Fraction(1, 25) for t in timed)
-    assert all(t.frame.shape == (32, 48, 3) and t.frame.dtype == np.uint8 for t in timed)
     for t, expected in zip(timed, textured_frames(), strict=True):
-        assert difference(t.frame, expected) < 6
-
-
-def test_frames_are_scaled_to_the_wanted_size(clip: Path, textured_frames) -> None:
-    timed = list(read_frames(probe(clip), (16, 24)))
-    assert all(t.frame.shape == (16, 24, 3) for t in timed)
+        assert t.frame.dtype == np.uint8 and difference(t.frame, expected) < 6
+    small = [t.frame for t in read_frames(probe(clip), (16, 24))]
     halved = textured_frames()[0].reshape(16, 2, 24, 2, 3).mean(axis=(1, 3))
-    assert difference(timed[0].frame, halved) < 6
-
-
-def test_reading_starts_where_it_is_told(clip: Path, textured_frames) -> None:
-    timed = next(read_frames(probe(clip), start_s=0.2))
-    assert timed.time_s == 0
-    assert difference(timed.frame, textured_frames()[5]) < 6
+    assert {frame.shape for frame in small} == {(16, 24, 3)} and difference(small[0], halved) < 6
 
 
 @pytest.mark.parametrize(
@@ -237,11 +233,147 @@ def test_any_file_name_is_read(tmp_path: Path, clip: Path, name: str) -> None:
     assert len(list(read_frames(probe(path)))) == 10
 
 
+# Parts of a video
+
+
+@pytest.mark.parametrize(
+    "span", [Span(0.2), Span(0.21), Span(0, 0.2), Span(0.1, 0.32), Span(0.12, 9), Span(0.2, 0.24)]
+)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_part_begins_and_ends_with_the_very_frame(
+    tmp_path: Path, clip: Path, run_ffmpeg, decode, span: Span, suffix: str
+) -> None:
+    source = tmp_path / f"source{suffix}"
+    run_ffmpeg("-i", clip, "-c", "copy", source)  # in .mkv the picture starts after the sound
+    before = decode(source)
+    start_s, end_s = Fraction(str(span.start_s)), Fraction(str(span.end_s or 9))
+    wanted = [i for i, (time_s, _) in enumerate(before) if start_s <= time_s < end_s]
+    part = decode(copy_video(source, tmp_path / "part.mp4", span))
+    first_s = part[0][0]
+    assert first_s == 0 if span.start_s else abs(first_s - before[0][0]) < 0.001
+    assert [time_s - first_s for time_s, _ in part] == [Fraction(i, 25) for i in range(len(wanted))]
+    for index, (_, frame) in zip(wanted, part, strict=True):
+        errors = [difference(frame, other) for _, other in before]
+        assert errors.index(min(errors)) == index
+
+
+@pytest.mark.parametrize("rate", [NTSC, Fraction(24000, 1001)])
+def test_a_part_keeps_the_frame_rate(
+    tmp_path: Path, encode, textured_frames, decode, rate: Fraction
+) -> None:
+    source = encode(tmp_path / "source.mp4", textured_frames(60), rate=str(rate))
+    part = copy_video(source, tmp_path / "part.mp4", Span(1.001, 2))
+    times = [time_s for time_s, _ in decode(part)]
+    assert times == [i / rate for i in range(len(times))] and len(times) in (24, 30)
+
+
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+@pytest.mark.parametrize("span", [Span(0.6, 1.4), Span(0.59, 1.4), Span(0.6)])
+def test_the_sound_of_a_part_is_cut_with_it(
+    tmp_path: Path, encode, textured_frames, codec: str, span: Span
+) -> None:
+    """Silence with a click at 1 s, where frame 25 is."""
+    click = "aevalsrc='if(between(t,1,1.01),0.8*sin(6000*t),0)':d=2"
+    sound = ("-f", "lavfi", "-i", click)
+    source = encode(tmp_path / "click.mov", textured_frames(50), "-c:a", codec, sound=sound)
+    part = copy_video(source, tmp_path / "part.mp4", span)
+    with av.open(str(part)) as container:
+        stream = container.streams.audio[0]
+        heard = [(f.pts * f.time_base, f.to_ndarray()[0]) for f in container.decode(stream)]
+    start = float(heard[0][0])
+    samples = np.concatenate([levels for _, levels in heard])
+    rate = 44_100
+    at_s = start + np.flatnonzero(abs(samples) > 0.2)[0] / rate
+    assert at_s == pytest.approx(1 - 0.6, abs=0.005)
+    end_s = (span.end_s or 2) - 0.6
+    assert start + len(samples) / rate == pytest.approx(end_s, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "match"),
+    [((-1, None), "0 s or later; got -1"), ((float("nan"), 1), "got nan"),
+     ((float("inf"), None), "got inf"), ((2, 2), "after the start, 2 s; got 2"),
+     ((0, -1), "got -1"), ((1, float("nan")), "got nan")],
+)  # fmt: skip
+def test_a_part_that_is_none_is_refused(seconds, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        Span(*seconds)
+
+
+@pytest.mark.parametrize(
+    ("span", "duration_s", "length_s"),
+    [(WHOLE, 3, 3), (WHOLE, 0, 0), (Span(1), 3, 2), (Span(4), 3, 0), (Span(1, 2), 3, 1),
+     (Span(1, 9), 3, 2), (Span(1, 9), 0, 8), (Span(1), 0, 0)],
+)  # fmt: skip
+def test_length_of_a_part(span: Span, duration_s: float, length_s: float) -> None:
+    assert span.of(duration_s) == length_s
+
+
+def test_a_part_after_the_end_is_refused(tmp_path: Path, clip: Path) -> None:
+    with pytest.raises(VideoError, match=r"no picture from 5 s on; it is 0\.4\d* s long"):
+        copy_video(clip, tmp_path / "part.mp4", Span(5))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_picture_at_any_time(tmp_path: Path, clip: Path, encode, textured_frames) -> None:
+    def index_at(path: Path, time_s: float) -> int:
+        picture = read_picture(probe(path), time_s)
+        errors = [difference(picture, frame) for frame in textured_frames()]
+        return errors.index(min(errors))
+
+    assert [index_at(clip, time_s) for time_s in (0, 0.2, 0.21, 0.36, 0.5)] == [0, 5, 6, 9, 9]
+    long_tone = (*TONE[:3], TONE[3].replace("0.4", "4"))
+    long_sound = encode(tmp_path / "4s.mp4", textured_frames(), "-c:a", "aac", sound=long_tone)
+    assert probe(long_sound).duration_s > 3.9 and index_at(long_sound, 2) == 9
+    one = encode(tmp_path / "one.mp4", textured_frames()[:1], rate="1")
+    assert index_at(one, 0.45) == 0
+    sparse = encode_at(tmp_path / "sparse.mp4", textured_frames(3), [0, 90_000, 900_000])
+    assert read_picture(probe(sparse), 10.2).shape == (32, 48, 3)
+
+
+# A decoder that fails
+
+
+@pytest.fixture
+def large(tmp_path: Path, encode, textured_frames) -> Path:
+    """Frames that fill a pipe: more than one never waits in it."""
+    return encode(tmp_path / "large.mp4", textured_frames(30, 360, 640))
+
+
+def test_a_decoder_that_dies_is_reported(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info, processes = probe(large), record_processes(monkeypatch)
+    frames = read_frames(info)
+    next(frames)
+    processes[0].kill()
+    with pytest.raises(VideoError, match=r"large\.mp4 could be read for \d+ frames only"):
+        list(frames)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_decoder_that_is_stuck_is_left(
+    large: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    info, processes = probe(large), record_processes(monkeypatch)
+    monkeypatch.setattr(video, "PATIENCE_S", 60 if stopped else 1)
+    asked: list[float] = []
+    frames = read_yuv(info, should_stop=lambda: asked.append(0) or (stopped and len(asked) > 1))
+    next(frames)
+    os.kill(processes[0].pid, signal.SIGSTOP)
+    began = time.monotonic()
+    error, match = (Cancelled, "Stopped") if stopped else (VideoError, "no picture within 1 s")
+    with pytest.raises(error, match=match):
+        list(frames)
+    assert time.monotonic() - began < 10 and asked
+    assert processes[0].poll() is not None
+
+
 # What the writer makes of it
 
 
-def test_output_is_what_browsers_play(tmp_path: Path, clip: Path) -> None:
-    output = copy_video(clip, tmp_path / "output.mp4")
+def test_output_is_what_browsers_play(tmp_path: Path, clip: Path, decode) -> None:
+    output = tmp_path / "output.mp4"
+    output.write_bytes(b"old")  # is replaced
+    copy_video(clip, output)
     with av.open(str(output)) as container:
         context = container.streams.video[0].codec_context
         assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
@@ -249,13 +381,8 @@ def test_output_is_what_browsers_play(tmp_path: Path, clip: Path) -> None:
     assert content[4:8] == b"ftyp"
     assert content.index(b"moov") < content.index(b"mdat")  # faststart
     assert [p.name for p in tmp_path.iterdir()] == ["output.mp4"]
-
-
-def test_pictures_and_times_survive(tmp_path: Path, clip: Path, decode) -> None:
-    before, after = decode(clip), decode(copy_video(clip, tmp_path / "output.mp4"))
-    assert [time_s for time_s, _ in after] == [time_s for time_s, _ in before]
-    for (_, one), (_, other) in zip(before, after, strict=True):
-        assert difference(one, other) < 6
+    for (before_s, before), (after_s, after) in zip(decode(clip), decode(output), strict=True):
+        assert after_s == before_s and difference(before, after) < 6
 
 
 def test_variable_timestamps_are_carried_exactly(tmp_path: Path, textured_frames, decode) -> None:
@@ -298,37 +425,27 @@ def test_odd_size_becomes_the_next_even_one(
         assert difference(after[-1], after[height - 1]) < 12  # the edge is repeated
 
 
-def test_aac_sound_is_copied_bit_by_bit(tmp_path: Path, clip: Path) -> None:
-    output = copy_video(clip, tmp_path / "output.mp4")
-    assert sound_packets(output) == sound_packets(clip)
-    with av.open(str(clip)) as before, av.open(str(output)) as after:
-        one, other = before.streams.audio[0], after.streams.audio[0]
-        assert (other.codec_context.name, other.channels) == ("aac", one.channels)
-        assert other.sample_rate == 44_100
-        durations = [float(s.duration * s.time_base) for s in (one, other)]
-    assert durations[1] == pytest.approx(durations[0], abs=0.05)
-
-
-@pytest.mark.parametrize(("codec", "suffix"), [("pcm_s16le", ".mov"), ("libopus", ".mkv")])
-@pytest.mark.parametrize("channels", [1, 2])
-def test_other_sound_becomes_aac_and_keeps_its_channels(
-    tmp_path: Path, encode, textured_frames, codec: str, suffix: str, channels: int
+@pytest.mark.parametrize(
+    ("codecs", "suffix", "channels"),
+    [(("aac",), ".mp4", 1), (("pcm_s16le",), ".mov", 1), (("pcm_s16le",), ".mov", 2),
+     (("libopus",), ".mkv", 1), (("libopus",), ".mkv", 2), (("aac", "pcm_s16le"), ".mkv", 1)],
+)  # fmt: skip
+def test_every_sound_track_is_carried_as_aac(
+    tmp_path: Path, encode, textured_frames, codecs, suffix: str, channels: int
 ) -> None:
-    options = ("-c:a", codec, "-ac", str(channels))
-    source = encode(tmp_path / f"source{suffix}", textured_frames(), *options, sound=TONE)
-    with av.open(str(copy_video(source, tmp_path / "output.mp4"))) as container:
-        stream = container.streams.audio[0]
-        assert (stream.codec_context.name, stream.channels) == ("aac", channels)
-        assert float(stream.duration * stream.time_base) == pytest.approx(0.4, abs=0.05)
-
-
-def test_every_sound_track_is_carried(tmp_path: Path, encode, textured_frames) -> None:
-    tracks = ("-map", "0", "-map", "1", "-map", "2", "-c:a:0", "aac", "-c:a:1", "pcm_s16le")
-    source = encode(tmp_path / "two.mkv", textured_frames(), *tracks, sound=TONE * 2)
-    assert probe(source).audio == ("aac", "pcm_s16le")
+    tracks = [("-map", str(n + 1), f"-c:a:{n}", codec) for n, codec in enumerate(codecs)]
+    options = ("-map", "0", *sum(tracks, ()), "-ac", str(channels))
+    sound = TONE * len(codecs)
+    source = encode(tmp_path / f"source{suffix}", textured_frames(), *options, sound=sound)
     output = copy_video(source, tmp_path / "output.mp4")
-    assert probe(output).audio == ("aac", "aac")
-    assert sound_packets(output) == sound_packets(source)
+    with av.open(str(output)) as container:
+        assert len(container.streams.audio) == len(codecs)
+        for stream in container.streams.audio:
+            assert (stream.codec_context.name, stream.channels) == ("aac", channels)
+            assert stream.sample_rate in (44_100, 48_000)
+            assert float(stream.duration * stream.time_base) == pytest.approx(0.4, abs=0.05)
+    if codecs[0] == "aac":  # copied bit by bit
+        assert sound_packets(output) == sound_packets(source)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
@@ -347,12 +464,6 @@ def test_picture_that_starts_after_its_sound_keeps_the_offset(
     assert sound_start == pytest.approx(0, abs=0.03)
     times = [float(time_s) for time_s, _ in decode(output)]
     assert times == pytest.approx(expected, abs=0.03)
-
-
-def test_an_existing_target_is_replaced(tmp_path: Path, clip: Path, decode) -> None:
-    target = tmp_path / "output.mp4"
-    target.write_bytes(b"old")
-    assert len(decode(copy_video(clip, target))) == 10
 
 
 @pytest.mark.parametrize("written", [0, 3])
@@ -374,22 +485,20 @@ def test_exception_leaves_nothing_and_keeps_an_existing_target(
     assert all(process.poll() is not None for process in processes)
 
 
-def test_no_frames_make_no_file(tmp_path: Path, clip: Path) -> None:
-    with (
-        pytest.raises(VideoError, match=r"output\.mp4 could not be written: no frame came"),
-        VideoWriter(tmp_path / "output.mp4", probe(clip), (32, 48)),
-    ):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_frame_of_another_size_is_refused(tmp_path: Path, clip: Path) -> None:
+@pytest.mark.parametrize(
+    ("size", "error", "match"),
+    [(None, VideoError, r"output\.mp4 could not be written: no frame came"),
+     ((48, 32), ValueError, "the writer takes frames of")],
+    ids=["no frame", "frame of another size"],
+)  # fmt: skip
+def test_what_is_no_video_makes_no_file(tmp_path: Path, clip: Path, size, error, match) -> None:
     info = probe(clip)
     with (
-        pytest.raises(ValueError, match="the writer takes frames of"),
-        VideoWriter(tmp_path / "output.mp4", info, (48, 32)) as writer,
+        pytest.raises(error, match=match),
+        VideoWriter(tmp_path / "output.mp4", info, size or (32, 48)) as writer,
     ):
-        writer.write(next(read_yuv(info)))
+        if size:
+            writer.write(next(read_yuv(info)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -412,56 +521,46 @@ def test_an_encoder_that_dies_is_reported(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["out.avi", "out", "out.mp4.txt"])
-def test_target_that_is_no_mp4_is_refused(tmp_path: Path, clip: Path, name: str) -> None:
-    with pytest.raises(VideoError, match=r"must end in \.mp4"):
-        VideoWriter(tmp_path / name, probe(clip), (32, 48))
-
-
-def test_target_in_a_missing_folder_is_refused(tmp_path: Path, clip: Path) -> None:
-    with pytest.raises(VideoError, match=r"missing does not exist\. Make it first"):
-        VideoWriter(tmp_path / "missing" / "out.mp4", probe(clip), (32, 48))
-
-
-def test_target_that_is_a_folder_is_refused(tmp_path: Path, clip: Path) -> None:
-    (tmp_path / "out.mp4").mkdir()
-    with pytest.raises(VideoError):
-        copy_video(clip, tmp_path / "out.mp4")
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [("out.avi", r"must end in \.mp4"), ("out", r"must end in \.mp4"),
+     ("out.mp4.txt", r"must end in \.mp4"), ("missing/out.mp4", r"does not exist\. Make it first"),
+     ("folder.mp4", "is a folder"), ("clip.mp4", "would overwrite itself")],
+)  # fmt: skip
+def test_target_that_cannot_be_written_is_refused(
+    tmp_path: Path, clip: Path, name: str, match: str
+) -> None:
+    source = tmp_path / "clip.mp4"
+    source.write_bytes(clip.read_bytes())
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(VideoError, match=match):
+        VideoWriter(tmp_path / name, probe(source), (32, 48))
 
 
 # What is refused
 
 
-def test_missing_file_is_refused(tmp_path: Path) -> None:
-    assert_refused(tmp_path / "missing.mp4", "does not exist")
-    (tmp_path / "folder.mp4").mkdir()
-    assert_refused(tmp_path / "folder.mp4", "does not exist")
-
-
-def test_empty_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty.mp4").touch()
-    assert_refused(tmp_path / "empty.mp4", "is empty")
-
-
-def test_sound_without_picture_is_refused(tmp_path: Path, run_ffmpeg) -> None:
-    run_ffmpeg(*TONE, "-c:a", "aac", tmp_path / "sound.mp4")
-    assert_refused(tmp_path / "sound.mp4", "holds sound but no picture")
-
-
 @pytest.mark.parametrize(
-    "content",
-    [b"This is a text file,\nnot a video.\n" * 40, b"\x00" * 5000, bytes(range(256)) * 30],
-    ids=["text", "zeros", "bytes"],
-)
-def test_other_content_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "other.mp4").write_bytes(content)
-    assert_refused(tmp_path / "other.mp4", "cannot be read as a video")
-
-
-def test_truncated_file_is_refused(tmp_path: Path, clip: Path) -> None:
-    content = clip.read_bytes()
-    (tmp_path / "cut.mp4").write_bytes(content[: len(content) * 6 // 10])
-    assert_refused(tmp_path / "cut.mp4", "cut short")
+    ("content", "match"),
+    [(None, "does not exist"), (b"", "is empty"),
+     (b"This is a text file,\nnot a video.\n" * 40, "cannot be read as a video"),
+     (b"\x00" * 5000, "cannot be read as a video"),
+     (bytes(range(256)) * 30, "cannot be read as a video"), ("cut", "cut short"),
+     ("folder", "does not exist"), ("sound", "holds sound but no picture")],
+    ids=["missing", "empty", "text", "zeros", "bytes", "cut", "folder", "sound"],
+)  # fmt: skip
+def test_what_is_no_video_is_refused(
+    tmp_path: Path, clip: Path, run_ffmpeg, content: bytes | str | None, match: str
+) -> None:
+    path = tmp_path / "other.mp4"
+    if content == "folder":
+        path.mkdir()
+    elif content == "sound":
+        run_ffmpeg(*TONE, "-c:a", "aac", path)
+    elif content is not None:
+        whole = clip.read_bytes()
+        path.write_bytes(whole[: len(whole) * 6 // 10] if isinstance(content, str) else content)
+    assert_refused(path, match)
 
 
 def test_truncated_file_with_its_index_in_front_gives_what_is_left(

@@ -13,12 +13,13 @@ import torch
 
 from stylevid.errors import StylevidError
 from stylevid.learn.allocation import keep_memory
+from stylevid.learn.painting import read_painting
 from stylevid.learn.vgg import load_vgg
 from stylevid.network import StyleNet
 
 from .config import CHOICES, TrainConfig
 from .data.clips import Clips
-from .data.images import list_photos, read_painting
+from .data.images import list_photos
 from .data.loader import TrainingData
 from .data.sceneflow import SceneFlow
 from .export import read_json

@@ -35,7 +35,7 @@ class Entry:
         painting: the picture's file name.
         about: what the record says of it.
         settings: options of `python -m train` by their field names.
-        start: the style whose perceptual stage it starts from; None starts from nothing.
+        start: the style whose network it starts from; None starts from nothing.
     """
 
     slug: str
@@ -50,7 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--catalog", type=Path, default=CATALOG)
     parser.add_argument("--paintings", type=Path, required=True, help="a folder of their pictures")
     parser.add_argument("--content", type=Path, required=True, help="a folder of photographs")
-    parser.add_argument("--clips", type=Path, nargs="+", default=[], help="to measure flicker on")
+    parser.add_argument("--learn-from", type=Path, nargs="+", default=[],
+                        help="clips to learn motion from")  # fmt: skip
+    parser.add_argument("--clips", type=Path, nargs="+", default=[], help="other clips, to "
+                        "measure flicker on")  # fmt: skip
     parser.add_argument("--preview", type=Path, required=True, help="the picture that all paint")
     parser.add_argument("--styles", nargs="+", help="only these (default: all)")
     parser.add_argument("--base", type=Path, help="weights that every style starts from; else the "
@@ -132,7 +135,8 @@ def finish(entry: Entry, options: argparse.Namespace) -> None:
     about.write_text(json.dumps(entry.about, ensure_ascii=False), "utf-8")
     measured = ["--metrics", metrics] if metrics.exists() else []
     _command("train.export", "--run", run, "--slug", entry.slug, "--painting", about,
-             "--preview", options.preview, "--weights", options.weights, *measured)  # fmt: skip
+             "--preview", options.preview, "--weights", options.weights,
+             "--style", options.paintings / entry.painting, *measured)  # fmt: skip
 
 
 def train(entry: Entry, options: argparse.Namespace) -> None:
@@ -144,11 +148,12 @@ def train(entry: Entry, options: argparse.Namespace) -> None:
     settings = [f"--{k.replace('_', '-')}={v}" for k, v in entry.settings.items()]
     base = options.base
     if entry.start and not base:
-        base = options.runs / entry.start / "perceptual.safetensors"
+        base = options.runs / entry.start
     start: list[object] = ["--warm-start", base] if base else []
+    motion: list[object] = ["--clips", *options.learn_from] if options.learn_from else []
     picture = options.paintings / entry.painting
     _command("train", "--style", picture, "--content", options.content, "--name", entry.slug,
-             "--runs", options.runs, *start, *settings)  # fmt: skip
+             "--runs", options.runs, *start, *motion, *settings)  # fmt: skip
 
 
 def _command(module: str, *arguments: object) -> None:

@@ -14,12 +14,13 @@ from typing import Any
 from stylevid.errors import StyleError, StylevidError
 from stylevid.files import written_whole
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
+from stylevid.learn.painting import read_painting, read_picture
 from stylevid.learn.vgg import VGG16Features, load_vgg
 from stylevid.painter import Painter
 from stylevid.styles import read_style
 
 from .config import TrainConfig
-from .data.images import list_photos, read_painting, read_picture
+from .data.images import list_photos
 from .ground_truth import ground_truth_pairs
 from .learning.checkpoint import load_network_from
 from .measure import (

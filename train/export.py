@@ -13,11 +13,13 @@ from PIL import Image
 
 from stylevid.errors import StyleError, StylevidError, WeightsError
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
+from stylevid.learn.losses import PaintingTargets
+from stylevid.learn.painting import read_painting, read_picture
+from stylevid.learn.vgg import load_vgg
 from stylevid.network import StyleNet
 from stylevid.styles import read_style
 from stylevid.weights import save_network
 
-from .data.images import read_picture
 from .learning.checkpoint import load_checkpoint, load_network_from
 
 _PREVIEW = 384  # pixels, square
@@ -29,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--slug", required=True, help="the style's short name")
     parser.add_argument("--painting", type=Path, required=True, help="JSON: title, artist, year, "
                         "medium, licence, source")  # fmt: skip
+    parser.add_argument("--style", type=Path, help="the painting's picture: with it, the style can "
+                        "go on learning")  # fmt: skip
     parser.add_argument("--preview", type=Path, required=True, help="the picture to paint")
     parser.add_argument("--metrics", type=Path, help="JSON of measured numbers")
     parser.add_argument("--weights", type=Path, default=Path("weights"), help="where styles are")
@@ -63,13 +67,18 @@ def export(options: argparse.Namespace) -> None:
         "metrics": read_json(options.metrics) if options.metrics else {},
     }
     preview = paint_preview(network, options.preview)
+    painting = None
+    if options.style:
+        image = read_painting(options.style, int(str(checkpoint.config["style_size"])))
+        with torch.no_grad():
+            painting = PaintingTargets.of(image, load_vgg()).pack()
     folder: Path = options.weights
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         whole = Path(name)
         # Only the last part of a slug can name a file here; read_style refuses all others.
         slug = Path(options.slug).name or "none"
-        record["sha256"] = save_network(network, whole / f"{slug}.safetensors")
+        record["sha256"] = save_network(network, whole / f"{slug}.safetensors", painting)
         Image.fromarray(preview).save(whole / f"{slug}.jpg", quality=88)
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
         (whole / f"{slug}.json").write_text(text, "utf-8")

@@ -11,9 +11,9 @@ import torch
 
 from stylevid.errors import DataError
 from stylevid.frames import to_image
+from stylevid.learn.painting import read_picture
 
 from .data.flow_files import read_flow
-from .data.images import read_picture
 from .data.pairs import Pairs
 from .data.sceneflow import SceneFlow
 

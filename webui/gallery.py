@@ -2,9 +2,9 @@
 
 from PIL import Image
 
+from stylevid.example import example_picture
 from stylevid.painter import Painter
 from stylevid.pipeline import stylize_image
-from stylevid.scene import render_frame
 from stylevid.styles import Style, name_styles, read_preview
 
 
@@ -41,4 +41,4 @@ def _picture(style: Style) -> Image.Image:
     none, the style's painting of the example."""
     if style.preview.is_file():
         return read_preview(style.preview)
-    return Image.fromarray(stylize_image(render_frame(2.0, 256, 256), Painter(style, "cpu")))
+    return Image.fromarray(stylize_image(example_picture(), Painter(style, "cpu")))

@@ -4,15 +4,24 @@
 from dataclasses import dataclass
 
 import gradio as gr
+import pandas as pd
 
+from stylevid.export import export_loop, export_vertical
 from stylevid.styles import Style
 
 from .gallery import choices, pictures
 from .hub_box import add_hub_box
+from .report import OWN
 
 SIZES = {"the video's own": None, "360 px": 360, "640 px": 640, "960 px": 960, "1280 px": 1280}
 BRUSHES = {"grows with the picture": None, "fine": 1.0, "medium": 1.5, "large": 2.0, "broad": 3.0}
+WHOLE = "the whole video"
+EXPORTS = {
+    "a loop (GIF)": (export_loop, "loop.gif"),
+    "upright for a phone": (export_vertical, "upright.mp4"),
+}
 STILLS, MOTION = ["Video | painted", "Without | with temporal consistency"]
+COLORS = {"off": "#ea580c", "on": "#6366f1", OWN: "#8b95a5"}  # on white and in the dark
 HELLO = "<p>The painted video will appear here. No video at hand? Press <b>Try the example</b>.</p>"
 
 
@@ -29,6 +38,8 @@ class Choices:
     keep_colors: gr.Checkbox
     size: gr.Dropdown
     brush: gr.Dropdown
+    start: gr.Number
+    end: gr.Number
     paint: gr.Button
     stop: gr.Button
 
@@ -38,9 +49,11 @@ class Outcomes:
     """The right side: what comes of it."""
 
     status: gr.HTML
+    flicker: gr.LinePlot
     newest: gr.Image
     result: gr.Video
     download: gr.DownloadButton
+    form: gr.Radio
     compare: gr.Group
     view: gr.Radio
     before_after: gr.ImageSlider
@@ -84,20 +97,42 @@ def place_choices(
         brush = gr.Dropdown(
             list(BRUSHES), value=next(iter(BRUSHES)), label="Brush", elem_id="brush"
         )
+        with gr.Row():
+            start = gr.Number(0, label="From, seconds", minimum=0, elem_id="from")
+            end = gr.Number(None, label="To, seconds", minimum=0, elem_id="to",
+                            placeholder="the end")  # fmt: skip
     paint = gr.Button("Paint it", variant="primary", elem_id="paint")
     stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
     return Choices(
-        video, example, gallery, style, temporal, strength, keep_colors, size, brush, paint, stop
+        video,
+        example,
+        gallery,
+        style,
+        temporal,
+        strength,
+        keep_colors,
+        size,
+        brush,
+        start,
+        end,
+        paint,
+        stop,
     )
 
 
 def place_outcomes() -> Outcomes:
     """The parts of the right side, most of them out of sight until there is something to show."""
     status = gr.HTML(HELLO, elem_id="status")
+    flicker = gr.LinePlot(
+        visible=False, x="seconds", y="flicker", color="of", color_title="Temporal consistency",
+        color_map=COLORS, height=220, show_label=False, buttons=[], elem_id="flicker-plot",
+    )  # fmt: skip
     newest = gr.Image(label="Newest frame", visible=False, elem_id="newest", buttons=[])
     result = gr.Video(label="Painted", interactive=False, visible=False,
                       elem_id="result", buttons=[])  # fmt: skip
     download = gr.DownloadButton("Download", visible=False, elem_id="download")
+    form = gr.Radio([WHOLE, *EXPORTS], value=WHOLE, label="Download as", visible=False,
+                    elem_id="form")  # fmt: skip
     with gr.Group(visible=False) as compare:
         view = gr.Radio([STILLS, MOTION], value=STILLS, label="Compare", elem_id="view")
         before_after = gr.ImageSlider(
@@ -111,5 +146,23 @@ def place_outcomes() -> Outcomes:
         both_note = gr.HTML(visible=False, elem_id="both-note")
         moment = gr.Slider(0, 100, 50, step=1, label="At which moment, % of the clip")
     return Outcomes(
-        status, newest, result, download, compare, view, before_after, both, both_note, moment
+        status,
+        flicker,
+        newest,
+        result,
+        download,
+        form,
+        compare,
+        view,
+        before_after,
+        both,
+        both_note,
+        moment,
     )
+
+
+def plot(table: pd.DataFrame | None) -> gr.LinePlot:
+    """The plot of a table of `report.flicker_table`; out of sight when there is none."""
+    if table is None:
+        return gr.LinePlot(visible=False)
+    return gr.LinePlot(table, y_lim=[0, 1.1 * table["flicker"].max() or 1], visible=True)

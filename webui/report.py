@@ -1,12 +1,14 @@
 """What the page says while it works and when it is done, as HTML."""
 
+import math
 from html import escape
+
+import pandas as pd
 
 from stylevid.metrics import NOTHING_MEASURED, Flicker
 from stylevid.pipeline import Progress, Result
 
-from .flicker_plot import plot_flicker
-
+OWN = "the video's own"
 APOLOGY = "Something went wrong on our side. Please try again, or try another video."
 
 
@@ -39,14 +41,25 @@ def facts_html(result: Result) -> str:
 
 
 def flicker_html(flicker: Flicker | None) -> str:
-    """The flicker in words, over time, and what the numbers are in small print."""
+    """The flicker in words, and what the numbers are in small print."""
     if flicker is None or not flicker.pairs:
         return f"<p id='flicker'>{NOTHING_MEASURED}</p>"
     pairs = "1 pair" if flicker.pairs == 1 else f"{flicker.pairs} pairs"
     note = f"Flicker is the warping error &times; 1000, the mean of {pairs} of neighboring frames."
     if flicker.cuts:
         note += f" {flicker.cuts} more, across scene cuts, are left out."
-    return (
-        f"<p id='flicker'>{escape(flicker.in_words())}</p>{plot_flicker(flicker)}"
-        f"<p class='small'>{note}</p>"
-    )
+    return f"<p id='flicker'>{escape(flicker.in_words())}</p><p class='small'>{note}</p>"
+
+
+def flicker_table(flicker: Flicker | None) -> pd.DataFrame | None:
+    """What is plotted, a row for each number: seconds, flicker, and of what; None when there are
+    not two moments to join by a line."""
+    rows = [
+        (pair.time_s, 1000 * error, name)
+        for pair in (flicker.series if flicker else ())
+        for name, error in {**pair.errors, OWN: pair.floor}.items()
+        if math.isfinite(pair.time_s) and math.isfinite(error)
+    ]
+    if len({time_s for time_s, *_ in rows}) < 2:
+        return None
+    return pd.DataFrame(rows, columns=["seconds", "flicker", "of"])

@@ -10,19 +10,6 @@ CSS = """
 #hub-note progress, #both-note progress { width: 100%; accent-color: #4f46e5; }
 #hub-note p { margin: .2rem 0; }
 #status .small { font-size: .8rem; color: var(--body-text-color-subdued); }
-.flicker-plot { margin: .6rem 0 .4rem; --off: #c2410c; --on: #4f46e5; --own: #57606a; }
-.dark .flicker-plot { --off: #fb923c; --on: #a5b4fc; --own: #cbd5e1; }
-.flicker-plot .box { padding: .5rem 1.2rem 1.7rem 2.4rem; }
-.flicker-plot svg { display: block; overflow: visible; }
-.flicker-plot text { font-size: .75rem; fill: var(--body-text-color); }
-.flicker-plot .grid { stroke: var(--border-color-primary); stroke-width: 1; }
-.flicker-plot .line { fill: none; stroke-width: 2; stroke-linejoin: round;
-  vector-effect: non-scaling-stroke; }
-.flicker-plot .off { stroke: var(--off); }
-.flicker-plot .on { stroke: var(--on); stroke-width: 3; }
-.flicker-plot .own { stroke: var(--own); stroke-dasharray: 2 4; }
-.flicker-plot figcaption { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .8rem; }
-.flicker-plot figcaption span { display: inline-flex; align-items: center; gap: .4rem; }
 #status p { margin: .35rem 0; }
 .step h3 { margin: .2rem 0 .1rem; }
 #styles .grid-wrap { height: auto !important; min-height: 0 !important;

@@ -14,10 +14,10 @@ import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from ..__main__ import add_painting_options, painting_options
 from ..errors import StylevidError
 from ..hub import get_style, repo_names
 from ..network import StyleNet
-from ..pipeline import Options
 from ..weights import file_sha256, find_weights, load_network
 from .clips import is_list, read_wishes
 from .crew import Crew, ProcessCrew, RayCrew, connect, hand_out
@@ -60,16 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--retry-failed", action="store_true", help="try what was refused or "
                         "failed before, too")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="paint what is done, too")
-    parser.add_argument("--no-temporal", action="store_true", help="paint each frame on its own")
-    parser.add_argument("--size", type=int, help="longest side in pixels (default: the video's)")
-    parser.add_argument("--strength", type=float, default=1.0, help="0 (video) to 1 (painting)")
-    parser.add_argument("--keep-colors", action="store_true", help="keep the videos' own colors")
-    parser.add_argument("--brush", type=float, help="size of the strokes, 1 to 8")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: GPUs if there are any)")
-    parser.add_argument("--engine", help="such as openvino-bfloat16 or torch-float32")
-    parser.add_argument("--weights", type=Path, help="a folder of styles (default: the bundled)")
-    parser.add_argument("--hub-repo", action="append", metavar="USER/NAME[@REVISION]",
-                        help="take styles from this repo on the Hub, too")  # fmt: skip
+    add_painting_options(parser)
     return parser
 
 
@@ -122,10 +113,7 @@ def _paint(options: argparse.Namespace, out: str) -> int:
 
 def _ask(options: argparse.Namespace, out: str, shelf: "Shelf") -> Iterator[Job | Record]:
     """What is to be painted, each target once, and what cannot be."""
-    settings = Options(
-        temporal=not options.no_temporal, size=options.size, strength=options.strength,
-        keep_colors=options.keep_colors, brush=options.brush,
-    )  # fmt: skip
+    settings = painting_options(options)
     if not options.style and not all(map(is_list, options.inputs)):
         raise StylevidError("Name a --style.")
     for style in options.style:

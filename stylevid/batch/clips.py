@@ -22,7 +22,8 @@ _VIDEOS = re.compile(
 )
 # By one of these a file system tells that a file has changed.
 _STATES = ("ETag", "etag", "md5", "blob_id", "mtime", "LastModified", "last_modified", "updated")
-_OPTIONS = {"temporal": bool, "size": int, "strength": float, "keep_colors": bool, "brush": float}
+_OPTIONS = {"temporal": bool, "size": int, "strength": float, "keep_colors": bool, "brush": float,
+            "start_s": float, "end_s": float}  # fmt: skip
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 

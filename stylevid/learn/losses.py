@@ -4,7 +4,7 @@ Content and style are divided by the target's own energy, so that one set of wei
 painting: 1 means "as far away as nothing at all".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,6 +72,34 @@ class PaintingTargets:
     def of(cls, painting: Tensor, vgg: Callable[[Tensor], Sequence[Tensor]]) -> "PaintingTargets":
         """Of a painting 1,3,H,W in [0, 1]."""
         return cls([gram_matrix(features) for features in vgg(painting)], tones(painting))
+
+    def pack(self) -> dict[str, Tensor]:
+        """As `weights.save_network` takes it: of a symmetric matrix, one half is all."""
+        packed = {"painting.tones": self.tones}
+        for gram in self.grams:
+            size = gram.shape[-1]
+            rows, columns = torch.triu_indices(size, size)
+            packed[f"painting.gram.{size}"] = gram[0, rows, columns]
+        return packed
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Tensor]) -> "PaintingTargets":
+        """What was packed, from `weights.load_painting`."""
+        grams: list[Tensor] = []
+        for size in (64, 128, 256, 512):
+            rows, columns = torch.triu_indices(size, size)
+            gram = torch.zeros(1, size, size)
+            gram[0, rows, columns] = gram[0, columns, rows] = packed[f"painting.gram.{size}"]
+            grams.append(gram)
+        return cls(grams, packed["painting.tones"])
+
+    def to(self, device: torch.device) -> "PaintingTargets":
+        return PaintingTargets([gram.to(device) for gram in self.grams], self.tones.to(device))
+
+    def distance(self, other: "PaintingTargets") -> float:
+        """How far another painting's manner is from this one's: the style loss between the two."""
+        pairs = zip(self.grams, other.grams, strict=True)
+        return sum(((g - o).square().sum() / g.square().sum()).item() for g, o in pairs)
 
 
 def tones(image: Tensor) -> Tensor:

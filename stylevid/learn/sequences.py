@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..flow import estimate_flow
 from ..frames import fit, luma, size_of
 from ..memory import Array, Follower, FollowerConfig
+from ..metrics import trusted
 
 LEARNED = 2  # frames at the end of a sequence that gradients flow through; the others are replayed
 _FOLLOWED_AT = FollowerConfig().size / 640  # of a frame's size, as in a video of 640 pixels
@@ -47,6 +49,21 @@ def concatenate(parts: list[Sequences]) -> Sequences:
     """One batch of several, whose sequences are as long."""
     tensors = zip(*(vars(part).values() for part in parts), strict=True)
     return Sequences(*(torch.cat(one, dim=1) for one in tensors))
+
+
+def estimate_truth(frames: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames T,1,3,H,W, flow and visibility, as in `Sequences`, of a real clip's neighboring frames
+    1,3,H,W: its flow as well as DIS finds it, both ways."""
+    first, count = frames[0], len(frames)
+    flows, visible = (
+        [first.new_zeros(0, 1, 2, *size_of(first))],
+        [first.new_zeros(0, 1, 1, *size_of(first))],
+    )
+    for t in range(max(1, count - LEARNED), count):
+        there, back = (estimate_flow(frames[a], frames[b]) for a, b in ((t, t - 1), (t - 1, t)))
+        flows.append(there[None])
+        visible.append(trusted(there, back)[None])
+    return torch.stack(frames), torch.cat(flows), torch.cat(visible)
 
 
 def observe(

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from stylevid.errors import StyleError
-from train.data.images import list_photos, photo_batch, random_crop, read_painting, read_picture
+from stylevid.learn.painting import read_painting, read_picture
+from train.data.images import list_photos, photo_batch, random_crop
 
 
 def write_picture(path: Path, height: int = 16, width: int = 24, seed: int = 0) -> Path:

@@ -5,14 +5,11 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from stylevid.errors import StyleError
-from stylevid.flow import estimate_flow
 from stylevid.frames import Frame, resize, to_image
-from stylevid.learn.sequences import LEARNED
-from stylevid.metrics import trusted
+from stylevid.learn.sequences import estimate_truth
 from stylevid.video import probe, read_frames
 
 MOST_FRAMES = 120  # of a clip, from its start, and at most LONGEST pixels: they are kept in memory
@@ -60,9 +57,4 @@ class Clips:
             return part.flip(-1) if mirrored else part
 
         frames = [crop(frame) for frame in clip[start : start + count]]
-        flows, visible = [torch.zeros(0, 1, 2, size, size)], [torch.zeros(0, 1, 1, size, size)]
-        for t in range(max(1, count - LEARNED), count):
-            there, back = (estimate_flow(frames[a], frames[b]) for a, b in ((t, t - 1), (t - 1, t)))
-            flows.append(there[None])
-            visible.append(trusted(there, back)[None])
-        return torch.stack(frames), torch.cat(flows), torch.cat(visible)
+        return estimate_truth(frames)

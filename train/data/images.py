@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from stylevid.errors import StyleError
-from stylevid.frames import Frame, fit, resize, size_of, to_image
+from stylevid.frames import resize, to_image
+from stylevid.learn.painting import read_picture
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
@@ -31,27 +31,6 @@ def list_photos(folder: Path, hold_out: int = 0) -> list[Path]:
             "at least one must be left to train on."
         )
     return kept
-
-
-def read_picture(path: Path) -> Frame:
-    """The picture as uint8 H,W,3 RGB, turned upright as its EXIF says.
-
-    Raises:
-        StyleError: the file is missing or is no picture.
-    """
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as cause:
-        # Pillow says "broken PNG" with a SyntaxError.
-        raise StyleError(f"{path} cannot be read as a picture: {cause}.") from cause
-
-
-def read_painting(path: Path, longest: int) -> Tensor:
-    """The painting, 1,3,H,W in [0, 1], its longest side scaled to `longest` pixels: the smaller,
-    the finer the brush strokes that a style learned from it has."""
-    image = to_image(read_picture(path))
-    return resize(image, fit(*size_of(image), longest))
 
 
 def random_crop(

@@ -14,9 +14,8 @@ from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
+from stylevid.learn.painting import read_picture
 from stylevid.network import StyleNet
-
-from ..data.images import read_picture
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,143 @@
+"""Learning a clip on the spot: it helps, it stops when it is asked to, and odd clips end well."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylevid.errors import StyleError, VideoError
+from stylevid.learn.clip import Lesson, learn_clip
+from stylevid.learn.losses import PaintingTargets
+from stylevid.learn.painting import nearest, study
+from stylevid.network import StyleNet
+from stylevid.pipeline import Options
+from stylevid.styles import list_styles
+from stylevid.weights import load_network, load_painting, save_network
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("paintings") / "stripes.png"
+    coarse = np.random.default_rng(0).integers(0, 256, (10, 8, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((80, 100)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def painting(picture: Path) -> PaintingTargets:
+    return study(picture)
+
+
+@pytest.fixture
+def moving_clip(tmp_path: Path, encode, textured_frames) -> Path:
+    return encode(tmp_path / "moving.mp4", textured_frames(12, 48, 64))
+
+
+def test_what_is_learned_lowers_the_losses_and_leaves_the_start_alone(
+    moving_clip: Path, painting: PaintingTargets, tiny_network: StyleNet
+) -> None:
+    before = {name: tensor.clone() for name, tensor in tiny_network.state_dict().items()}
+    lessons: list[Lesson] = []
+    learned = learn_clip(
+        tiny_network, painting, moving_clip, Options(), 600.0, lessons.append,
+        should_stop=lambda: len(lessons) == 40,
+    )  # fmt: skip
+    first, last = ([sum(x.losses.values()) for x in part] for part in (lessons[:10], lessons[-10:]))
+    assert sum(last) < 0.9 * sum(first)
+    assert all(torch.equal(before[n], t) for n, t in tiny_network.state_dict().items())
+    assert not any(p.requires_grad for p in learned.parameters())
+    assert [lesson.steps for lesson in lessons] == list(range(1, 41))
+    assert lessons[-1].preview().shape == (48, 64, 3)
+    assert 0 < lessons[0].fraction < lessons[-1].fraction < 1 and lessons[-1].left_s < 600
+
+
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_it_ends_when_its_time_is_over_whatever_the_clip(
+    count: int, painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path, encode,
+    textured_frames,
+) -> None:  # fmt: skip
+    still = textured_frames(1, 40, 56)[0]
+    clip = encode(tmp_path / "still.mp4", [still] * count)
+    lessons: list[Lesson] = []
+    learn_clip(tiny_network, painting, clip, Options(), 0.5, lessons.append)
+    assert lessons and np.isfinite(sum(lessons[-1].losses.values()))
+
+
+def test_a_part_of_a_large_clip_is_learned_from(
+    painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path, encode, textured_frames
+) -> None:
+    clip = encode(tmp_path / "large.mp4", textured_frames(130, 48, 64))
+    seen: list[tuple[int, int]] = []
+    options = Options(size=1200, brush=1, start_s=1.0, end_s=4.0)
+    learn_clip(tiny_network, painting, clip, options, 600.0,
+               lambda lesson: seen.append(lesson.frame.size), lambda: bool(seen))  # fmt: skip
+    assert seen == [(900, 1200)]
+
+
+def test_a_clip_that_is_too_small_is_one_sentence(
+    painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path, encode, textured_frames
+) -> None:
+    clip = encode(tmp_path / "small.mp4", textured_frames(3, 16, 24))
+    with pytest.raises(VideoError, match=r"small\.mp4 is painted at 24x16, and 32 pixels"):
+        learn_clip(tiny_network, painting, clip, Options(), 5.0)
+
+
+def test_a_kept_style_can_go_on_learning(
+    painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path
+) -> None:
+    save_network(tiny_network, tmp_path / "kept.safetensors", painting.pack())
+    again = PaintingTargets.unpack(load_painting(tmp_path / "kept.safetensors"))
+    assert painting.distance(again) < 1e-5
+    assert torch.allclose(again.tones, painting.tones, atol=1e-3)
+    assert load_network(tmp_path / "kept.safetensors").config == tiny_network.config
+    save_network(tiny_network, tmp_path / "plain.safetensors")
+    assert load_painting(tmp_path / "plain.safetensors") == {}
+
+
+def test_the_nearest_style_is_the_paintings_own(
+    painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path, record: dict[str, object]
+) -> None:
+    import json
+
+    other = PaintingTargets([gram * 1.7 for gram in painting.grams], painting.tones)
+    for slug, held in (("far", other), ("near", painting), ("old", None)):
+        path = tmp_path / f"{slug}.safetensors"
+        sha256 = save_network(tiny_network, path, held and held.pack())
+        about = json.dumps({**record, "slug": slug, "sha256": sha256})
+        path.with_suffix(".json").write_text(about)
+        path.with_suffix(".jpg").write_bytes(b"")
+    styles = list_styles(tmp_path)
+    assert nearest(painting, styles).slug == "near"
+    with pytest.raises(StyleError, match="can go on learning"):
+        nearest(painting, [style for style in styles if style.slug == "old"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "color", "words"),
+    [
+        ("RGB", (300, 20), None, "its shorter side needs 64"),
+        ("RGB", (80, 90), "white", "is blank"),
+        ("RGBA", (80, 90), (0, 0, 0, 0), "is blank"),
+        ("L", (80, 90), None, None),
+        ("RGBA", (80, 90), None, None),
+        ("P", (80, 90), None, None),
+    ],
+)
+def test_pictures_of_all_kinds_are_studied_or_refused(
+    tmp_path: Path, mode: str, size: tuple[int, int], color, words: str | None
+) -> None:
+    path = tmp_path / "picture.png"
+    width, height = size
+    if color is None:
+        noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(noise).convert(mode).save(path)
+    else:
+        Image.new(mode, size, color).save(path)
+    if words is None:
+        assert all(gram.isfinite().all() for gram in study(path).grams)
+        return
+    with pytest.raises(StyleError, match=words) as caught:
+        study(path)
+    assert "\n" not in str(caught.value)
