@@ -4,11 +4,16 @@ import json
 import os
 import shutil
 import signal
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 import fsspec
 import pytest
@@ -397,3 +402,127 @@ def test_killed_workers_and_drivers_lose_nothing(
     assert {name: line["frames"] for name, line in records(out).items()} == {
         "long-tiny.mp4": 600, "short-tiny.mp4": 10,
     }  # fmt: skip
+
+
+# --- an object store
+
+
+class Relay(socketserver.ThreadingTCPServer):
+    """A way to a server that breaks off uploads to `broken`, half-way, as often as it is told."""
+
+    daemon_threads, allow_reuse_address = True, True
+
+    def __init__(self, target: tuple[str, int], broken: bytes, times: int) -> None:
+        super().__init__(("127.0.0.1", 0), Relayed)
+        self.target, self.broken, self.times = target, broken, times
+
+
+class Relayed(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        relay = cast(Relay, self.server)
+        with socket.create_connection(relay.target) as there:
+            answers = threading.Thread(target=self.pump, args=(there, self.request), daemon=True)
+            answers.start()
+            self.pump(self.request, there, relay)
+            there.shutdown(socket.SHUT_WR)
+            answers.join()
+
+    def pump(
+        self, source: socket.socket, target: socket.socket, relay: Relay | None = None
+    ) -> None:
+        with suppress(OSError):
+            while content := source.recv(1 << 16):
+                if relay and relay.times and content.startswith(relay.broken):
+                    relay.times -= 1
+                    content = content[: len(content) // 2]
+                    target.sendall(content)
+                    source.shutdown(socket.SHUT_RDWR)
+                    return
+                target.sendall(content)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Relay, Any]]:
+    """An S3 of our own behind a relay, with the bucket "films"."""
+    paths = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    if not (moto := shutil.which("moto_server", path=paths)):
+        pytest.skip("moto_server is not there: pip install 'moto[s3]' flask flask-cors")
+    with socket.socket() as probe_socket:
+        probe_socket.bind(("127.0.0.1", 0))
+        address = probe_socket.getsockname()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+    server = subprocess.Popen([moto, "-H", address[0], "-p", str(address[1])], stderr=-3, stdout=-3)
+    relay = Relay(address, b"PUT /films/out/b", 0)
+    threading.Thread(target=relay.serve_forever, daemon=True).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{relay.server_address[1]}")
+    try:
+        wait_for(lambda: socket.socket().connect_ex(address) == 0)
+        s3 = fsspec.filesystem("s3", skip_instance_cache=True)
+        s3.mkdir("films")
+        yield relay, s3
+    finally:
+        relay.shutdown()
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.slow
+def test_from_store_to_store_with_uploads_that_break_off(
+    tmp_path: Path, clip: Path, tiny_weights: Path, store: tuple[Relay, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    relay, s3 = store
+    s3.pipe({f"films/in/{name}.mp4": clip.read_bytes() for name in ("a", "b")})
+    s3.pipe("films/in/cut.mp4", clip.read_bytes()[:900])
+    arguments = ("s3://films/in", "--style", tiny_weights, "--out", "s3://films/out",
+                 "--workers", 1, "--device", "cpu", "--engine", "torch-float32")  # fmt: skip
+    relay.times = 12  # s3fs tries five times by itself
+    assert run(*arguments) == 1
+    assert relay.times < 12 and "painted       2  20 frames" in capsys.readouterr().out
+    s3.invalidate_cache()
+    names = {"a-tiny.mp4", "b-tiny.mp4", "manifest.jsonl"}
+    assert {name.removeprefix("films/out/") for name in s3.find("films/out")} == names
+    for name in ("a-tiny.mp4", "b-tiny.mp4"):
+        s3.get_file(f"films/out/{name}", str(tmp_path / name))
+        assert probe(tmp_path / name).frames == 10
+    lines = [json.loads(line) for line in s3.cat_file("films/out/manifest.jsonl").splitlines()]
+    assert {line["status"] for line in lines} == {"painted", "refused"} and len(lines) == 3
+    assert run(*arguments) == 1
+    assert "skipped       2" in capsys.readouterr().out
+
+
+# --- Ray
+
+
+@pytest.mark.slow
+def test_actors_of_a_ray_that_are_killed_lose_nothing(
+    tmp_path: Path, clip: Path, tiny_weights: Path, run_ffmpeg: Callable[..., None]
+) -> None:
+    pytest.importorskip("ray")
+    (tmp_path / "clips").mkdir()
+    run_ffmpeg("-stream_loop", 59, "-i", clip, "-an", "-c", "copy", tmp_path / "clips/long.mp4")
+    for name in ("a", "b", "c"):
+        shutil.copy(clip, tmp_path / "clips" / f"{name}.mp4")
+    (tmp_path / "clips/cut.mp4").write_bytes(clip.read_bytes()[:900])
+    arguments = [tmp_path / "clips", "--style", tiny_weights, "--out", tmp_path / "out", "--ray",
+                 "local", "--workers", 2, "--device", "cpu"]  # fmt: skip
+    command = [sys.executable, "-m", "stylevid.batch", *map(str, arguments)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True) as batch:
+        wait_for(lambda: list((tmp_path / "out").glob(".partial/*/*/painted/.*/long*")), 300)
+        (at_work,) = (tmp_path / "out").glob(".partial/*/*/painted/.*/long*")
+        os.kill(writer_of(at_work), signal.SIGKILL)
+        said, errors = batch.communicate(timeout=300)
+    assert batch.returncode == 1, errors
+    assert "painted       4  630 frames" in said and "refused       1" in said
+    found = records(tmp_path / "out")
+    assert found["long-tiny.mp4"]["tries"] == 2 and leftovers(tmp_path / "out") == []
+
+
+def writer_of(path: Path) -> int:
+    """The process whose ffmpeg writes the file."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if str(path).encode() in (status.parent / "cmdline").read_bytes():
+                return int(status.read_text().rpartition(")")[2].split()[1])
+    raise AssertionError(f"nobody writes {path}")

@@ -7,7 +7,7 @@ line's `style`, `output` and options.
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,13 +15,14 @@ from typing import Any
 from ..errors import StylevidError
 from ..pipeline import Options
 from ..styles import parse_json
-from .places import full_name, open_place
+from .places import full_name, open_place, telling_trouble
 
 _VIDEOS = re.compile(
     r".*\.(3g2|3gp|asf|avi|dv|flv|gif|m2?ts|m4v|mkv|mov|mp4|mpe?g|mxf|og[gv]|rm|ts|webm|wmv)", re.I
 )
 # By one of these a file system tells that a file has changed.
-_STATES = ("ETag", "etag", "md5", "blob_id", "mtime", "LastModified", "last_modified", "updated")
+_STATES = ("ETag", "etag", "md5", "blob_id", "mtime", "LastModified", "last_modified", "updated",
+           "created")  # fmt: skip
 _OPTIONS = {"temporal": bool, "size": int, "strength": float, "keep_colors": bool, "brush": float,
             "start_s": float, "end_s": float}  # fmt: skip
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -51,7 +52,7 @@ class Wish:
 
 def read_wishes(
     place: str, out: str, options: Options
-) -> Iterator[tuple[str, Wish | StylevidError]]:
+) -> Sequence[tuple[str, Wish | StylevidError]]:
     """What each clip or line of a list is called, and what is asked, or why that cannot be done.
 
     Hidden files are left out of folders and patterns, and so is everything in the folder `out`.
@@ -60,17 +61,15 @@ def read_wishes(
         StylevidError: there is nothing at `place`.
     """
     files, path = open_place(place)
-    try:
+    with telling_trouble(place):
         if is_list(place):
-            yield from _read_list(files, path, options)
-            return
-        found = list(_find(files, path, options))
-    except (OSError, ValueError) as cause:
-        raise StylevidError(f"{place} does not exist or cannot be read.") from cause
-    found = [wish for wish in found if not wish.source.startswith(f"{out}/")]
+            found = list(_read_list(files, path, options))
+        else:
+            wishes = _find(files, path, options)
+            found = [(w.source, w) for w in wishes if not w.source.startswith(f"{out}/")]
     if not found:
         raise StylevidError(f"{place} holds no clip. Name a video, a folder or a pattern.")
-    yield from ((wish.source, wish) for wish in found)
+    return found
 
 
 def is_list(place: str) -> bool:
@@ -155,10 +154,8 @@ def _row_wish(row: Any, folder: str, options: Options) -> Wish:
     files, path = open_place(
         source if "://" in source or source[0] == "/" else f"{folder}/{source}"
     )
-    try:
+    with telling_trouble(source):
         info = files.info(path)
-    except (OSError, ValueError) as cause:
-        raise ValueError(f"{source} does not exist or cannot be reached.") from cause
     wish = _wish(files, path, info, PurePosixPath(path).name, replace(options, **values))
     return replace(wish, style=style, output=output and output.removesuffix(".mp4"))
 

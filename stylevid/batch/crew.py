@@ -143,10 +143,10 @@ def _serve(pipe: Connection, config: bytes, number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     logging.basicConfig(format="stylevid: %(message)s")
     parent = multiprocessing.parent_process()
-    worker = Worker(pickle.loads(config), number, lambda: not (parent and parent.is_alive()))
+    worker = Worker(number, lambda: not (parent and parent.is_alive()))
     with suppress(EOFError, OSError, Cancelled):
         try:
-            pipe.send(worker.get_ready())
+            pipe.send(worker.get_ready(pickle.loads(config)))
         except StylevidError as error:
             pipe.send(error)
         while True:
@@ -184,16 +184,15 @@ class RayCrew:
             config: its threads are the cores that an actor asks for.
             gpus: that an actor asks for.
         """
-        self.size, self._ray = size, ray
+        self.size, self._ray, self._config = size, ray, ray.put(config)
         actor = ray.remote(num_cpus=config.threads, num_gpus=gpus, max_restarts=-1)(_Actor)
-        shared = ray.put(config)
-        self._actors = [actor.remote(shared, number) for number in range(size)]
+        self._actors = [actor.remote(number) for number in range(size)]
         self._busy: dict[Any, int] = {}
 
     def start(self, worker: int) -> None:
         # Waits for the actor's restart, and for a node that has room for it.
         ready = self._actors[worker].get_ready.options(max_task_retries=-1)
-        self._busy[ready.remote()] = worker
+        self._busy[ready.remote(self._config)] = worker
 
     def give(self, worker: int, job: Job) -> None:
         # Not tried again by Ray: another actor may be free at once.
@@ -221,10 +220,10 @@ class RayCrew:
 class _Actor(Worker):
     """A worker that shows on Ray's dashboard what it does."""
 
-    def get_ready(self) -> None:
+    def get_ready(self, config: WorkerConfig) -> None:
         from ray.util.metrics import Counter
 
-        super().get_ready()
+        super().get_ready(config)
         self._clips = Counter("stylevid_clips", "Clips done.", ("status",))
         self._frames = Counter("stylevid_frames", "Frames painted.")
 

@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from .. import __version__
+from ..errors import StylevidError
 from ..pipeline import Options
 from .clips import Wish
-from .places import deliver, is_local, open_place, scratch_of
+from .places import deliver, is_local, open_place, scratch_of, telling_trouble
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +84,10 @@ class Ledger:
         self._out, self._place = out, f"{out}/{NAME}"
         self._saved_s = 0.0
         files, path = open_place(out)
-        found = files.find(path, detail=True) if files.exists(path) else {}
-        self._sizes = {name[len(path) + 1 :]: info["size"] for name, info in found.items()}
-        text = files.cat_file(f"{path}/{NAME}") if NAME in self._sizes else b""
+        with telling_trouble(out):
+            found = files.find(path, detail=True) if files.exists(path) else {}
+            self._sizes = {name[len(path) + 1 :]: info["size"] for name, info in found.items()}
+            text = files.cat_file(f"{path}/{NAME}") if NAME in self._sizes else b""
         self._records = {record.target: record for record in _read(text)}
         self.save()
 
@@ -104,17 +106,24 @@ class Ledger:
             with Path(self._place).open("a", encoding="utf-8") as file:
                 file.write(_line(record))
         elif time.monotonic() - self._saved_s > _UPLOAD_EVERY_S:
-            self.save()
+            try:
+                self.save()
+            except StylevidError as error:  # it may come back
+                log.warning("%s", error)
 
     def save(self) -> None:
-        """Write them all, one line a result."""
+        """Write them all, one line a result.
+
+        Raises:
+            StylevidError: the folder cannot be written to.
+        """
         scratch = scratch_of(self._out)
         scratch.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=scratch) as folder:
+        self._saved_s = time.monotonic()
+        with telling_trouble(self._place), TemporaryDirectory(dir=scratch) as folder:
             whole = Path(folder) / NAME
             whole.write_text("".join(map(_line, self._records.values())), "utf-8")
             deliver(whole, self._place)
-        self._saved_s = time.monotonic()
 
 
 def _line(record: Record) -> str:

@@ -2,6 +2,8 @@
 
 import tempfile
 import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,27 @@ def open_place(place: str) -> tuple[Any, str]:
         return url_to_fs(place)
     except (ImportError, ValueError) as cause:
         raise StylevidError(f"{place} cannot be opened: {cause}.") from cause
+
+
+@contextmanager
+def telling_trouble(place: str) -> Generator[None]:
+    """
+    Raises:
+        StylevidError: instead of whatever a file system raises within.
+    """
+    try:
+        yield
+    except StylevidError:
+        raise
+    except FileNotFoundError as cause:
+        raise StylevidError(f"{place} does not exist.") from cause
+    except Exception as cause:  # each kind of store has its own
+        raise StylevidError(f"{place} cannot be used: {in_a_line(cause)}.") from cause
+
+
+def in_a_line(error: Exception) -> str:
+    """What went wrong, by kind and in a few words."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(".: ")
 
 
 def full_name(files: Any, path: str) -> str:

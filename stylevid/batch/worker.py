@@ -16,7 +16,7 @@ from ..network import StyleNet
 from ..painter import Painter
 from ..pipeline import Result, stylize_video
 from .jobs import Job, Record
-from .places import deliver, fetch, scratch_of
+from .places import deliver, fetch, in_a_line, scratch_of
 
 log = logging.getLogger(__name__)
 
@@ -42,29 +42,27 @@ class WorkerConfig:
 class Worker:
     """Paints clips; what goes wrong with one is said in its record."""
 
-    def __init__(
-        self, config: WorkerConfig, number: int, should_stop: Callable[[], bool] = lambda: False
-    ) -> None:
+    def __init__(self, number: int, should_stop: Callable[[], bool] = lambda: False) -> None:
         """
         Args:
             number: of the worker among those of the batch.
             should_stop: asked after each frame.
         """
-        self._config, self._number, self._should_stop = config, number, should_stop
-        self._painters: dict[str, Painter] = {}
-        self._scratch = scratch_of(config.out) / str(number)
+        self._number, self._should_stop = number, should_stop
 
-    def get_ready(self) -> None:
+    def get_ready(self, config: WorkerConfig) -> None:
         """Load the first network.
 
         Raises:
             StylevidError: the device or the engine is not there.
         """
-        torch.set_num_threads(self._config.threads)
-        cv2.setNumThreads(self._config.threads)
+        torch.set_num_threads(config.threads)
+        cv2.setNumThreads(config.threads)
+        self._config, self._painters = config, dict[str, Painter]()
+        self._scratch = scratch_of(config.out) / str(self._number)
         shutil.rmtree(self._scratch, ignore_errors=True)  # what a worker that died has left
         self._scratch.mkdir(parents=True)
-        self._painter(next(iter(self._config.networks)))
+        self._painter(next(iter(config.networks)))
 
     def _painter(self, weights: str) -> Painter:
         if weights not in self._painters:
@@ -88,8 +86,7 @@ class Worker:
             return job.record("refused", error=str(error))
         except Exception as error:  # a full disk, a store out of reach: the batch goes on
             log.exception("%s", job.source)
-            reason = " ".join(str(error).split())[:300]
-            return job.record("failed", error=f"{type(error).__name__}: {reason}")
+            return job.record("failed", error=f"{in_a_line(error)}.")
 
     def _paint(self, job: Job) -> Record:
         with TemporaryDirectory(dir=self._scratch) as folder:
