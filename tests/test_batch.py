@@ -134,8 +134,8 @@ def test_a_csv_is_a_list_too(tmp_path: Path) -> None:
 # --- what is done already
 
 
-def job(name: str = "a", size_bytes: int = 1, **options: int) -> Job:
-    wish = Wish(f"/clips/{name}.mp4", name, size_bytes, "state", Options(**options))
+def job(name: str = "a", size_bytes: int = 1, size: int | None = None) -> Job:
+    wish = Wish(f"/clips/{name}.mp4", name, size_bytes, "state", Options(size=size))
     return Job.of(wish, "wave", "0" * 64)
 
 
@@ -444,6 +444,7 @@ class Relayed(socketserver.BaseRequestHandler):
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Relay, Any]]:
     """An S3 of our own behind a relay, with the bucket "films"."""
+    pytest.importorskip("s3fs")
     paths = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     if not (moto := shutil.which("moto_server", path=paths)):
         pytest.skip("moto_server is not there: pip install 'moto[s3]' flask flask-cors")
