@@ -257,10 +257,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, clip: Path, tiny_weights: P
         shutil.copy(clip, folder / "clips" / name)
     (folder / "clips" / "cut.mp4").write_bytes(clip.read_bytes()[:900])
     (folder / "clips" / "empty.mp4").touch()
-    lines = [
-        '{"source": "clips/a.mp4", "output": "small", "size": 16}',
-        '{"source": "clips/z.mp4"}',
-    ]
+    small = '{"source": "clips/a.mp4", "output": "small", "size": 16}'
+    lines = [small, '{"source": "clips/z.mp4"}', small.replace("16", "24"), small]
     (folder / "list.jsonl").write_text("\n".join(lines))
     assert command(folder, "--workers", 2, "--device", "cpu") == 1
     return folder
@@ -368,7 +366,8 @@ def long_batch(
 
     def begin() -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "stylevid.batch", *map(str, arguments)]
-        begun.append(subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True))
+        begun.append(subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True,
+                                      env=os.environ | {"OMP_NUM_THREADS": "1"}))  # fmt: skip
         return begun[-1]
 
     yield tmp_path / "out", begin

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import shutil
 import sys
 import time
@@ -167,7 +166,7 @@ class Shelf:
 
 def _crew(options: argparse.Namespace, out: str, networks: dict[str, StyleNet], jobs: int) -> Crew:
     """Workers on Ray or on this machine, no more than there are clips."""
-    cpus, gpus = os.cpu_count() or 1, torch.cuda.device_count()
+    cpus, gpus = torch.get_num_threads(), torch.cuda.device_count()
     ray = connect(options.ray) if options.ray else None
     if ray:
         resources = ray.cluster_resources()
