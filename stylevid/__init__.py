@@ -6,6 +6,8 @@ from .painter import Painter
 from .pipeline import Options, Progress, Result, stylize_image, stylize_video
 from .styles import Style, list_styles
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Cancelled",
     "HubError",

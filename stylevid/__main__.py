@@ -56,10 +56,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-o", "--output", type=Path, help="the .mp4 to write")
     parser.add_argument(
-        "--from", dest="start_s", type=float, default=0.0, metavar="SECONDS", help="begin there"
-    )
-    parser.add_argument("--to", dest="end_s", type=float, metavar="SECONDS", help="end there")
-    parser.add_argument(
         "--fine", action="store_true", help="learn the clip before it is painted: richer, steadier"
     )
     parser.add_argument(
@@ -80,6 +76,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--vertical", type=Path, metavar="MP4", help="write its middle upright for a phone, too"
     )
+    add_painting_options(parser)
+    parser.add_argument("--list-styles", action="store_true", help="name the styles and stop")
+    return parser
+
+
+def add_painting_options(parser: argparse.ArgumentParser) -> None:
+    """How to paint, where, and with what styles."""
+    parser.add_argument(
+        "--from", dest="start_s", type=float, default=0.0, metavar="SECONDS", help="begin there"
+    )
+    parser.add_argument("--to", dest="end_s", type=float, metavar="SECONDS", help="end there")
     parser.add_argument("--no-temporal", action="store_true", help="paint each frame on its own")
     parser.add_argument("--size", type=int, help="longest side in pixels (default: the video's)")
     parser.add_argument("--strength", type=float, default=1.0, help="0 (video) to 1 (painting)")
@@ -94,8 +101,23 @@ def build_parser() -> argparse.ArgumentParser:
         "--hub-repo", action="append", metavar="USER/NAME[@REVISION]",
         help="take styles from this repo on the Hub, too (default: $STYLEVID_HUB_REPO)",
     )  # fmt: skip
-    parser.add_argument("--list-styles", action="store_true", help="name the styles and stop")
-    return parser
+
+
+def painting_options(options: argparse.Namespace) -> Options:
+    """What `add_painting_options` has parsed.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+    return Options(
+        temporal=not options.no_temporal,
+        size=options.size,
+        strength=options.strength,
+        keep_colors=options.keep_colors,
+        brush=options.brush,
+        start_s=options.start_s,
+        end_s=options.end_s,
+    )
 
 
 def _paint(options: argparse.Namespace) -> Iterator[str]:
@@ -106,15 +128,7 @@ def _paint(options: argparse.Namespace) -> Iterator[str]:
     style, label = _style(options)
     video: Path = options.video
     output = options.output or video.with_name(f"{video.stem}-{label}.mp4")
-    settings = Options(
-        temporal=not options.no_temporal,
-        size=options.size,
-        strength=options.strength,
-        keep_colors=options.keep_colors,
-        brush=options.brush,
-        start_s=options.start_s,
-        end_s=options.end_s,
-    )
+    settings = painting_options(options)
     if style is None or options.fine or options.painting:
         style = _learn(options, style, settings)
     painter = Painter(style, options.device, options.engine)

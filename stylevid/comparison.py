@@ -56,8 +56,9 @@ def compare_video(
     with (
         VideoWriter(target, shown, (half[0], 2 * half[1]), span) as writer,
         closing(read_yuv(info, size, span, should_stop)) as frames,
+        closing(paint_frames(frames, painter, replace(options, temporal=True))) as paintings,
     ):
-        for painted in paint_frames(frames, painter, replace(options, temporal=True)):
+        for painted in paintings:
             picture = show(shrink(painted.alone, half), shrink(painted.shown, half))
             writer.write(replace(painted.timed, frame=picture))
             count += 1

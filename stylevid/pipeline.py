@@ -171,12 +171,13 @@ class PaintedFrame:
 @torch.inference_mode()
 def paint_frames(
     source: Iterable[Timed[Yuv]], painter: Painter, options: Options
-) -> Iterator[PaintedFrame]:
+) -> Generator[PaintedFrame]:
     """The paintings of frames of one size and matrix, in order: the one loop that paints.
 
     With temporal consistency, the last painting is carried to where the frame has what it shows,
     and given to the network; that painting and the last frame in gray are the only state. The next
     frame's motion is found while this one is painted. Without it, frames are painted side by side.
+    The source is read in another thread: close the paintings before it.
 
     Raises:
         StylevidError: there is not enough memory for frames of this size.
@@ -244,8 +245,9 @@ def stylize_video(
         VideoWriter(target, info, size, span) as writer,
         _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
+        closing(paint_frames(source_frames, painter, options)) as paintings,
     ):
-        for painted in paint_frames(source_frames, painter, options):
+        for painted in paintings:
             timed, picture = painted.timed, painted.shown
             if meter is not None:
                 _measure(meter, painted, options.temporal)

@@ -38,6 +38,13 @@ LAYERS = {
     "comparison": 8,
     "__init__": 8,
     "__main__": 9,
+    "batch.__init__": 0,
+    "batch.places": 1,
+    "batch.clips": 8,
+    "batch.jobs": 9,
+    "batch.worker": 10,
+    "batch.crew": 11,
+    "batch.__main__": 12,
     "example": 2,
     "export": 2,
 }

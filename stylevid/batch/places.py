@@ -1,0 +1,102 @@
+"""Files on this machine and at any URL that fsspec opens, by the same few verbs."""
+
+import tempfile
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from ..errors import StylevidError
+
+# Here an upload shows only when it is whole; elsewhere it is renamed once it is.
+_OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf"}
+
+
+def open_place(place: str) -> tuple[Any, str]:
+    """The file system of a URL, or of a path on this machine, and the path in it.
+
+    Raises:
+        StylevidError: nothing here opens such a URL.
+    """
+    if "://" not in place:
+        return LocalFileSystem(), str(Path(place).absolute())
+    try:
+        return url_to_fs(place)
+    except (ImportError, ValueError) as cause:
+        raise StylevidError(f"{place} cannot be opened: {cause}.") from cause
+
+
+@contextmanager
+def telling_trouble(place: str) -> Generator[None]:
+    """
+    Raises:
+        StylevidError: instead of whatever a file system raises within.
+    """
+    try:
+        yield
+    except StylevidError:
+        raise
+    except FileNotFoundError as cause:
+        raise StylevidError(f"{place} does not exist.") from cause
+    except Exception as cause:  # each kind of store has its own
+        raise StylevidError(f"{place} cannot be used: {in_a_line(cause)}.") from cause
+
+
+def in_a_line(error: Exception) -> str:
+    """What went wrong, by kind and in a few words."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(".: ")
+
+
+def full_name(files: Any, path: str) -> str:
+    """The URL of a path in a file system; on this machine, the path."""
+    return path if isinstance(files, LocalFileSystem) else str(files.unstrip_protocol(path))
+
+
+def is_local(place: str) -> bool:
+    return isinstance(open_place(place)[0], LocalFileSystem)
+
+
+def scratch_of(out: str) -> Path:
+    """Where what is not whole yet is kept: beside the results, whose names it gets by renaming, or
+    on each worker's own disk."""
+    files, path = open_place(out)
+    if isinstance(files, LocalFileSystem):
+        return Path(path) / ".partial"
+    return Path(tempfile.gettempdir()) / f"stylevid-{sha256(out.encode()).hexdigest()[:16]}"
+
+
+def fetch(place: str, folder: Path) -> Path:
+    """A file's path on this machine: its own, or that of a copy in `folder`."""
+    files, path = open_place(place)
+    if isinstance(files, LocalFileSystem):
+        return Path(path)
+    copy = folder / Path(path).name
+    files.get_file(path, str(copy))
+    return copy
+
+
+def deliver(whole: Path, place: str) -> None:
+    """Move a file to a place, where it appears only when it is whole; on this machine, `whole` is
+    of the same disk."""
+    files, path = open_place(place)
+    folder, _, name = path.rpartition("/")
+    if isinstance(files, LocalFileSystem):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        whole.replace(path)
+    elif _OBJECT_STORES.intersection([files.protocol] if isinstance(files.protocol, str)
+                                     else files.protocol):  # fmt: skip
+        files.put_file(str(whole), path)
+    else:
+        partial = f"{folder}/.{uuid.uuid4().hex}.partial"
+        files.makedirs(folder, exist_ok=True)
+        try:
+            files.put_file(str(whole), partial)
+            files.mv(partial, f"{folder}/{name}")
+        finally:
+            if files.exists(partial):
+                files.rm_file(partial)

@@ -1,0 +1,528 @@
+"""Many clips: what is asked for, what is done already, workers that die, results that are whole."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import fsspec
+import pytest
+
+from stylevid.batch.__main__ import main
+from stylevid.batch.clips import Wish, read_wishes
+from stylevid.batch.crew import Outcome, WorkerDied, hand_out
+from stylevid.batch.jobs import Job, Ledger
+from stylevid.batch.places import deliver, fetch
+from stylevid.errors import StylevidError
+from stylevid.pipeline import Options
+from stylevid.video import probe
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def records(out: Path) -> dict[str, dict[str, object]]:
+    lines = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    assert len({line["target"] for line in lines}) == len(lines), "a line for each result"
+    return {line["target"]: line for line in lines}
+
+
+def leftovers(out: Path) -> list[Path]:
+    return [path for path in out.rglob("*") if "partial" in path.name and path.suffix != ".lock"]
+
+
+# --- what is asked for
+
+
+def wishes(place: object, out: str = "/out") -> dict[str, Wish | StylevidError]:
+    return dict(read_wishes(str(place), out, Options()))
+
+
+def test_files_folders_and_patterns_are_found(tmp_path: Path) -> None:
+    names = ("a.mp4", "b/c.MKV", "b/[1] é.mp4", "notes.txt", ".hidden.mp4", ".trash/d.mp4",
+             "out/a-wave.mp4")  # fmt: skip
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+
+    def found(place: Path) -> list[str]:
+        asked = wishes(place, out=f"{tmp_path}/out").values()
+        return sorted(wish.name for wish in asked if isinstance(wish, Wish))
+
+    assert found(tmp_path) == ["a", "b/[1] é", "b/c.MKV"]
+    assert found(tmp_path / "*" / "*.mp4") == ["b/[1] é"]
+    assert found(tmp_path / "b" / "[1] é.mp4") == ["[1] é"]
+    for nothing in ("missing.mp4", "*.webm"):
+        with pytest.raises(StylevidError, match=r"missing\.mp4|\*\.webm"):
+            found(tmp_path / nothing)
+    with pytest.raises(StylevidError, match="nonsense"):
+        found(Path("nonsense://a"))
+
+
+def test_clips_are_found_at_urls() -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe_file("/films/day 1/beach.mp4", b"abc")
+    store.pipe_file("/films/list.jsonl", b'{"source": "day 1/beach.mp4"}')
+    (beach,) = wishes("memory://films").values()
+    (listed,) = wishes("memory://films/list.jsonl").values()
+    assert isinstance(beach, Wish) and isinstance(listed, Wish)
+    assert (beach.name, beach.size_bytes, listed.name) == ("day 1/beach", 3, "beach")
+    assert beach.source == listed.source == "memory:///films/day 1/beach.mp4"
+
+
+HOSTILE = [
+    ("{", "no JSON"),
+    ("[" * 5000, "no JSON"),
+    ('["clip.mp4"]', "no JSON object"),
+    ('{"source": "clip.mp4", "source": "clip.mp4"}', "twice"),
+    ('{"style": "wave"}', "names no source"),
+    ('{"source": 7}', "texts"),
+    ('{"source": "clip.mp4\\u0000"}', "texts"),
+    ('{"source": "\\u001b[2Jclip.mp4"}', "texts"),
+    ('{"source": "missing.mp4"}', "missing.mp4 does not exist"),
+    ('{"source": "clip.mp4", "sise": 64}', "'sise' is none of source, style"),
+    ('{"source": "clip.mp4", "size": 1}', "size is from 16"),
+    ('{"source": "clip.mp4", "size": 64.5}', "'size' is a whole number"),
+    ('{"source": "clip.mp4", "size": 1e999}', "'size' is a whole number"),
+    ('{"source": "clip.mp4", "strength": NaN}', "NaN"),
+    ('{"source": "clip.mp4", "strength": [[]]}', "'strength' is a number"),
+    ('{"source": "clip.mp4", "temporal": "perhaps"}', "'temporal' is true or false"),
+    ('{"source": "clip.mp4", "output": "../../etc/cron"}', "no name below"),
+    ('{"source": "clip.mp4", "output": "/etc/cron"}', "no name below"),
+    ('{"source": "nonsense://clip.mp4"}', "cannot be opened"),
+]
+
+
+def test_hostile_lines_are_refused_by_number(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    good = '{"source": "clip.mp4", "size": 64, "keep_colors": true, "output": "a/b.mp4"}'
+    lines = [*(line for line, _ in HOSTILE), good]
+    (tmp_path / "list.jsonl").write_bytes("\n".join(lines).encode() + b"\n\xff\xfe\x00\n")
+    asked = wishes(tmp_path / "list.jsonl")
+    for number, (line, match) in enumerate(HOSTILE, 1):
+        assert match in str(asked[f"list.jsonl, line {number}"]), line
+    wish = asked[f"list.jsonl, line {len(lines)}"]
+    assert isinstance(wish, Wish) and wish.output == "a/b"
+    assert wish.options == Options(size=64, keep_colors=True)
+    assert isinstance(asked[f"list.jsonl, line {len(lines) + 1}"], StylevidError)
+
+
+def test_a_csv_is_a_list_too(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    text = "\ufeffsource,style,temporal,brush\nclip.mp4,wave,no,2\nclip.mp4,,,\nclip.mp4,a,b,c,d\n"
+    (tmp_path / "list.csv").write_text(text + 'clip.mp4,"torn')
+    first, second, *bad = wishes(tmp_path / "list.csv").values()
+    assert isinstance(first, Wish) and isinstance(second, Wish)
+    assert (first.style, first.options) == ("wave", Options(temporal=False, brush=2.0))
+    assert (second.style, second.options) == (None, Options())
+    assert len(bad) == 2 and all(isinstance(wish, StylevidError) for wish in bad)
+
+
+# --- what is done already
+
+
+def job(name: str = "a", size_bytes: int = 1, size: int | None = None) -> Job:
+    wish = Wish(f"/clips/{name}.mp4", name, size_bytes, "state", Options(size=size))
+    return Job.of(wish, "wave", "0" * 64)
+
+
+def test_what_has_changed_is_not_known(tmp_path: Path) -> None:
+    done = job()
+    (tmp_path / done.target).write_bytes(b"12345")
+    Ledger(str(tmp_path)).add(done.record("painted", size_bytes=5))
+    ledger = Ledger(str(tmp_path))
+    assert ledger.known(done) == done.record("painted", size_bytes=5)
+    assert not ledger.known(job(size_bytes=2)) and not ledger.known(job(size=64))
+    assert not ledger.known(Job.of(Wish("", "a", 1, "another", Options()), "wave", "0" * 64))
+    assert not ledger.known(Job.of(Wish("", "a", 1, "state", Options()), "wave", "1" * 64))
+    (tmp_path / done.target).write_bytes(b"cut")
+    assert not Ledger(str(tmp_path)).known(done), "the result is not the one that was written"
+    (tmp_path / done.target).unlink()
+    assert not Ledger(str(tmp_path)).known(done)
+
+
+def test_torn_and_strange_lines_count_as_never_written(tmp_path: Path) -> None:
+    ledger = Ledger(str(tmp_path))
+    ledger.add(job("a").record("refused", error="cut short"))
+    ledger.add(job("b").record("refused", error="cut short"))
+    path = tmp_path / "manifest.jsonl"
+    path.write_bytes(path.read_bytes()[:-40] + b'\n[]\n{"target": []}\n\xff\n' + b"[" * 9999)
+    again = Ledger(str(tmp_path))
+    assert again.known(job("a")) and not again.known(job("b"))
+    assert list(records(tmp_path)) == [job("a").target], "written anew without them"
+
+
+def test_a_result_appears_at_a_url_only_when_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fsspec.filesystem("memory")
+    (tmp_path / "a.mp4").write_bytes(b"painted")
+    seen: list[list[str]] = []
+    move = type(store).mv
+
+    def spy(self: object, source: str, target: str) -> None:
+        seen.append([name for name in store.find("/results") if not name.endswith(".partial")])
+        move(self, source, target)
+
+    monkeypatch.setattr(type(store), "mv", spy)
+    deliver(tmp_path / "a.mp4", "memory://results/day 1/a.mp4")
+    assert seen == [[]] and store.find("/results") == ["/results/day 1/a.mp4"]
+    assert fetch("memory://results/day 1/a.mp4", tmp_path / "..").read_bytes() == b"painted"
+
+    def fail(*_: object) -> None:
+        raise ConnectionResetError("the store went away")
+
+    monkeypatch.setattr(type(store), "mv", fail)
+    with pytest.raises(ConnectionResetError):
+        deliver(tmp_path / "a.mp4", "memory://results/b.mp4")
+    assert store.find("/results") == ["/results/day 1/a.mp4"]
+
+
+# --- workers that die
+
+
+class Script:
+    """A crew whose outcomes are written down: for each clip, what becomes of it at each try."""
+
+    def __init__(self, size: int, story: dict[str, list[str]], births: str = "") -> None:
+        self.size, self.story, self.births = size, story, births
+        self.given: list[tuple[int, str]] = []
+        self.outcomes: list[tuple[int, Outcome]] = []
+
+    def start(self, worker: int) -> None:
+        dies, self.births = self.births[:1] == "x", self.births[1:]
+        self.outcomes.append((worker, WorkerDied() if dies else None))
+
+    def give(self, worker: int, job: Job) -> None:
+        self.given.append((worker, job.target[0]))
+        tries = self.story.get(job.target[0], [])
+        status = tries.pop(0) if tries else "painted"
+        died = status == "died"
+        self.outcomes.append((worker, WorkerDied() if died else job.record(status)))  # type: ignore
+
+    def wait(self) -> list[tuple[int, Outcome]]:
+        return [self.outcomes.pop(0)]
+
+    def close(self) -> None: ...
+
+
+JOBS = [job("a", 10), job("b", 30), job("c", 20)]
+
+
+def outcome(crew: Script) -> dict[str, tuple[str, int]]:
+    return {r.target[0]: (r.status, r.tries) for r in hand_out(JOBS, crew)}
+
+
+def test_the_longest_goes_first_and_what_died_elsewhere() -> None:
+    crew = Script(2, {"b": ["died"], "a": ["failed"]})
+    assert outcome(crew) == {"a": ("painted", 2), "b": ("painted", 2), "c": ("painted", 1)}
+    assert [name for _, name in crew.given] == ["b", "c", "b", "a", "a"]
+    first, second = (worker for worker, name in crew.given if name == "b")
+    assert first != second
+
+
+def test_tries_have_an_end_and_refusals_none() -> None:
+    crew = Script(1, {"a": ["died"] * 9, "b": ["failed"] * 9, "c": ["refused"] * 9})
+    assert outcome(crew) == {"a": ("failed", 3), "b": ("failed", 3), "c": ("refused", 1)}
+
+
+def test_workers_that_cannot_start_end_the_batch() -> None:
+    assert outcome(Script(2, {}, births="xxxoxxo"))["a"] == ("painted", 1)
+    with pytest.raises(StylevidError, match="7 workers died"):
+        outcome(Script(2, {}, births="x" * 99))
+
+
+# --- the command
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, clip: Path, tiny_weights: Path) -> Path:
+    """A finished batch of good, damaged and odd clips in one style, painted by two processes."""
+    folder = tmp_path_factory.mktemp("batch")
+    (folder / "clips" / "day 1").mkdir(parents=True)
+    for name in ("a.mp4", "day 1/-b'; é.mp4", "c.mkv"):
+        shutil.copy(clip, folder / "clips" / name)
+    (folder / "clips" / "cut.mp4").write_bytes(clip.read_bytes()[:900])
+    (folder / "clips" / "empty.mp4").touch()
+    small = '{"source": "clips/a.mp4", "output": "small", "size": 16}'
+    lines = [small, '{"source": "clips/z.mp4"}', small.replace("16", "24"), small]
+    (folder / "list.jsonl").write_text("\n".join(lines))
+    assert command(folder, "--workers", 2, "--device", "cpu") == 1
+    return folder
+
+
+def command(folder: Path, *options: object) -> int:
+    weights = next(folder.parent.glob("weights*/tiny.safetensors"))
+    return run(folder / "clips", folder / "list.jsonl", "--style", weights, "--out",
+               folder / "out", *options)  # fmt: skip
+
+
+PAINTED = {"a-tiny.mp4", "day 1/-b'; é-tiny.mp4", "c.mkv-tiny.mp4", "small.mp4"}
+
+
+def test_all_are_painted_or_refused_by_name(folder: Path) -> None:
+    found = records(folder / "out")
+    assert {name for name, line in found.items() if line["status"] == "painted"} == PAINTED
+    for name in PAINTED:
+        assert found[name]["size_bytes"] == (folder / "out" / name).stat().st_size
+        info = probe(folder / "out" / name)
+        assert (info.frames, found[name]["frames"], info.audio) == (10, 10, ("aac",))
+        assert info.width == (16 if name == "small.mp4" else 48)
+        assert set(found[name]["flicker"]) == {"floor", "off", "on"}  # type: ignore
+    assert "cut.mp4 cannot be read" in str(found["cut-tiny.mp4"]["error"])
+    assert "empty.mp4 is empty" in str(found["empty-tiny.mp4"]["error"])
+    assert "z.mp4 does not exist" in str(found["list.jsonl, line 2"]["error"])
+    other = "its result would be small.mp4, as that of"
+    assert other in str(found["list.jsonl, line 3"]["error"]) and len(found) == 8
+    assert leftovers(folder / "out") == []
+
+
+def test_run_again_it_skips_what_is_done(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {name: (folder / "out" / name).stat().st_mtime_ns for name in PAINTED}
+    assert command(folder) == 1
+    said = capsys.readouterr().out
+    assert "painted       0" in said and "skipped       4" in said and "refused       2" in said
+    assert "left out      2  refused or failed before" in said
+    assert {name: (folder / "out" / name).stat().st_mtime_ns for name in PAINTED} == before
+
+
+def test_what_is_asked_for_again_is_painted_again(
+    folder: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(folder, again)
+    shutil.copy(next(folder.parent.glob("weights*/tiny.safetensors")), again)
+    style = ("--style", again / "tiny.safetensors", "--out", again / "out", "--device", "cpu")
+    shutil.copy(clip, again / "clips" / "cut.mp4")  # mended
+    assert run(again / "clips/cut.mp4", again / "clips/a.mp4", *style, "--overwrite") == 0
+    assert "painted       2  20 frames" in capsys.readouterr().out
+    assert records(again / "out")["cut-tiny.mp4"]["status"] == "painted"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (("clips", "--style", "nonesuch"), "no style 'nonesuch'"),
+        (("clips",), "Name a --style"),
+        (("nothing", "--style", "starry-night"), "nothing does not exist"),
+        (("clips", "--style", "starry-night", "--workers", "0"), "--workers is 1 or more"),
+        (("clips", "--style", "starry-night", "--size", "3"), "size is from 16"),
+        (("clips", "--style", "starry-night", "--device", "gpu"), "gpu"),
+    ],
+)
+def test_trouble_is_one_line(
+    tmp_path: Path, clip: Path, arguments: tuple[str, ...], match: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "clips").mkdir()
+    shutil.copy(clip, tmp_path / "clips")
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments, "--out", "out") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("stylevid: ") and match in said and said.count("\n") == 1
+
+
+# --- killed
+
+
+def children(pid: int) -> list[int]:
+    """Workers of the process, by the kernel."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    pids = [int(child) for task in tasks for child in task.read_text().split()]
+    return [p for p in pids if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def long_batch(
+    tmp_path: Path, clip: Path, tiny_weights: Path, run_ffmpeg: Callable[..., None]
+) -> Iterator[tuple[Path, Callable[[], subprocess.Popen[str]]]]:
+    """A folder of clips, one of which takes seconds, and how to begin painting them into out/."""
+    (tmp_path / "clips").mkdir()
+    run_ffmpeg("-stream_loop", 59, "-i", clip, "-an", "-c", "copy", tmp_path / "clips/long.mp4")
+    shutil.copy(clip, tmp_path / "clips/short.mp4")
+    arguments = [tmp_path / "clips", "--style", tiny_weights, "--out", tmp_path / "out",
+                 "--workers", 1, "--device", "cpu", "--engine", "torch-float32"]  # fmt: skip
+    begun: list[subprocess.Popen[str]] = []
+
+    def begin() -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "stylevid.batch", *map(str, arguments)]
+        begun.append(subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True,
+                                      env=os.environ | {"OMP_NUM_THREADS": "1"}))  # fmt: skip
+        return begun[-1]
+
+    yield tmp_path / "out", begin
+    for process in begun:
+        process.kill()
+        process.communicate()
+
+
+def test_killed_workers_and_drivers_lose_nothing(
+    long_batch: tuple[Path, Callable[[], subprocess.Popen[str]]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, begin = long_batch
+    at_work = lambda: list(out.glob(".partial/*/*/painted/.*"))  # noqa: E731
+    batch = begin()
+    wait_for(at_work)
+    (worker,) = children(batch.pid)
+    assert run("clips", "--style", "x", "--out", out) == 1
+    assert "Another batch is at work" in capsys.readouterr().err
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: [child for child in children(batch.pid) if child != worker])
+    (heir,) = (child for child in children(batch.pid) if child != worker)
+    wait_for(at_work)
+    batch.kill()
+    wait_for(lambda: not Path(f"/proc/{heir}").exists(), 30)  # it notices, and leaves
+    assert not (out / "long-tiny.mp4").exists()
+    again = begin()
+    said, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
+    assert "painted" in said and leftovers(out) == []
+    assert {name: line["frames"] for name, line in records(out).items()} == {
+        "long-tiny.mp4": 600, "short-tiny.mp4": 10,
+    }  # fmt: skip
+
+
+# --- an object store
+
+
+class Relay(socketserver.ThreadingTCPServer):
+    """A way to a server that breaks off uploads to `broken`, half-way, as often as it is told."""
+
+    daemon_threads, allow_reuse_address = True, True
+
+    def __init__(self, target: tuple[str, int], broken: bytes, times: int) -> None:
+        super().__init__(("127.0.0.1", 0), Relayed)
+        self.target, self.broken, self.times = target, broken, times
+
+
+class Relayed(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        relay = cast(Relay, self.server)
+        with socket.create_connection(relay.target) as there:
+            answers = threading.Thread(target=self.pump, args=(there, self.request), daemon=True)
+            answers.start()
+            self.pump(self.request, there, relay)
+            there.shutdown(socket.SHUT_WR)
+            answers.join()
+
+    def pump(
+        self, source: socket.socket, target: socket.socket, relay: Relay | None = None
+    ) -> None:
+        with suppress(OSError):
+            while content := source.recv(1 << 16):
+                if relay and relay.times and content.startswith(relay.broken):
+                    relay.times -= 1
+                    content = content[: len(content) // 2]
+                    target.sendall(content)
+                    source.shutdown(socket.SHUT_RDWR)
+                    return
+                target.sendall(content)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Relay, Any]]:
+    """An S3 of our own behind a relay, with the bucket "films"."""
+    pytest.importorskip("s3fs")
+    paths = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    if not (moto := shutil.which("moto_server", path=paths)):
+        pytest.skip("moto_server is not there: pip install 'moto[s3]' flask flask-cors")
+    with socket.socket() as probe_socket:
+        probe_socket.bind(("127.0.0.1", 0))
+        address = probe_socket.getsockname()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+    server = subprocess.Popen([moto, "-H", address[0], "-p", str(address[1])], stderr=-3, stdout=-3)
+    relay = Relay(address, b"PUT /films/out/b", 0)
+    threading.Thread(target=relay.serve_forever, daemon=True).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{relay.server_address[1]}")
+    try:
+        wait_for(lambda: socket.socket().connect_ex(address) == 0)
+        s3 = fsspec.filesystem("s3", skip_instance_cache=True)
+        s3.mkdir("films")
+        yield relay, s3
+    finally:
+        relay.shutdown()
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.slow
+def test_from_store_to_store_with_uploads_that_break_off(
+    tmp_path: Path, clip: Path, tiny_weights: Path, store: tuple[Relay, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    relay, s3 = store
+    s3.pipe({f"films/in/{name}.mp4": clip.read_bytes() for name in ("a", "b")})
+    s3.pipe("films/in/cut.mp4", clip.read_bytes()[:900])
+    arguments = ("s3://films/in", "--style", tiny_weights, "--out", "s3://films/out",
+                 "--workers", 1, "--device", "cpu", "--engine", "torch-float32")  # fmt: skip
+    relay.times = 12  # s3fs tries five times by itself
+    assert run(*arguments) == 1
+    assert relay.times < 12 and "painted       2  20 frames" in capsys.readouterr().out
+    s3.invalidate_cache()
+    names = {"a-tiny.mp4", "b-tiny.mp4", "manifest.jsonl"}
+    assert {name.removeprefix("films/out/") for name in s3.find("films/out")} == names
+    for name in ("a-tiny.mp4", "b-tiny.mp4"):
+        s3.get_file(f"films/out/{name}", str(tmp_path / name))
+        assert probe(tmp_path / name).frames == 10
+    lines = [json.loads(line) for line in s3.cat_file("films/out/manifest.jsonl").splitlines()]
+    assert {line["status"] for line in lines} == {"painted", "refused"} and len(lines) == 3
+    assert run(*arguments) == 1
+    assert "skipped       2" in capsys.readouterr().out
+
+
+# --- Ray
+
+
+@pytest.mark.slow
+def test_actors_of_a_ray_that_are_killed_lose_nothing(
+    tmp_path: Path, clip: Path, tiny_weights: Path, run_ffmpeg: Callable[..., None]
+) -> None:
+    pytest.importorskip("ray")
+    (tmp_path / "clips").mkdir()
+    run_ffmpeg("-stream_loop", 59, "-i", clip, "-an", "-c", "copy", tmp_path / "clips/long.mp4")
+    for name in ("a", "b", "c"):
+        shutil.copy(clip, tmp_path / "clips" / f"{name}.mp4")
+    (tmp_path / "clips/cut.mp4").write_bytes(clip.read_bytes()[:900])
+    arguments = [tmp_path / "clips", "--style", tiny_weights, "--out", tmp_path / "out", "--ray",
+                 "local", "--workers", 2, "--device", "cpu"]  # fmt: skip
+    command = [sys.executable, "-m", "stylevid.batch", *map(str, arguments)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True) as batch:
+        wait_for(lambda: list((tmp_path / "out").glob(".partial/*/*/painted/.*/long*")), 300)
+        (at_work,) = (tmp_path / "out").glob(".partial/*/*/painted/.*/long*")
+        os.kill(writer_of(at_work), signal.SIGKILL)
+        said, errors = batch.communicate(timeout=300)
+    assert batch.returncode == 1, errors
+    assert "painted       4  630 frames" in said and "refused       1" in said
+    found = records(tmp_path / "out")
+    assert found["long-tiny.mp4"]["tries"] == 2 and leftovers(tmp_path / "out") == []
+
+
+def writer_of(path: Path) -> int:
+    """The process whose ffmpeg writes the file."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if str(path).encode() in (status.parent / "cmdline").read_bytes():
+                return int(status.read_text().rpartition(")")[2].split()[1])
+    raise AssertionError(f"nobody writes {path}")
