@@ -96,7 +96,7 @@ def test_all_styles_are_made_once(
     assert [style.slug for style in list_styles(tmp_path / "weights")] == ["acorn", "wave"]
     record = json.loads((tmp_path / "weights" / "acorn.json").read_text())
     assert record["metrics"]["clips"] and record["training"]["steps_done"] == 3
-    assert "wave/perceptual.safetensors" in record["training"]["command"]
+    assert "/wave " in record["training"]["command"]
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.width > sheet.height
 
