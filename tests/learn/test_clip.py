@@ -90,7 +90,7 @@ def test_a_kept_style_can_go_on_learning(
     save_network(tiny_network, tmp_path / "kept.safetensors", painting.pack())
     again = PaintingTargets.unpack(load_painting(tmp_path / "kept.safetensors"))
     assert painting.distance(again) < 1e-4
-    assert torch.allclose(again.tones, painting.tones, atol=1e-3)
+    assert torch.allclose(again.tones, painting.tones, atol=3e-3)
     assert load_network(tmp_path / "kept.safetensors").config == tiny_network.config
     save_network(tiny_network, tmp_path / "plain.safetensors")
     assert load_painting(tmp_path / "plain.safetensors") == {}

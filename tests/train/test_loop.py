@@ -90,7 +90,7 @@ def run(
             raise KeyboardInterrupt
 
     folder.mkdir(exist_ok=True)
-    trainer, data = tiny_trainer(vgg, config), TrainingData(config, photos)
+    trainer, data = tiny_trainer(vgg, config), TrainingData(config, photos, workers=0)
     if stop_after < 99:
         with pytest.raises(KeyboardInterrupt):
             fit(trainer, data, folder, report)
@@ -113,7 +113,12 @@ def test_a_stopped_run_continues_to_the_very_same_weights(
     run(vgg, photos, tmp_path / "parts", stop_after, config)
     steps: list[int] = []
     continued = tiny_trainer(vgg, config)
-    fit(continued, TrainingData(config, photos), tmp_path / "parts", lambda n, *_: steps.append(n))
+    fit(
+        continued,
+        TrainingData(config, photos, workers=0),
+        tmp_path / "parts",
+        lambda n, *_: steps.append(n),
+    )
     saved = config.steps if stop_after >= config.steps else 0  # the end of the first stage
     assert steps == [*range(saved + 1, config.total_steps + 1)]
     for name, tensor in whole.network.state_dict().items():
@@ -147,7 +152,12 @@ def test_a_finished_run_is_not_trained_further(
     finished = run(vgg, photos, tmp_path)
     steps: list[int] = []
     trainer = tiny_trainer(vgg)
-    fit(trainer, TrainingData(TINY, photos), tmp_path, lambda step, *_: steps.append(step))
+    fit(
+        trainer,
+        TrainingData(TINY, photos, workers=0),
+        tmp_path,
+        lambda step, *_: steps.append(step),
+    )
     assert steps == []
     for name, tensor in finished.network.state_dict().items():
         assert torch.equal(trainer.network.state_dict()[name], tensor)
@@ -192,7 +202,7 @@ def test_a_few_steps_lower_the_temporal_loss(vgg: VGG16Features, photos: list[Pa
     config = replace(
         TINY, steps=0, temporal_steps=16, temporal_learning_rate=2e-2, output_temporal_weight=600.0
     )
-    trainer, data = tiny_trainer(vgg, config), TrainingData(config, photos)
+    trainer, data = tiny_trainer(vgg, config), TrainingData(config, photos, workers=0)
     batch = next(b for b in map(data.load, range(99)) if not isinstance(b, Tensor) and len(b.trust))
 
     def loss() -> float:

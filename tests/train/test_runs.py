@@ -23,7 +23,7 @@ TINY = {
     "width": 4, "blocks": 1, "crop": 32, "batch": 2, "steps": 6, "temporal-crop": 32,
     "temporal-batch": 2, "temporal-steps": 6, "hold-out": 0, "style-size": 40,
     "precision": "float32",
-    "sample-every": 1000, "checkpoint-every": 1, "workers": 1, "device": "cpu",
+    "sample-every": 1000, "checkpoint-every": 1, "workers": 0, "device": "cpu",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Real clips to learn from: parts of them, with flow as well as it can be estimated."""
 
 from contextlib import closing
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from stylevid.errors import StyleError
 from stylevid.frames import Frame, resize, to_image
 from stylevid.learn.sequences import estimate_truth
-from stylevid.video import probe, read_frames
+from stylevid.video import VideoInfo, probe, read_frames
 
 MOST_FRAMES = 120  # of a clip, from its start, and at most LONGEST pixels: they are kept in memory
 LONGEST = 800
@@ -25,19 +26,24 @@ class Clips:
             least: frames that a clip must have.
         Raises:
             VideoError: a clip cannot be read.
-            StyleError: a clip is too short.
         """
-        self._clips: list[list[Frame]] = []
-        for path in paths:
-            info = probe(path)
-            scale = min(1.0, LONGEST / max(info.height, info.width))
-            size = round(info.height * scale), round(info.width * scale)
-            with closing(read_frames(info, size)) as decoded:
-                frames = [timed.frame for timed in islice(decoded, MOST_FRAMES)]
-            if len(frames) < least:
-                raise StyleError(f"{path} has {len(frames)} frames; sequences have {least}. "
-                                 "Leave it out, or give --frames.")  # fmt: skip
-            self._clips.append(frames)
+        self._infos = [probe(path) for path in paths]
+        self._least = least
+
+    @cached_property
+    def _clips(self) -> list[list[Frame]]:
+        """Read by each process that draws from them, when it does."""
+        return [self._read(info) for info in self._infos]
+
+    def _read(self, info: VideoInfo) -> list[Frame]:
+        scale = min(1.0, LONGEST / max(info.height, info.width))
+        size = round(info.height * scale), round(info.width * scale)
+        with closing(read_frames(info, size)) as decoded:
+            frames = [timed.frame for timed in islice(decoded, MOST_FRAMES)]
+        if len(frames) < self._least:
+            raise StyleError(f"{info.path} has {len(frames)} frames; sequences have {self._least}. "
+                             "Leave it out, or give --frames.")  # fmt: skip
+        return frames
 
     def truth(
         self, count: int, size: int, rng: np.random.Generator
