@@ -40,14 +40,13 @@ def optimize_pixels(loss: Loss, start: Tensor, iterations: int) -> Tensor:
     """
     pixels = start.clone(memory_format=torch.contiguous_format).requires_grad_(True)
     optimizer = torch.optim.LBFGS(
-        [pixels], lr=1, max_iter=1, history_size=HISTORY, tolerance_grad=0, tolerance_change=0
-    )
-    picture = start.clone()
+        [pixels], lr=1, max_iter=iterations, max_eval=2 * iterations, history_size=HISTORY,
+        tolerance_grad=0, tolerance_change=0,
+    )  # fmt: skip
 
     def evaluate() -> Tensor:
         with torch.no_grad():
             pixels.clamp_(0, 1)
-            picture.copy_(pixels)
         optimizer.zero_grad()
         value = loss(pixels)
         value.backward()
@@ -56,6 +55,5 @@ def optimize_pixels(loss: Loss, start: Tensor, iterations: int) -> Tensor:
         pixels.grad[outward] = 0  # a bound holds these, and the curvature is the others'
         return value.detach()
 
-    for _ in range(iterations + 1):  # one evaluation, of what came before, and one iteration
-        optimizer.step(evaluate)
-    return picture
+    optimizer.step(evaluate)  # pyright: ignore
+    return pixels.detach().clamp(0, 1)
