@@ -142,7 +142,7 @@ def style_files(
     picture = tmp_path_factory.mktemp("preview") / "picture.jpg"
     Image.new("RGB", (64, 48), "teal").save(picture)
 
-    def make(slug: str, **changes: object) -> dict[str, bytes]:
+    def make(slug: str, /, **changes: object) -> dict[str, bytes]:
         text = json.dumps({**record, "sha256": file_sha256(tiny_weights), **changes})
         return {
             f"{slug}.json": text.encode(),

@@ -137,7 +137,7 @@ def test_colors_and_places_are_kept(network: StyleNet, name: str, matrix: str) -
     shown = to_frame(yuv_to_image(painted)).astype(int)
     wanted = to_frame(halved(network(halved(to_image(frame)))))
     assert painted.matrix == matrix
-    assert np.abs(shown - wanted).mean() < 1.5
+    assert np.abs(shown - wanted).mean() < (1.5 if name.endswith("float32") else 2.5)
     for wrong in (wanted[::-1], wanted[:, ::-1], wanted[..., ::-1]):
         assert np.abs(shown - wrong).mean() > 3
 
