@@ -125,11 +125,16 @@ def _paint(options: argparse.Namespace) -> Iterator[str]:
     for path, suffix in ((options.loop, ".gif"), (options.vertical, ".mp4")):
         if path is not None:
             check_target(path, suffix)
+    learns = options.fine or options.painting is not None
+    if options.keep is not None:
+        if not learns:
+            raise ValueError("--keep keeps what was learned: give --fine or --painting, too")
+        check_target(options.keep, ".safetensors")
     style, label = _style(options)
     video: Path = options.video
     output = options.output or video.with_name(f"{video.stem}-{label}.mp4")
     settings = painting_options(options)
-    if style is None or options.fine or options.painting:
+    if style is None or learns:
         style = _learn(options, style, settings)
     painter = Painter(style, options.device, options.engine)
     with tqdm(total=1.0, bar_format="{percentage:3.0f}%|{bar}| {postfix}", disable=None) as bar:
@@ -171,8 +176,6 @@ def _learn(options: argparse.Namespace, style: Style | Path | None, settings: Op
     from .learn.losses import PaintingTargets
     from .learn.painting import nearest, study
 
-    if options.keep is not None:
-        check_target(options.keep, ".safetensors")
     if options.painting is not None:
         painting = study(options.painting)
         style = style or nearest(painting, list_styles(options.weights))
@@ -192,7 +195,10 @@ def _learn(options: argparse.Namespace, style: Style | Path | None, settings: Op
         network = learn_clip(load_network(style), painting, options.video, settings,
                              options.learn_seconds, show, device=device)  # fmt: skip
     if options.keep is not None:
-        save_network(network, options.keep, painting.pack())
+        try:
+            save_network(network, options.keep, painting.pack())
+        except OSError as cause:  # what was learned is painted with all the same
+            print(f"stylevid: {options.keep} cannot be written: {cause.strerror}.", file=sys.stderr)  # noqa: T201
     return network.cpu()
 
 

@@ -64,11 +64,17 @@ def engine_names(device: torch.device) -> list[str]:
         return ["torch-float16", "torch-float32"]
     if device.type != "cpu":
         return ["torch-float32"]
-    able = torch.cpu.get_capabilities()
-    fast_bfloat16 = able.get("avx512_bf16") or able.get("amx_bf16")
-    precisions = ["bfloat16", "float32"] if fast_bfloat16 else ["float32"]
+    precisions = ["bfloat16", "float32"] if computes_bfloat16(device) else ["float32"]
     runtimes = ["openvino", "torch"] if _has_openvino() else ["torch"]
     return [f"{runtime}-{precision}" for runtime in runtimes for precision in precisions]
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16: without them it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def make_engine(network: StyleNet, device: torch.device, name: str | None = None) -> Engine:

@@ -37,16 +37,14 @@ class TrainConfig:
     # Temporal stage, on sequences of frames
     temporal_steps: int = 150
     temporal_batch: int = 1
-    frames: int = 6  # of the longest sequences: ours, errors that build up are seen
+    frames: int = 8  # of the longest sequences: ours, errors that build up are seen
     temporal_crop: int = 448
     temporal_learning_rate: float = 1e-3
     temporal_content_weight: float = 1.0
-    temporal_style_weight: float = 4.0  # ours: half, which brings drowned subjects back
-    output_temporal_weight: float = 60.0  # ours; ReCoNet's 2e5 belongs to unscaled losses
+    temporal_style_weight: float = 10.0  # ours: steadiness takes paint away, this gives it back
+    output_temporal_weight: float = 200.0  # ours; ReCoNet's 2e5 belongs to unscaled losses
     speed: float = 3.0  # standard deviation of a generated layer's motion, pixels a frame
-    noise: float = (
-        0.02  # of the frames that are given, not of those to be painted (Wang et al. 2020)
-    )
+    noise: float = 0.02  # of the frames as they are given (Wang et al. 2020)
     stray: float = 1.0  # ours: pixels by which the estimated flow is led astray, at most
     exposure: float = 0.02  # standard deviation of each frame's log exposure
 

@@ -22,6 +22,7 @@ from ..brush import for_brush
 from ..errors import VideoError
 from ..frames import Frame, to_frame
 from ..network import StyleNet
+from ..painter import computes_bfloat16
 from ..pipeline import Options, target_size
 from ..video import Span, VideoInfo, probe, read_yuv
 from ..yuv import Yuv, yuv_to_image
@@ -88,14 +89,17 @@ def learn_clip(
         should_stop: asked after each step; what was learned so far is returned.
     Raises:
         VideoError: the clip cannot be read, or is too small to learn from.
+        ValueError: there is no time to learn in.
     """
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"the time to learn is some seconds, more than 0; got {seconds:g}")
     keep_memory()
     device = torch.device(device)
     info = probe(source)
     takes = _read_takes(info, options, should_stop)
     network = deepcopy(network).requires_grad_(True).train().to(device)
     network.to(memory_format=torch.channels_last)  # pyright: ignore
-    vgg = load_vgg(device, torch.bfloat16)
+    vgg = load_vgg(device, torch.bfloat16 if computes_bfloat16(device) else torch.float32)
     objective = Objective(network, vgg, painting.to(device))
     optimizer = torch.optim.Adam(network.parameters(), lr=_RATE, betas=(0.9, 0.99))
     middle = takes[len(takes) // 2][0]

@@ -76,23 +76,19 @@ class Objective(nn.Module):
         through the last two frames; those before make the past that they start from, so that
         errors which build up are seen.
         """
-        count = len(batch.seen)
-        prev: Tensor | None = None
-        painted = self._first(batch, learns=count <= LEARNED)
+        first_learned = max(0, len(batch.seen) - LEARNED)
+        with torch.set_grad_enabled(first_learned == 0):
+            painted = self._paint(batch.seen[0], None)
         temporal = painted.new_zeros(())
-        for t in range(1, count):
+        for t in range(1, len(batch.seen)):
             prev = painted
-            with torch.set_grad_enabled(t >= count - LEARNED):
+            with torch.set_grad_enabled(t >= first_learned):
                 carried, _ = warp(prev, batch.followed[t - 1], "bicubic")
                 painted = self._paint(batch.seen[t], Past(carried, batch.trust[t - 1]))
-                if t >= count - LEARNED:
+                if t >= first_learned:
                     temporal = temporal + self._output_temporal(painted, prev, batch, t)
         terms = self.perceptual_terms(painted, batch.frames[-1], weights)
         return terms | {"output_temporal": weights.output_temporal * temporal}
-
-    def _first(self, batch: Sequences, learns: bool) -> Tensor:
-        with torch.set_grad_enabled(learns):
-            return self._paint(batch.seen[0], None)
 
     def _paint(self, image: Tensor, past: Past | None) -> Tensor:
         if past is None:  # nothing is known, and every parameter has its gradient

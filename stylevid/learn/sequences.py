@@ -55,10 +55,8 @@ def estimate_truth(frames: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Frames T,1,3,H,W, flow and visibility, as in `Sequences`, of a real clip's neighboring frames
     1,3,H,W: its flow as well as DIS finds it, both ways."""
     first, count = frames[0], len(frames)
-    flows, visible = (
-        [first.new_zeros(0, 1, 2, *size_of(first))],
-        [first.new_zeros(0, 1, 1, *size_of(first))],
-    )
+    flows = [first.new_zeros(0, 1, 2, *size_of(first))]
+    visible = [first.new_zeros(0, 1, 1, *size_of(first))]
     for t in range(max(1, count - LEARNED), count):
         there, back = (estimate_flow(frames[a], frames[b]) for a, b in ((t, t - 1), (t - 1, t)))
         flows.append(there[None])
@@ -111,9 +109,7 @@ def _follow(frames: Tensor) -> tuple[Tensor, Tensor]:
     for number, frame in enumerate(frames):
         gray = luma(frame[None])[0, 0].mul(255).numpy()
         small = cv2.resize(gray, (small_width, small_height), interpolation=cv2.INTER_AREA)
-        if motion := follower.step_gray(
-            cast(Array, small)
-        ):  # None is what is taken for a cut: nothing is known
+        if motion := follower.step_gray(cast(Array, small)):  # None: a cut, nothing is known
             flows[number - 1] = motion.flow_at(height, width)
             trusts[number - 1] = motion.trust_at(height // 2, width // 2)
     return torch.from_numpy(flows).permute(0, 3, 1, 2), torch.from_numpy(trusts)

@@ -1,5 +1,6 @@
 """Learning a clip on the spot: it helps, it stops when it is asked to, and odd clips end well."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stylevid.errors import StyleError, VideoError
+from stylevid.errors import StyleError, VideoError, WeightsError
 from stylevid.learn.clip import Lesson, learn_clip
 from stylevid.learn.losses import PaintingTargets
 from stylevid.learn.painting import nearest, study
@@ -84,6 +85,14 @@ def test_a_clip_that_is_too_small_is_one_sentence(
         learn_clip(tiny_network, painting, clip, Options(), 5.0)
 
 
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_no_time_to_learn_is_one_sentence(
+    seconds: float, painting: PaintingTargets, tiny_network: StyleNet, moving_clip: Path
+) -> None:
+    with pytest.raises(ValueError, match="the time to learn is some seconds, more than 0; got"):
+        learn_clip(tiny_network, painting, moving_clip, Options(), seconds)
+
+
 def test_a_kept_style_can_go_on_learning(
     painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path
 ) -> None:
@@ -92,6 +101,11 @@ def test_a_kept_style_can_go_on_learning(
     assert painting.distance(again) < 1e-4
     assert torch.allclose(again.tones, painting.tones, atol=3e-3)
     assert load_network(tmp_path / "kept.safetensors").config == tiny_network.config
+    part = painting.pack()
+    del part["painting.gram.64"]
+    save_network(tiny_network, tmp_path / "part.safetensors", part)
+    with pytest.raises(WeightsError, match=r"does not fit its network: 'painting\.gram\.64'"):
+        load_painting(tmp_path / "part.safetensors")
     save_network(tiny_network, tmp_path / "plain.safetensors")
     assert load_painting(tmp_path / "plain.safetensors") == {}
 
@@ -99,8 +113,6 @@ def test_a_kept_style_can_go_on_learning(
 def test_the_nearest_style_is_the_paintings_own(
     painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path, record: dict[str, object]
 ) -> None:
-    import json
-
     other = PaintingTargets([gram * 1.7 for gram in painting.grams], painting.tones)
     for slug, held in (("far", other), ("near", painting), ("old", None)):
         path = tmp_path / f"{slug}.safetensors"

@@ -36,10 +36,10 @@ _LAYERS = 2  # a moving shape before a background
 
 @dataclass
 class TrainingData(Dataset[Item]):
-    """Photographs, and pairs of frames for the temporal stage: an item for every step.
+    """Photographs, and sequences for the temporal stage: an item for every step.
 
     Attributes:
-        sceneflow: where pairs are read from; None leaves them to be generated from photographs.
+        sceneflow: where pairs are read from; None leaves motion to be generated from photographs.
         clips: where _CLIPS of the sequences come from, if they are given.
         rank, processes: this process takes the `rank`-th share of every batch.
         workers: processes that load, each with one thread and one batch that waits; 0 loads in
