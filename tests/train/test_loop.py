@@ -200,7 +200,13 @@ def test_a_few_steps_lower_the_loss(vgg: VGG16Features) -> None:
 
 def test_a_few_steps_lower_the_temporal_loss(vgg: VGG16Features, photos: list[Path]) -> None:
     config = replace(
-        TINY, steps=0, temporal_steps=16, temporal_learning_rate=2e-2, output_temporal_weight=600.0
+        TINY,
+        steps=0,
+        temporal_steps=16,
+        temporal_learning_rate=2e-2,
+        output_temporal_weight=600.0,
+        temporal_style_weight=4.0,
+        frames=6,
     )
     trainer, data = tiny_trainer(vgg, config), TrainingData(config, photos, workers=0)
     batch = next(b for b in map(data.load, range(99)) if not isinstance(b, Tensor) and len(b.trust))
