@@ -92,7 +92,15 @@ def _compile(
         "NUM_STREAMS": 1 if remembers else min(_STREAMS, threads),
         "ENABLE_CPU_PINNING": False,  # decoder, stabilizer and encoder want the cores, too
     }
-    return _Compiled(ov.Core().compile_model(model, "CPU", settings))
+    return _Compiled(_core().compile_model(model, "CPU", settings))
+
+
+@lru_cache(1)
+def _core() -> ov.Core:
+    """The process's only one, which stays. Each sets its thread's alternate signal stack, and of two
+    one leaves a stack behind that is gone: then the next signal, such as Ctrl-C, ends the process
+    with a segmentation fault (seen with OpenVINO 2026.4)."""
+    return ov.Core()
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Engines: each paints what float32 torch paints, in order, and survives a lack of memory."""
 
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from stylevid.painter import Painter, engine_names, make_engine
 from stylevid.yuv import MATRICES, Yuv, image_to_yuv, planes_to_image, yuv_to_image
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -427,3 +429,29 @@ def test_real_frames_stay_within_the_limits(shared_data: Path, name: str) -> Non
             difference = apart(ours, theirs)
             assert difference.mean() < 2
             assert difference.max() <= (64 if name == "torch-bfloat16" else 12)
+
+
+SIGNALED = """
+import gc, os, signal
+import numpy as np
+from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.openvino_engine import OpenVinoEngine
+from stylevid.yuv import Yuv
+
+engines = [OpenVinoEngine(StyleNet(StyleNetConfig(4, 1)).requires_grad_(False)) for _ in range(2)]
+for engine in engines:
+    engine.submit([Yuv(np.full((96, 64), 90, np.uint8))])()
+del engines[0], engine
+gc.collect()
+engines.clear()
+gc.collect()
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_a_signal_is_heard_after_engines_are_gone() -> None:
+    """Their runtime must not leave a stack for signals behind that is no longer there."""
+    command = [sys.executable, "-c", SIGNALED]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert (ended.returncode, ended.stdout) == (0, "heard\n"), ended.stderr

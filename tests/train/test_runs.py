@@ -79,7 +79,6 @@ def test_a_run_leaves_its_log_its_record_and_a_sheet(whole: Path) -> None:
 def test_workers_load_what_a_run_without_them_loads(
     whole: Path, material: Path, tmp_path: Path
 ) -> None:
-    # In a process of its own: torch minds workers with a handler of SIGCHLD that stays for good.
     finished = run(command(material, tmp_path, workers=2))
     assert finished.returncode == 0, finished.stderr
     alike = (load_file(runs / "checkpoint.safetensors") for runs in (whole, tmp_path / "tiny"))

@@ -106,7 +106,7 @@ class TrainingData(Dataset[Item]):
         loader = DataLoader(
             self, batch_size=None, sampler=range(first, last), num_workers=self.workers,
             prefetch_factor=1 if self.workers else None, worker_init_fn=_start_worker,
-            # Forked from a process with threads of OpenMP, OpenCV and OpenVINO, workers crash.
+            # A fork would copy the locks of OpenMP's, OpenCV's and torch's threads as they are.
             multiprocessing_context="spawn" if self.workers else None,
             generator=torch.Generator(),  # which leaves global chance alone
         )  # fmt: skip
