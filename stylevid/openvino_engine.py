@@ -97,9 +97,9 @@ def _compile(
 
 @lru_cache(1)
 def _core() -> ov.Core:
-    """The process's only one, which stays. Each sets its thread's alternate signal stack, and of two
-    one leaves a stack behind that is gone: then the next signal, such as Ctrl-C, ends the process
-    with a segmentation fault (seen with OpenVINO 2026.4)."""
+    """The process's only one, which stays. Each sets its thread's alternate signal stack, and two
+    leave one behind that is gone: then the next signal, such as Ctrl-C, ends the process with a
+    segmentation fault (seen with OpenVINO 2026.4)."""
     return ov.Core()
 
 
