@@ -30,6 +30,7 @@ from stylevid.weights import load_painting
 from webui import hub_box
 from webui.gallery import choices, pictures
 from webui.layout import HELLO
+from webui.learning import Course, Sketch
 from webui.painting import Job, lend_gpu, work
 from webui.report import OWN, flicker_html, flicker_table, lines_html, progress_html
 
@@ -230,6 +231,23 @@ def test_a_painting_is_learned_and_kept_and_one_that_cannot_be_is_a_sentence(
     assert shown["keep"].visible and load_painting(Path(shown["keep"].value["path"]))
     Image.new("RGB", (90, 120)).save(own)
     assert "own.png is blank" in paint_on(page, example, 0.2, 0.4, "Quick", 1, str(own))["status"]
+
+
+def test_nothing_is_painted_for_a_visitor_who_left_while_it_learned(
+    example: Path, tmp_path: Path
+) -> None:
+    job, style, target = Job(), get_style("starry-night"), tmp_path / "painted.mp4"
+    course = Course(600.0, style, None, [], job)
+    steps = work(example, target, style, Options(), None, job, course.paint)
+    assert isinstance(next(steps), Sketch)
+    steps.close()
+    assert not target.exists() and not job.is_stopped()
+    job.stop()
+    job.leave()
+    job.go_on()
+    assert job.is_stopped()
+    job.start()
+    assert not job.is_stopped()
 
 
 @pytest.mark.parametrize("form", ["the whole video", "a loop (GIF)", "upright for a phone"])

@@ -44,7 +44,7 @@ class Course:
         style: to start from, and whose painting it is unless there is another.
         picture: the visitor's own painting; None learns the style's.
         styles: from which the nearest to the picture is started from.
-        job: stopped once, it paints with what is learned so far; stopped again, it stops.
+        job: stopped once, it paints with what is learned so far; stopped again, or left, it stops.
     """
 
     seconds: float
@@ -75,7 +75,7 @@ class Course:
 
         network = learn_clip(load_network(style), painting, video, options, self.seconds, show,
                              should_stop, painter.device)  # fmt: skip
-        self.job.start()
+        self.job.go_on()
         save_network(network, target.with_suffix(".safetensors"), painting.pack())
         learned = Painter(network.cpu(), str(painter.device))
         return stylize_video(video, target, learned, options, tell, should_stop)

@@ -19,22 +19,32 @@ GPU_SECONDS = 120  # asked of ZeroGPU for one video
 
 
 class Job:
-    """One visitor's switch: set to stop the work that runs for them.
+    """One visitor's switches: to stop what runs for them, and that they have gone.
 
-    It is a file, because on ZeroGPU the work has a process of its own.
+    They are files, because on ZeroGPU the work has a process of its own.
     """
 
     def __init__(self) -> None:
-        self._flag = Path(tempfile.gettempdir()) / f"stylevid-stop-{secrets.token_hex(8)}"
+        folder, name = Path(tempfile.gettempdir()), secrets.token_hex(8)
+        self._stopped = folder / f"stylevid-stop-{name}"
+        self._gone = folder / f"stylevid-gone-{name}"
 
     def start(self) -> None:
-        self._flag.unlink(missing_ok=True)
+        self.go_on()
+        self._gone.unlink(missing_ok=True)
+
+    def go_on(self) -> None:
+        """With what comes after the part that was stopped; not for a visitor who has gone."""
+        self._stopped.unlink(missing_ok=True)
 
     def stop(self) -> None:
-        self._flag.touch()
+        self._stopped.touch()
+
+    def leave(self) -> None:
+        self._gone.touch()
 
     def is_stopped(self) -> bool:
-        return self._flag.exists()
+        return self._stopped.exists() or self._gone.exists()
 
     # gradio copies a State's first value for each visitor.
     def __deepcopy__(self, _: dict[int, object]) -> "Job":
@@ -84,7 +94,7 @@ def work(
             if isinstance(item, Outcome):
                 return
     finally:  # also when the visitor has gone
-        job.stop()
+        job.leave()
         thread.join()
         job.start()  # which leaves no file behind
 
@@ -104,7 +114,7 @@ def lend_gpu() -> Callable[..., Iterator[Any]]:
         try:
             yield from steps(*arguments, job, paint)
         except GeneratorExit:
-            job.stop()  # another process does not notice that the visitor has gone
+            job.leave()  # another process does not notice that the visitor has gone
             raise
 
     return run
