@@ -119,7 +119,7 @@ def test_a_stopped_run_continues_to_the_very_same_weights(
         tmp_path / "parts",
         lambda n, *_: steps.append(n),
     )
-    saved = config.steps if stop_after >= config.steps else 0  # the end of the first stage
+    saved = config.steps if stop_after > config.steps else 0  # the end of the first stage
     assert steps == [*range(saved + 1, config.total_steps + 1)]
     for name, tensor in whole.network.state_dict().items():
         assert torch.equal(continued.network.state_dict()[name], tensor)

@@ -107,12 +107,13 @@ def fit(
     for batch in data.batches(step, config.total_steps):
         values = train_step(trainer, batch, step)
         step += 1
+        # Told first: a run that is killed in between tells this step again, and none is missing.
+        report(step, values, trainer.network)
         if trainer.processes.is_first:
             if step == config.steps:
                 save(trainer, folder / "perceptual.safetensors", step)
             if step % checkpoint_every == 0 or step in (config.steps, config.total_steps):
                 save(trainer, folder / "checkpoint.safetensors", step)
-        report(step, values, trainer.network)
 
 
 def resume(trainer: Trainer, latest: Path) -> int:
