@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from itertools import tee
+from itertools import islice, pairwise, tee
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -27,7 +27,7 @@ from .frames import Frame, fit, size_of, to_frame, to_image, unpad
 from .memory import Follower, Motion, carry
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
-from .video import FEW_CORES, Span, Timed, VideoWriter, even, probe, read_yuv
+from .video import FEW_CORES, Span, Timed, VideoInfo, VideoWriter, even, probe, read_yuv
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 
 Item = TypeVar("Item")
@@ -77,6 +77,30 @@ class Options:
     def span(self) -> Span:
         """The part of the video to paint."""
         return Span(self.start_s, self.end_s)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a video that is painted apart from what comes before and after it, and without
+    its sound, to be joined to them.
+
+    Where a scene goes on, the next piece begins to paint `warm_up` frames early, and this one
+    fades to what that one sees there: a painting depends on all that came before it, so the two
+    would not meet otherwise, however long the warm-up.
+
+    Attributes:
+        span: of the video: what is decoded, the warm-up too.
+        warm_up: frames that are painted first, and not shown.
+        ticks: when each frame shows, from the first one's 0, and the end of the last.
+        tick_s: one of them in seconds.
+        fade: how many of the last frames the next piece has as its warm-up.
+    """
+
+    span: Span
+    warm_up: int
+    ticks: tuple[int, ...]
+    tick_s: Fraction
+    fade: int
 
 
 @dataclass(frozen=True)
@@ -167,6 +191,10 @@ class PaintedFrame:
         painting = self._painter.paint_next(self._seen, None)
         return _finish(self.timed.frame, self._seen, painting, self._options)
 
+    def faded(self, other: "PaintedFrame", share: float) -> "PaintedFrame":
+        """The same frame, with so much of another painting of it."""
+        return replace(self, _painting=_mix(other._painting, self._painting, share))
+
 
 @torch.inference_mode()
 def paint_frames(
@@ -193,6 +221,36 @@ def paint_frames(
         yield PaintedFrame(timed, seen, painting, painter, options)
 
 
+def _paint_piece(
+    source: Iterable[Timed[Yuv]], painter: Painter, options: Options, piece: Piece
+) -> Generator[PaintedFrame]:
+    """The paintings of a piece's frames, timed as in the video.
+
+    Raises:
+        VideoError: there are not as many frames as times.
+    """
+    times_s = [tick * piece.tick_s for tick in piece.ticks]
+    try:
+        with closing(_faded(source, painter, options, piece)) as paintings:
+            for painted, (start_s, end_s) in zip(paintings, pairwise(times_s), strict=True):
+                timed = Timed(painted.timed.frame, start_s, end_s - start_s)
+                yield replace(painted, timed=timed)
+    except ValueError as cause:  # of zip
+        raise VideoError("A piece of the video has not the frames that it should.") from cause
+
+
+def _faded(
+    source: Iterable[Timed[Yuv]], painter: Painter, options: Options, piece: Piece
+) -> Generator[PaintedFrame]:
+    steady = len(piece.ticks) - 1 - piece.fade
+    with closing(paint_frames(source, painter, options)) as paintings:
+        yield from islice(paintings, piece.warm_up, piece.warm_up + steady)
+        last = list(paintings)
+    anew = paint_frames([painted.timed for painted in last], painter, options)
+    for number, (old, new) in enumerate(zip(last, anew, strict=True), 1):
+        yield old.faded(new, number / (len(last) + 1))
+
+
 def _paint_in_turn(
     frames: Iterable[tuple[Timed[Yuv], Yuv]], painter: Painter
 ) -> Iterator[tuple[Timed[Yuv], Yuv, Yuv]]:
@@ -211,28 +269,32 @@ def _paint_in_turn(
 
 
 def stylize_video(
-    source: Path | str,
+    source: Path | str | VideoInfo,
     target: Path | str,
     painter: Painter,
     options: Options | None = None,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    piece: Piece | None = None,
 ) -> Result:
     """Paint a video, sound and all.
 
     Args:
-        source: any video that ffmpeg reads.
+        source: any video that ffmpeg reads, or what `probe` says of it.
         target: an .mp4, written only when whole.
         painter: the style.
         options: how to paint.
         progress: called after each frame, in the caller's thread.
         should_stop: asked after each frame, and by the reader while it awaits one.
+        piece: paint this part only.
     Raises:
         VideoError: the source cannot be read or the target not be written.
         Cancelled: `should_stop` said yes; the target is untouched.
     """
     options = options or Options()
-    info, span = probe(source), options.span
+    info, span = source if isinstance(source, VideoInfo) else probe(source), options.span
+    if piece is not None:
+        info, span = replace(info, audio=()), piece.span
     duration_s = span.of(info.duration_s)
     _check_length(info.path, duration_s, options.max_seconds)
     height, width = target_size(info.height, info.width, options)
@@ -245,7 +307,11 @@ def stylize_video(
         VideoWriter(target, info, size, span) as writer,
         _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
-        closing(paint_frames(source_frames, painter, options)) as paintings,
+        closing(
+            _paint_piece(source_frames, painter, options, piece)
+            if piece
+            else paint_frames(source_frames, painter, options)
+        ) as paintings,
     ):
         for painted in paintings:
             timed, picture = painted.timed, painted.shown
@@ -308,12 +374,15 @@ def _finish(frame: Yuv, seen: Yuv, painted: Yuv, options: Options) -> Yuv:
     painted = enlarge(painted, seen, frame)
     if options.strength == 1 and not options.keep_colors:
         return painted
-    share = options.strength
-    pixels = cv2.addWeighted(painted.pixels, share, frame.pixels, 1 - share, 0.0)
-    mixed = Yuv(cast(Bytes, pixels), painted.matrix)
+    mixed = _mix(painted, frame, options.strength)
     if options.keep_colors:
         mixed.chroma[:] = frame.chroma
     return mixed
+
+
+def _mix(picture: Yuv, other: Yuv, share: float) -> Yuv:
+    pixels = cv2.addWeighted(picture.pixels, share, other.pixels, 1 - share, 0.0)
+    return Yuv(cast(Bytes, pixels), picture.matrix)
 
 
 def _progress(

@@ -41,6 +41,7 @@ LAYERS = {
     "batch.__init__": 0,
     "batch.places": 1,
     "batch.clips": 8,
+    "batch.film": 8,
     "batch.jobs": 9,
     "batch.worker": 10,
     "batch.crew": 11,
