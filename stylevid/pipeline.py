@@ -221,7 +221,7 @@ def paint_frames(
         yield PaintedFrame(timed, seen, painting, painter, options)
 
 
-def _paint_piece(
+def paint_piece(
     source: Iterable[Timed[Yuv]], painter: Painter, options: Options, piece: Piece
 ) -> Generator[PaintedFrame]:
     """The paintings of a piece's frames, timed as in the video.
@@ -308,7 +308,7 @@ def stylize_video(
         _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
         closing(
-            _paint_piece(source_frames, painter, options, piece)
+            paint_piece(source_frames, painter, options, piece)
             if piece
             else paint_frames(source_frames, painter, options)
         ) as paintings,

@@ -53,7 +53,7 @@ class Record:
     tries: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Join:
     """What is left to do when all pieces of a film are painted: `records` in order."""
 

@@ -20,7 +20,7 @@ from ..pipeline import Piece, Result, stylize_video
 from ..video import VideoInfo, join_pieces, probe
 from ..weights import load_network, save_network
 from .film import cut_film, is_long
-from .jobs import InPieces, Job, Join, Record
+from .jobs import PIECES, InPieces, Job, Join, Record
 from .places import deliver, exists, fetch, in_a_line, remove, scratch_of
 
 log = logging.getLogger(__name__)
@@ -170,8 +170,7 @@ class Worker:
             "frames": sum(record.frames for record in join.records),
             "seconds": round(seconds, 3), "flicker": flicker or None,
         })  # fmt: skip
-        for place in places:
-            remove(place)
+        remove(f"{self._config.out}/{PIECES}/{job.target}")
         return record
 
     def _deliver(self, job: Job, painted: Path, figures: Mapping[str, Any]) -> Record:
