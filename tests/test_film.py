@@ -83,10 +83,10 @@ def job(film: Path, piece_s: float, learn_s: float = 0, **options: float) -> Job
 
 
 def sound(path: Path) -> list[tuple[float, bytes]]:
-    """Packets and their times to a tenth of a millisecond, which is where they are rounded."""
+    """Packets and their times in seconds."""
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(audio=0) if packet.pts is not None]
-        return [(round(float(p.pts * p.time_base), 4), bytes(p)) for p in packets]  # type: ignore
+        return [(float(p.pts * p.time_base), bytes(p)) for p in packets]  # type: ignore
 
 
 def test_it_is_cut_at_scenes_and_within_those_that_do_not_end(film: Path) -> None:
