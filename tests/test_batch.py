@@ -320,15 +320,21 @@ def test_what_is_asked_for_again_is_painted_again(
         (("nothing", "--style", "starry-night"), "nothing does not exist"),
         (("clips", "--style", "starry-night", "--workers", "0"), "--workers is 1 or more"),
         (("clips", "--style", "starry-night", "--size", "3"), "size is from 16"),
+        (("clips", "--style", "starry-night", "--split", "0.5"), "--split is 1 second or more"),
+        (("clips", "--style", "starry-night", "--learn-seconds", "0"), "--learn-seconds is more"),
+        (("clips", "--style", "tiny.safetensors", "--fine"), "does not hold what is to be learned"),
+        (("clips", "--style", "starry-night", "--ray", "auto"), "pip install 'stylevid[batch]'"),
         (("clips", "--style", "starry-night", "--device", "gpu"), "gpu"),
     ],
 )
 def test_trouble_is_one_line(
-    tmp_path: Path, clip: Path, arguments: tuple[str, ...], match: str,
+    tmp_path: Path, clip: Path, tiny_weights: Path, arguments: tuple[str, ...], match: str,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     (tmp_path / "clips").mkdir()
     shutil.copy(clip, tmp_path / "clips")
+    shutil.copy(tiny_weights, tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
     monkeypatch.chdir(tmp_path)
     assert run(*arguments, "--out", "out") == 1
     said = capsys.readouterr().err
