@@ -512,11 +512,12 @@ def test_actors_of_a_ray_that_are_killed_lose_nothing(
         shutil.copy(clip, tmp_path / "clips" / f"{name}.mp4")
     (tmp_path / "clips/cut.mp4").write_bytes(clip.read_bytes()[:900])
     arguments = [tmp_path / "clips", "--style", tiny_weights, "--out", tmp_path / "out", "--ray",
-                 "local", "--workers", 2, "--device", "cpu"]  # fmt: skip
+                 "local", "--workers", 2, "--device", "cpu", "--split", 8]  # fmt: skip
     command = [sys.executable, "-m", "stylevid.batch", *map(str, arguments)]
     with subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True) as batch:
-        wait_for(lambda: list((tmp_path / "out").glob(".partial/*/*/painted/.*/long*")), 300)
-        (at_work,) = (tmp_path / "out").glob(".partial/*/*/painted/.*/long*")
+        pieces = lambda: list((tmp_path / "out").glob(".partial/*/*/painted/.*/*-8-*"))  # noqa: E731
+        wait_for(pieces, 300)
+        at_work, *_ = pieces()
         os.kill(writer_of(at_work), signal.SIGKILL)
         said, errors = batch.communicate(timeout=300)
     assert batch.returncode == 1, errors

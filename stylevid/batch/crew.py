@@ -88,9 +88,10 @@ def hand_out(jobs: Iterable[Job], crew: Crew, tries: int = TRIES) -> Iterator[Re
             if record.status == "failed" and begun[job] < tries:
                 queue.appendleft(job) if died else queue.append(job)
                 continue
+            record = replace(record, tries=max(begun[job], record.tries))
             if job.clip is None:
                 left -= 1
-                yield replace(record, tries=begun[job])
+                yield record
             elif (clip := in_pieces.get(job.clip)) and (following := clip.add(record)):
                 del in_pieces[job.clip]
                 queue = deque(other for other in queue if other.clip != job.clip)

@@ -169,6 +169,7 @@ class Worker:
         record = self._deliver(job, joined, {
             "frames": sum(record.frames for record in join.records),
             "seconds": round(seconds, 3), "flicker": flicker or None,
+            "tries": max(record.tries for record in join.records),
         })  # fmt: skip
         remove(f"{self._config.out}/{PIECES}/{job.target}")
         return record
