@@ -25,6 +25,8 @@ from .places import deliver, exists, fetch, in_a_line, remove, scratch_of
 
 log = logging.getLogger(__name__)
 
+_PAUSE_S = 10.0  # after trouble outside: a store that is begun anew needs some seconds
+
 
 @dataclass(frozen=True)
 class WorkerConfig:
@@ -97,6 +99,7 @@ class Worker:
             return job.record("refused", error=str(error))
         except Exception as error:  # a full disk, a store out of reach: the batch goes on
             log.exception("%s", job.source)
+            time.sleep(_PAUSE_S)
             return job.record("failed", error=f"{in_a_line(error)}.")
 
     def _paint(self, job: Job) -> Record | InPieces:
