@@ -62,9 +62,13 @@ class Here:
     def close(self) -> None: ...
 
 
+@pytest.fixture(scope="module")
+def painting() -> dict[str, torch.Tensor]:
+    return PaintingTargets.of(torch.rand(1, 3, 32, 40), load_vgg()).pack()
+
+
 @pytest.fixture
-def crew(tmp_path: Path, tiny_network: StyleNet) -> Here:
-    painting = PaintingTargets.of(torch.rand(1, 3, 32, 40), load_vgg()).pack()
+def crew(tmp_path: Path, tiny_network: StyleNet, painting: dict[str, torch.Tensor]) -> Here:
     config = WorkerConfig(str(tmp_path), {"0": tiny_network}, {"0": painting}, 1, "cpu")
     return Here(config)
 
@@ -101,7 +105,7 @@ def test_it_is_cut_at_scenes_and_within_those_that_do_not_end(film: Path) -> Non
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("options", [{}, {"start_s": 0.3, "end_s": 3.1}, {"temporal": False}])
+@pytest.mark.parametrize("options", [{}, {"start_s": 0.3, "end_s": 3.1, "temporal": False}])
 def test_joined_pieces_are_the_whole(
     film: Path, crew: Here, tmp_path: Path, decode: Decode, options: dict[str, float]
 ) -> None:
