@@ -450,6 +450,30 @@ def test_picture_that_starts_after_its_sound_keeps_the_offset(
     assert times == pytest.approx(expected, abs=0.03)
 
 
+def test_faint_strokes_are_kept_and_better_quality_keeps_more(
+    tmp_path: Path, encode, textured_frames
+) -> None:
+    """On smooth shapes, grain of 3 of 255 levels: x264 takes it for noise unless it is told not
+    to."""
+    info = probe(encode(tmp_path / "smooth.mp4", textured_frames(6, 96, 160)))
+    grain = np.random.default_rng(0).normal(0, 3, (96, 160))
+    sizes, errors, strokes = [], [], []
+    for quality in ("draft", "good", "best"):
+        output = tmp_path / f"{quality}.mp4"
+        with VideoWriter(output, info, (96, 160), quality=quality) as writer:
+            for timed in (wanted := list(read_yuv(info))):
+                timed.frame.luma[:] = np.clip(timed.frame.luma + grain, 0, 255)
+                writer.write(timed)
+        lumas = np.float32([[t.frame.luma for t in read_yuv(probe(output))],
+                            [t.frame.luma for t in wanted]])  # fmt: skip
+        sizes.append(output.stat().st_size)
+        errors.append(difference(*lumas))
+        kept, painted = np.abs(np.diff(lumas)).mean((1, 2, 3))
+        strokes.append(kept / painted)
+    assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True)
+    assert min(strokes) > 0.9, strokes
+
+
 @pytest.mark.parametrize("written", [0, 3])
 def test_exception_leaves_nothing_and_keeps_an_existing_target(
     tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, written: int
