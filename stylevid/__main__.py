@@ -93,8 +93,8 @@ def add_painting_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-colors", action="store_true", help="keep the video's own colors")
     parser.add_argument("--brush", type=float, help="size of the strokes, 1 to 8 times that of the "
                         "training (default: grows with the picture, 2 for 1080p)")  # fmt: skip
-    parser.add_argument("--quality", choices=QUALITIES, default="good", help="of the file: the "
-                        "better, the more of the paint is kept, and the larger it is (good)")  # fmt: skip
+    parser.add_argument("--quality", choices=QUALITIES, default="good", help="of the file: better "
+                        "keeps more of the paint, and is larger (good)")  # fmt: skip
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--engine", help="such as openvino-bfloat16 or torch-float32 (default: "
                         "what suits the device)")  # fmt: skip
