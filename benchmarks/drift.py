@@ -104,7 +104,7 @@ def follow(style: str, scene: Scene, frames: int, stem: Path | None = None) -> l
     targets = PaintingTargets.unpack(load_painting(get_style(style)))
     vgg, painter = load_vgg(), Painter(get_style(style))
 
-    def measure(second: Sequence[Tensor]) -> Tensor:
+    def measure(second: list[Tensor]) -> Tensor:
         images = torch.cat(second[::EVERY])
         fidelity = style_loss(vgg(images), targets.grams)
         sharp = mean(gradient_energy(image) for image in images.split(1))
