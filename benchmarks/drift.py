@@ -7,7 +7,7 @@ scene, so that only its age counts; nothing goes through an encoder."""
 import argparse
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
