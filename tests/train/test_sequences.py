@@ -97,8 +97,7 @@ def test_what_is_followed_is_the_true_motion_where_it_is_trusted() -> None:
 def test_sequences_are_joined_as_they_are() -> None:
     truths = [show(clip(seed), 3) for seed in (0, 1)]
     one, other = (observe(*truth, 0.0, 0.0, seeded()) for truth in truths)
-    both = observe(
-        *(torch.cat(parts, 1) for parts in zip(*truths, strict=True)), 0.0, 0.0, seeded()
-    )
+    frames, flows, visible = (torch.cat(parts, dim=1) for parts in zip(*truths, strict=True))
+    both = observe(frames, flows, visible, 0.0, 0.0, seeded())
     joined = vars(concatenate([one, other]))
     assert all(torch.equal(joined[name], part) for name, part in vars(both).items())
