@@ -202,8 +202,8 @@ class HubServer:
     def fail(self, method: str, pattern: str, how: int | str, times: int = 1) -> None:
         """Answer the next `times` requests with the pattern in their path with a fault.
 
-        `how` is a status, or "drop" (no answer), "lost" (the work is done, its answer is dropped),
-        "hang" (silent for a minute), "half" (half of the body) or "loop" (sent to itself again).
+        `how` is a status, or "drop" (no answer), "hang" (silent for a minute), "half" (half of the
+        body) or "loop" (sent to itself again).
         """
         self.faults += [(method, pattern, how)] * times
 
@@ -470,7 +470,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             fault = hub.next_fault(self.command, url.path)
             if len(body) < length or hub.closing.is_set():  # the client died, or we did
                 reply, fault = None, "drop"
-            elif fault is None or fault in ("lost", "half"):
+            elif fault in (None, "half"):
                 reply = hub.answer(request)
             elif fault == "loop":
                 reply = Reply(302, {"Location": self.path}, b"")
@@ -479,7 +479,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             hub.requests.append(Logged(self.command, url.path))
             if fault == "hang":
                 hub.closing.wait(60)
-            if reply is None or fault == "lost":
+            if reply is None:
                 self.close_connection = True
                 return
             self.send_response(reply.status)

@@ -77,9 +77,8 @@ def test_a_repos_name_is_understood(text: str, repo: str, revision: str) -> None
 @pytest.mark.parametrize(
     "text",
     [
-        "", "@", "alice", "alice/", "/styles", "a/b/c", "a b/c", "alice/styles@", "a/..", "../..",
-        "alice/styles@../../x", "alice/styles@/etc/passwd", "alice/styles@a..b", "alice/sty--les",
-        "alice/styles.git", "alice/sty\nles", "alice/styles@v1?x=1", "alice/x#y", "alice/x\0y",
+        "", "@", "alice", "a/b/c", "a b/c", "alice/styles@", "../..", "alice/styles@../../x",
+        "alice/styles@/etc/passwd", "alice/styles@a..b", "alice/sty\nles", "alice/styles@v1?x=1",
         "a" * 500, "http://example.org/alice/styles", "alice/styles@.hidden", "alice/<b>x</b>",
     ],
 )  # fmt: skip
@@ -159,16 +158,6 @@ def test_another_process_finds_the_copy(server: HubServer, tmp_path: Path) -> No
     assert said.startswith("stylevid: 127.0.0.1") and said.count("\n") == 1
 
 
-def test_what_changed_on_the_hub_is_picked_up(server: HubServer, load: Load, files: Files) -> None:
-    first = load()
-    server.put("alice/styles", files("wave", title="Another Wave") | files("third"))
-    second = load()
-    assert second.commit != first.commit and slugs(second) == ["acorn", "third", "wave"]
-    assert find_style("wave", second.styles).title == "Another Wave"
-    assert find_style("wave", first.styles).title == "A Wave"
-    assert load(f"alice/styles@{first.commit}").commit == first.commit
-
-
 def test_a_branch_is_a_source_of_its_own(server: HubServer, load: Load, files: Files) -> None:
     server.put("alice/styles", files("branched"), branch="v2")
     loaded = load("alice/styles@v2")
@@ -194,21 +183,15 @@ def test_a_newer_commit_that_breaks_off_leaves_the_older_copy(
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)  # between the client's attempts
     first = load()
-    server.put("alice/styles", files("wave", title="Newer"))
+    server.put("alice/styles", files("wave", title="Newer") | files("third"))
     server.fail("GET", "/resolve/", "drop", times=20)
     loaded = load()
     assert loaded.commit == first.commit and "cannot be reached" in loaded.warnings[0]
-    server.close()
-    assert find_style("wave", load().styles).title == "A Wave"
-
-
-def test_a_short_break_is_bridged(
-    server: HubServer, load: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    server.fail("GET", "/cdn/", "half", times=2)
-    server.fail("GET", "/resolve/", "drop")
-    assert slugs(load()) == ["acorn", "wave"]
+    assert find_style("wave", loaded.styles).title == "A Wave"
+    server.faults.clear()
+    assert slugs(newer := load()) == ["acorn", "third", "wave"]
+    assert find_style("wave", newer.styles).title == "Newer"
+    assert load(f"alice/styles@{first.commit}").commit == first.commit
 
 
 def test_a_damaged_copy_is_loaded_again(load: Load) -> None:

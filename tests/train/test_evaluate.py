@@ -81,11 +81,6 @@ def test_several_styles_measured_at_once_are_as_each_alone(
     assert both["one"]["off"] != both["two on"]["off"]
 
 
-def test_a_clip_too_short_for_ten_frames_says_nothing_of_them(clip: Path, painter: Painter) -> None:
-    found = score_clip(clip, {"tiny": Subject(painter)}, 99, 640)["tiny"]
-    assert "off" in found and "off_10" not in found and "style" not in found
-
-
 class Judged(Judge):
     """Plain numbers in place of VGG's: style is the painting's mean, content the picture's."""
 
@@ -177,16 +172,13 @@ def test_a_record_without_its_painting_is_refused(folder: Path, record: dict[str
     assert not (folder / "none.json").exists()
 
 
-def test_missing_clip_is_one_line(
-    tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [("--clips none.mp4", "none.mp4 does not exist."), ("", "There is nothing to measure on.")],
+)
+def test_trouble_is_one_line(
+    tiny_weights: Path, capsys: pytest.CaptureFixture[str], given: str, words: str
 ) -> None:
-    arguments = ["--weights", str(tiny_weights), "--clips", str(tmp_path / "missing.mp4")]
-    assert main(arguments) == 1
-    assert capsys.readouterr().err == "missing.mp4 does not exist.\n"
-
-
-def test_nothing_to_measure_is_one_line(
-    tiny_weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["--weights", str(tiny_weights)]) == 1
-    assert capsys.readouterr().err.startswith("There is nothing to measure on.")
+    assert main(["--weights", str(tiny_weights), *given.split()]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(words) and said.count("\n") == 1

@@ -18,10 +18,7 @@ from train.data.flow_files import read_flow, read_pfm, write_pfm
 from train.data.pair_files import (
     PairFiles,
     collision_mask,
-    crop_window,
-    mirror_pairs,
     read_pair,
-    resize_pairs,
 )
 
 
@@ -104,15 +101,6 @@ def test_flying_things_whatever_tells_the_occlusion(
     pairs = read_pair(without(things(flow_data, tmp_path), *missing))
     assert_true(pairs, 0.08)
     assert pairs.visible.mean() > 0.7
-
-
-@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0])
-def test_crops_at_any_scale_and_mirrored(flow_data: Path, tmp_path: Path, scale: float) -> None:
-    for files in (things(flow_data, tmp_path), chairs(flow_data, 3), chairs(flow_data, 4)):
-        crop = read_pair(files, lambda *size: crop_window(*size, 128, scale, 0.5, 0.2))
-        crop = resize_pairs(crop, 128)
-        for pairs in (crop, mirror_pairs(crop)):
-            assert_true(pairs, 0.2)
 
 
 def test_masks_from_the_flow_agree_with_the_file(flow_data: Path, tmp_path: Path) -> None:
