@@ -1,22 +1,20 @@
 """A small Hugging Face Hub on loopback, for the unmodified `huggingface_hub` client.
 
-It speaks what the client asks for when it creates repos, uploads (plain LFS and Xet), commits,
-lists and downloads; a commit is an immutable snapshot and a branch moves in one step. `HubServer`
-is a context manager. Point the client at it with `HfApi(endpoint=hub.url, token="hf_write")`, or
-give another process `hub.environment(...)`.
+It speaks what the client asks for when it creates repos, uploads (plain LFS), commits, lists and
+downloads (plain and Xet); a commit is an immutable snapshot and a branch moves in one step.
+`HubServer` is a context manager. Point the client at it with `HfApi(endpoint=hub.url,
+token="hf_write")`, or give another process `hub.environment(...)`.
 """
 
 import base64
 import hashlib
 import json
 import re
-import shutil
 import socket
-import struct
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -130,7 +128,7 @@ class HubServer:
     def __init__(self) -> None:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.content: dict[str, bytes] = {}  # by sha256
-        self.xet_hashes: dict[str, str] = {}  # by sha256, of what came through Xet
+        self.xet_hashes: dict[str, str] = {}  # by sha256, of what is downloaded through Xet
         self.requests: list[Logged] = []
         self.lock = threading.RLock()
         self.closing = threading.Event()
@@ -162,13 +160,11 @@ class HubServer:
 
     # What a test arranges and looks at.
 
-    def environment(
-        self, home: Path, token: str | None = None, xet: bool = False
-    ) -> dict[str, str]:
+    def environment(self, home: Path, token: str | None = None) -> dict[str, str]:
         """What a client's process needs in its environment; `home` takes its cache and settings."""
-        off = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-        off["HF_HUB_DISABLE_XET"] = "0" if xet else "1"
-        return {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_TOKEN": token or "", **off}
+        off = dict.fromkeys(("TELEMETRY", "PROGRESS_BARS", "XET"), "1")
+        given = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_TOKEN": token or ""}
+        return given | {f"HF_HUB_DISABLE_{name}": value for name, value in off.items()}
 
     def use(self, monkeypatch: Any, cache: Path) -> None:
         """Be the usual Hub of this process, for somebody without a token."""
@@ -188,6 +184,12 @@ class HubServer:
             old = repo.at(branch).files if branch in repo.branches else {}
             new = {path: self._keep(body, _is_large(path, body)) for path, body in files.items()}
             return self._commit(repo, branch, {**old, **new}, "put")
+
+    def move_to_xet(self, sha256s: list[str]) -> None:
+        """Have these contents downloaded by way of Xet from now on."""
+        store = Path(tempfile.mkdtemp(dir=self._stores.name))
+        hashes = _write_xet(store, [self.content[sha256] for sha256 in sha256s])
+        self.xet_hashes |= dict(zip(sha256s, hashes, strict=True))
 
     def head(self, name: str, type: str = "model", branch: str = "main") -> str | None:
         """The branch's commit; None when there is no such repo or branch."""
@@ -247,37 +249,18 @@ class HubServer:
     def _at(self, request: Request, write: bool = False, open_gate: bool = True) -> Commit:
         return self._repo(request, write, open_gate).at(request.args["revision"])
 
-    # Xet: a client writes into a store on disk that its own library keeps. Each token has its own
-    # store, for only one process at a time can open one; a commit reads the content out of it.
-
-    def _new_store(self) -> Path:
-        return Path(tempfile.mkdtemp(dir=self._stores.name))
-
-    def _take_from_xet(self, sha256: str, size: int) -> bool:
-        """Whether a client's store held this content, which then is kept; or has been before."""
-        if sha256 in self.xet_hashes:
-            return True
-        for shard in Path(self._stores.name).glob("*/xet/xorbs/shards/*.mdb"):
-            if file_hash := dict(_files_of_shard(shard.read_bytes())).get(sha256):
-                copy = shutil.copytree(shard.parents[3], self._new_store(), dirs_exist_ok=True)
-                with suppress(RuntimeError):  # the client died before all was there
-                    body = _read_xet(copy, file_hash, size)
-                    if hashlib.sha256(body).hexdigest() == sha256:
-                        self.content[sha256], self.xet_hashes[sha256] = body, file_hash
-                        return True
-        return False
-
-    @route("GET", "{API}/xet-write-token/{REV}")
-    def xet_write(self, request: Request) -> Reply:
-        self._at(request, write=True)
-        return _xet_token(self._new_store())
+    # Xet: a client reads from a store on disk that its own library keeps. Each token has its own
+    # store, for only one process at a time can open one.
 
     @route("GET", "{API}/xet-read-token/{REV}")
     def xet_read(self, request: Request) -> Reply:
         files = self._at(request, open_gate=False).files.values()
-        store = self._new_store()
+        store = Path(tempfile.mkdtemp(dir=self._stores.name))
         _write_xet(store, [self.content[f.sha256] for f in files if f.sha256 in self.xet_hashes])
-        return _xet_token(store)
+        url, expiry = f"local://{store}", int(time.time()) + 3600
+        headers = {"X-Xet-Cas-Url": url, "X-Xet-Access-Token": "xet"}
+        headers["X-Xet-Token-Expiration"] = str(expiry)
+        return _json({"casUrl": url, "accessToken": "xet", "exp": expiry}, headers=headers)
 
     # Accounts and repos.
 
@@ -388,7 +371,7 @@ class HubServer:
                 files[path] = self._keep(base64.b64decode(value["content"]), False)
             elif key == "lfsFile":
                 sha256 = value["oid"]
-                if not self._take_from_xet(sha256, value["size"]) and sha256 not in self.content:
+                if sha256 not in self.content:
                     raise Refusal(400, f"LFS object {sha256} was not uploaded")
                 files[path] = self._keep(self.content[sha256], True)
             else:  # deletedFile, deletedFolder
@@ -545,51 +528,13 @@ def _pointer(sha256: str, size: int) -> bytes:
     return f"{spec}\noid sha256:{sha256}\nsize {size}\n".encode()
 
 
-def _xet_token(store: Path) -> Reply:
-    url, expiry = f"local://{store}", int(time.time()) + 3600
-    headers = {"X-Xet-Cas-Url": url, "X-Xet-Access-Token": "xet"}
-    headers["X-Xet-Token-Expiration"] = str(expiry)
-    return _json({"casUrl": url, "accessToken": "xet", "exp": expiry}, headers=headers)
-
-
-def _files_of_shard(shard: bytes) -> Iterator[tuple[str, str]]:
-    """The sha256 and the Xet hash of each file in a shard.
-
-    Source: the Xet specification's shard format. After 48 bytes each file has a header, its
-    segments, their checks (if flag 31) and its sha256 (if flag 30), 48 bytes each; a hash is shown
-    as four little-endian numbers.
-    """
-
-    def shown(at: int) -> str:
-        return "".join(f"{number:016x}" for number in struct.unpack_from("<4Q", shard, at))
-
-    at = 48
-    while len(shard) >= at + 96 and shard[at : at + 32] != b"\xff" * 32:
-        start = at
-        flags, segments = struct.unpack_from("<II", shard, at + 32)
-        at += 48 * (1 + segments * (2 if flags >> 31 & 1 else 1))
-        if flags >> 30 & 1 and len(shard) >= at + 48:
-            yield shown(at), shown(start)
-            at += 48
-
-
-def _read_xet(store: Path, file_hash: str, size: int) -> bytes:
-    from hf_xet import XetFileInfo, XetSession  # pyright: ignore
-
-    group = XetSession().new_file_download_group(
-        endpoint=f"local://{store}", token="xet", token_expiry_unix_secs=int(time.time()) + 3600
-    )
-    with group:
-        group.start_download_file(XetFileInfo(file_hash, size), f"{store}.read")
-    return Path(f"{store}.read").read_bytes()
-
-
-def _write_xet(store: Path, bodies: list[bytes]) -> None:
+def _write_xet(store: Path, bodies: list[bytes]) -> list[str]:
+    """Put contents into a store; returns their hashes in Xet."""
     from hf_xet import XetSession  # pyright: ignore
 
     commit = XetSession().new_upload_commit(
         endpoint=f"local://{store}", token="xet", token_expiry_unix_secs=int(time.time()) + 3600
     )
     with commit:
-        for body in bodies:
-            commit.start_upload_bytes(body, sha256=hashlib.sha256(body).hexdigest())
+        sent = [commit.start_upload_bytes(b, sha256=hashlib.sha256(b).hexdigest()) for b in bodies]
+    return [one.result().xet_info.hash for one in sent]

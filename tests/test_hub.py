@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from huggingface_hub import HfApi, constants
+from huggingface_hub import constants
 
 from stylevid.errors import HubError, StyleError, WeightsError
 from stylevid.hub import (
@@ -272,14 +272,10 @@ def test_a_visitor_sees_what_is_public_and_no_more(
 
 
 @pytest.mark.skipif(constants.HF_HUB_DISABLE_XET, reason="HF_HUB_DISABLE_XET is set")
-def test_what_is_stored_in_xet_is_loaded(server: HubServer, files: Files, tmp_path: Path) -> None:
-    folder = tmp_path / "sent"
-    folder.mkdir()
-    for path, body in files("wave").items():
-        (folder / path).write_bytes(body)
-    api = HfApi(token="hf_write")
-    api.create_repo("alice/xet")
-    api.upload_folder(repo_id="alice/xet", folder_path=folder)
+def test_what_is_stored_in_xet_is_loaded(server: HubServer, files: Files) -> None:
+    server.put("alice/xet", files("wave"))
+    large = server.repos["model", "alice/xet"].at("main").files.values()
+    server.move_to_xet([file.sha256 for file in large if file.lfs])
     assert slugs(load_hub_styles("alice/xet")) == ["wave"]
     assert len(server.xet_hashes) == 2 and server.count("GET", "/cdn/") == 0
 

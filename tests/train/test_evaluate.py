@@ -118,9 +118,9 @@ def test_judge_finds_no_style_loss_in_the_painting_and_no_content_loss_in_the_pi
     torch.manual_seed(0)
     painting, picture = random_image(1, 3, 48, 48), random_image(1, 3, 48, 48, seed=1)
     judge = Judge(VGG16Features(), painting)
-    style, content = judge(painting, picture)
+    style, content = judge.compare(painting, judge.content(picture))
     assert style < 1e-4 and content > 1e-3
-    style_of_copy, content = judge(picture, picture)
+    style_of_copy, content = judge.compare(picture, judge.content(picture))
     assert style_of_copy > 10 * style and content == 0
 
 

@@ -388,28 +388,21 @@ def test_a_private_repo_and_its_space(
 # In processes of their own, with the environment that a user has.
 
 
-def start_push(
-    hub: HubServer, weights: Path, home: Path, xet: bool = False
-) -> "subprocess.Popen[str]":
+def start_push(hub: HubServer, weights: Path, home: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "train.push_to_hub", "--repo", REPO, "--yes", "--weights"]
     return subprocess.Popen(
         [*command, str(weights)], cwd=ROOT, text=True, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, env={**os.environ, **hub.environment(home, "hf_write", xet)},
+        stderr=subprocess.PIPE, env={**os.environ, **hub.environment(home, "hf_write")},
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("xet", [False, True], ids=["lfs", "xet"])
-def test_both_ways_of_uploading(hub: HubServer, weights: Path, tmp_path: Path, xet: bool) -> None:
-    process = start_push(hub, weights, tmp_path, xet)
+def test_a_push_as_a_user_starts_it(hub: HubServer, weights: Path, tmp_path: Path) -> None:
+    process = start_push(hub, weights, tmp_path)
     _, said = process.communicate()
     assert (process.returncode, said) == (0, "")
     files = hub.files(REPO)
     assert set(files) == ALL
     assert all(files[path] == (weights / path).read_bytes() for path in STYLES)
-    through_xet = (hub.count("GET", "/xet-write-token/"), hub.count("GET", "/xet-read-token/"))
-    stored = hub.count("PUT", "/lfs/")
-    assert (through_xet, stored) == (((1, 1), 0) if xet else ((0, 0), 5))
-    assert bool(hub.xet_hashes) == xet
 
 
 @pytest.mark.parametrize(
