@@ -69,10 +69,6 @@ def distance(painted: Sequence[Yuv], wanted: Sequence[Yuv]) -> float:
 EVERY_ENGINE = engine_names(CPU)
 
 
-def test_this_machine_has_both_runtimes() -> None:
-    assert {"openvino-float32", "torch-float32"} <= set(EVERY_ENGINE)
-
-
 @pytest.mark.parametrize(
     ("device", "able", "openvino", "names"),
     [

@@ -103,6 +103,8 @@ def test_reader_of_the_dataset_reads_it(tree: Path) -> None:
         pair = read_pair(files)
         flow = read_flow(files.flow)
         assert torch.equal(pair.flow_cur_to_prev, flow)
+        jumps = flow.diff(dim=-1).abs().amax(1, keepdim=True) > 1
+        assert mask(files.boundary)[..., :-1][jumps].eq(1).all()
         points = pixel_grid(HEIGHT, WIDTH) + flow
         hidden = torch.maximum(mask(files.occlusion), mask(files.boundary))
         assert torch.equal(pair.visible, (1 - hidden) * inside(points, HEIGHT, WIDTH))
