@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from huggingface_hub import ModelCard
+
 # The user and the rights that come with each token.
 TOKENS = {"hf_write": ("alice", "write"), "hf_read": ("alice", "read"), "hf_bob": ("bob", "write")}
 
@@ -300,7 +302,7 @@ class HubServer:
         repo = self._repo(request)
         commit = repo.at(request.args.get("revision", "main"))
         readme = commit.files.get("README.md")
-        card = _front_matter(self.content[readme.sha256].decode()) if readme else {}
+        card = ModelCard(self.content[readme.sha256].decode()).data.to_dict() if readme else {}
         told = {key: card[key] for key in ("library_name", "pipeline_tag") if key in card}
         told |= {"id": repo.name, "author": repo.owner, "sha": commit.sha, "sdk": repo.sdk}
         access = {"private": repo.private, "gated": "auto" if repo.gated else False}
@@ -505,13 +507,6 @@ def _check_rights(request: Request, owner: str) -> None:
         raise Refusal(403, "Forbidden: you must use a write token to upload to a repository.")
     if user != owner:
         raise Refusal(403, f'You don\'t have the rights under the namespace "{owner}".')
-
-
-def _front_matter(text: str) -> dict[str, str]:
-    """The plain `key: value` lines between a card's two `---` lines."""
-    found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-    pairs = re.findall(r"^(\w+): (.+)$", found.group(1), re.MULTILINE) if found else []
-    return {key: value.strip("\"'") for key, value in pairs}
 
 
 def _is_large(path: str, sample: bytes) -> bool:

@@ -202,7 +202,6 @@ def check_style(style: Style) -> None:
             raise StyleError(f"{style.slug}.json states no {key}. Nobody may use what comes "
                              "without one; fill it in.")  # fmt: skip
     paint_square(network, torch.rand(1, 3, 96, 128, generator=torch.Generator().manual_seed(0)))
-    read_preview(style.preview)
 
 
 def plan_styles(api: HfApi, plan: Plan, styles: Sequence[Style], folder: Path) -> Plan:
