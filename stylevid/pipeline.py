@@ -226,7 +226,8 @@ def stylize_video(
         painter: the style.
         options: how to paint.
         progress: called after each frame, in the caller's thread.
-        should_stop: asked after each frame, and by the reader while it awaits one.
+        should_stop: asked with each frame, and while the reader or the writer is waited for; it
+            may raise an error of ours instead of saying yes.
     Raises:
         VideoError: the source cannot be read or the target not be written.
         Cancelled: `should_stop` said yes; the target is untouched.
@@ -242,7 +243,7 @@ def stylize_video(
     frames, first_s = 0, Fraction(0)
     with (
         _opencv_aside(painter.device),
-        VideoWriter(target, info, size, span) as writer,
+        VideoWriter(target, info, size, span, should_stop) as writer,
         _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
         closing(paint_frames(source_frames, painter, options)) as paintings,
@@ -269,7 +270,7 @@ def stylize_video(
         seconds=seconds,
         fps=frames / seconds,
         device=_device_name(painter.device),
-        has_audio=info.has_audio,
+        has_audio=info.has_audio and probe(target).has_audio,  # not what could not be read
         flicker=meter.result() if meter and frames > 1 else None,
     )
 
