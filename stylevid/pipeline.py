@@ -27,7 +27,7 @@ from .frames import Frame, fit, size_of, to_frame, to_image, unpad
 from .memory import Follower, Motion, carry
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
-from .video import FEW_CORES, Span, Timed, VideoWriter, even, probe, read_yuv
+from .video import FEW_CORES, Span, Timed, VideoInfo, VideoWriter, even, probe, read_yuv
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 
 Item = TypeVar("Item")
@@ -50,6 +50,8 @@ class Options:
             the picture.
         measure: measure the flicker while painting.
         max_seconds: refuse a longer video; None takes any.
+        max_pixels: refuse a video with more in all its frames together, as they are read; None
+            takes any.
         start_s, end_s: paint this part of the video only, in seconds; None goes on to the end.
     """
 
@@ -61,6 +63,7 @@ class Options:
     brush: float | None = None
     measure: bool = True
     max_seconds: float | None = None
+    max_pixels: int | None = None
     start_s: float = 0.0
     end_s: float | None = None
 
@@ -236,6 +239,7 @@ def stylize_video(
     info, span = probe(source), options.span
     duration_s = span.of(info.duration_s)
     _check_length(info.path, duration_s, options.max_seconds)
+    _check_pixels(info, round(duration_s * info.fps), options.max_pixels)
     height, width = target_size(info.height, info.width, options)
     size = even(height), even(width)
     started = time.monotonic()
@@ -256,6 +260,7 @@ def stylize_video(
             first_s = timed.time_s if frames == 0 else first_s
             frames += 1
             _check_length(info.path, float(timed.time_s), options.max_seconds)
+            _check_pixels(info, frames, options.max_pixels)
             if progress is not None:
                 progress(_progress(frames, started, timed.time_s, duration_s, picture))
             if should_stop is not None and should_stop():
@@ -301,6 +306,15 @@ def _check_length(path: Path, seconds: float, limit: float | None) -> None:
     if limit is not None and seconds > limit:
         raise VideoError(
             f"{path.name} is {seconds:.0f} s long; the limit is {limit:.0f} s. Trim it first."
+        )
+
+
+def _check_pixels(info: VideoInfo, frames: int, limit: int | None) -> None:
+    pixels = frames * info.height * info.width
+    if limit is not None and pixels > limit:
+        raise VideoError(
+            f"{info.path.name} has {frames} frames of {info.width}x{info.height}, {pixels:,} "
+            f"pixels in all; the limit is {limit:,}. Choose a shorter part, or scale it down first."
         )
 
 

@@ -34,7 +34,8 @@ from .yuv import Bytes, Yuv, yuv_to_image
 MAX_SIDE = 8192  # pixels; H.264 level 6.2 ends there
 MAX_TRACKS = 32  # of sound
 PATIENCE_S = 60.0  # with a decoder that gives no picture, an encoder that takes none
-MEMORY_BYTES = 4 << 30  # that ffmpeg may have; 8192x8192 in 10 bits takes 1.9 GiB to decode
+# That ffmpeg may have: on 16 threads x264 takes 230 bytes a pixel, a decoder a third of it.
+MEMORY_BYTES, PIXEL_BYTES = 4 << 30, 256
 LOG_BYTES = 1 << 20  # of what ffmpeg says of a file
 _TICK_S = 0.5  # so long nobody asks whether to stop
 
@@ -144,9 +145,10 @@ def _parse_probe(path: Path, text: str) -> VideoInfo:
     config = re.search(r"config in time_base: (\d+)/(\d+), frame_rate: (\d+)/(\d+)", text)
     shown = re.search(r" n: *0 .* sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\S)", text)
     if config is None or shown is None:
-        sizes = re.findall(r"Stream #0:\d+.*?: Video: .*? (\d+)x(\d+)", text)
-        if sizes and max(map(int, sizes[0])) > MAX_SIDE:
-            raise _too_large(path, *sizes[0])
+        claim = r"(?:Picture size|Stream #0:\d+.*?: Video: .*?) (\d+)x(\d+)"
+        for size in re.findall(claim, text):
+            if max(map(int, size)) > MAX_SIDE:
+                raise _too_large(path, *size)
         raise VideoError(_why_unreadable(path, text))
     base_num, base_den, rate_num, rate_den = (int(v) for v in config.groups())
     sar_num, sar_den, width, height = (int(v) for v in shown.groups()[:4])
@@ -309,7 +311,8 @@ def _decode(
     command = [*_ffmpeg(), *seek, *threads, *_input(info.path), "-map", "0:V:0",
                "-vf", f"{filters},setsar=1,showinfo=checksum=0",
                "-fps_mode", "passthrough", "-f", "rawvideo", "-"]  # fmt: skip
-    process = _run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pixels = info.height * info.width
+    process = _run(command, pixels, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
     pipe = _PatientPipe(process.stdout, info.path, should_stop)
     log = _FrameLog(process.stderr)
@@ -496,7 +499,8 @@ class VideoWriter:
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
         self._first_time_s = first_time_s
         command = _encode_command(self._source, self._size, self._span, first_time_s, self._partial)
-        process = _run(command, stdin=subprocess.PIPE, stderr=self._messages)
+        pixels = math.prod(self._size)
+        process = _run(command, pixels, stdin=subprocess.PIPE, stderr=self._messages)
         assert process.stdin is not None
         os.set_blocking(process.stdin.fileno(), False)
         return process
@@ -627,15 +631,17 @@ def _encode_command(
     ]  # fmt: skip
 
 
-def _run(command: list[str], **pipes: Any) -> subprocess.Popen[bytes]:
-    """ffmpeg with as much memory as it may have; what it is not given a pipe for goes nowhere."""
+def _run(command: list[str], pixels: int = 0, **pipes: Any) -> subprocess.Popen[bytes]:
+    """ffmpeg with as much memory as it may have for frames of so many pixels; what it says nobody
+    listens to goes nowhere."""
     pipes = {"stdout": subprocess.DEVNULL} | pipes
     process = subprocess.Popen(command, bufsize=0, **pipes)
     if sys.platform == "linux":
         import resource
 
+        most = MEMORY_BYTES + PIXEL_BYTES * pixels
         with suppress(ProcessLookupError):  # done already
-            resource.prlimit(process.pid, resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+            resource.prlimit(process.pid, resource.RLIMIT_DATA, (most, most))
     return process
 
 
@@ -648,10 +654,12 @@ def _fine_ticks(fps: Fraction) -> Fraction:
 
 
 def _threads(height: int, width: int) -> list[str]:
-    """ffmpeg's own choice; but on few cores, where its threads take time from the network, one for
-    pictures that need a few milliseconds."""
-    small = height * width <= 1280 * 720 and (os.cpu_count() or 1) <= FEW_CORES
-    return ["-threads", "1"] if small else []
+    """ffmpeg's own choice up to 16; but on few cores, where its threads take time from the network,
+    one for pictures that need a few milliseconds."""
+    cores = os.cpu_count() or 1
+    if height * width <= 1280 * 720 and cores <= FEW_CORES:
+        return ["-threads", "1"]
+    return ["-threads", "16"] if cores > 16 else []
 
 
 def _ffmpeg() -> list[str]:

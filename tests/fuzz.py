@@ -113,7 +113,7 @@ def surgery(body: bytes, kind: str, chance: random.Random) -> bytes:
         number = chance.choice(_EXTREMES).to_bytes(4, chance.choice(["big", "little"]))
         body = chance.choice([
             body[:at] + body[end:],
-            body[:end] + box * chance.choice([1, 2, 50]) + body[end:],
+            body[:end] + box * chance.choice([1, 2, 9]) + body[end:],
             body[:other] + box + body[other:],
             body[:other] + box + body[other_end:],
             body[: at + 8] + bytes(max(0, len(box) - 8)) + body[end:],
