@@ -19,6 +19,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import IO, Any, Generic, TypeVar
 
@@ -268,11 +269,14 @@ def read_yuv(
 
 
 def read_frames(
-    info: VideoInfo, size: tuple[int, int] | None = None, span: Span = WHOLE
+    info: VideoInfo,
+    size: tuple[int, int] | None = None,
+    span: Span = WHOLE,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Generator[Timed[Frame]]:
     """The same as RGB, uint8 H,W,3, without what fills up an odd side."""
     height, width = size or (info.height, info.width)
-    with closing(read_yuv(info, size, span)) as frames:
+    with closing(read_yuv(info, size, span, should_stop)) as frames:
         for timed in frames:
             shown = to_frame(yuv_to_image(timed.frame))
             yield Timed(shown[:height, :width], timed.time_s, timed.duration_s)
@@ -284,12 +288,18 @@ def read_picture(info: VideoInfo, time_s: float, size: tuple[int, int] | None = 
 
     Raises:
         VideoError: as `read_frames`.
+        Cancelled: it takes longer than the patience with a decoder.
     """
+    end_s = monotonic() + PATIENCE_S
+
+    def is_over() -> bool:
+        return monotonic() > end_s
+
     try:
-        with closing(read_frames(info, size, Span(time_s))) as frames:
+        with closing(read_frames(info, size, Span(time_s), is_over)) as frames:
             return next(frames).frame
     except VideoError:
-        (last,) = deque(read_frames(info, size), maxlen=1)
+        (last,) = deque(read_frames(info, size, should_stop=is_over), maxlen=1)
         return last.frame
 
 

@@ -160,7 +160,20 @@ def spoil_style(files: dict[str, bytes], chance: random.Random) -> dict[str, byt
     name = chance.choice(sorted(files))
     if name.endswith(".json") and chance.random() < 0.7:
         record = json.loads(files[name])
-        odd = (None, 0, -1, 1e308, "", "x" * 70_000, [], {}, [[]] * 99, True, "\u202e", "../..", {"a": {}})
+        odd = (
+            None,
+            0,
+            -1,
+            1e308,
+            "",
+            "x" * 70_000,
+            [],
+            {},
+            [[]] * 99,
+            True,
+            "\u202e",
+            "../..",
+        )
         for _ in range(chance.randint(1, 2)):
             record[chance.choice([*record, "slug", "new"])] = chance.choice(odd)
         return files | {name: json.dumps(record).encode()}

@@ -1,4 +1,4 @@
-"""Nothing blocks everybody: whatever a video or ffmpeg does, there is an end to it, in a sentence."""
+"""Nothing blocks everybody: whatever a video or ffmpeg does, it ends, and in a sentence."""
 
 import os
 import signal
@@ -19,7 +19,10 @@ from tests.accidents import assert_one_sentence
 from tests.test_video import record_processes
 
 TRACKS = [word for _ in range(100) for word in ("-map", "1:a")]
-TEST, TONE = ("-f", "lavfi", "-i", "testsrc=s=48x32:r=25:d=0.4"), ("-f", "lavfi", "-i", "sine=d=0.4")
+TEST, TONE = (
+    ("-f", "lavfi", "-i", "testsrc=s=48x32:r=25:d=0.4"),
+    ("-f", "lavfi", "-i", "sine=d=0.4"),
+)
 HOSTILE: dict[str, tuple[tuple[str, ...], str]] = {
     "tracks.mkv": ((*TEST, *TONE, "-map", "0:v", *TRACKS, "-c:a", "aac"), "100 sound tracks; the"),
     "wide.mkv": (("-f", "lavfi", "-i", "color=s=100000x16:d=0.1", "-c:v", "ffv1"),
@@ -47,10 +50,12 @@ def test_what_is_too_much_is_refused(name: str, tmp_path: Path, run_ffmpeg, pain
 
 
 def test_fonts_and_subtitles_do_no_harm(tmp_path: Path, run_ffmpeg, painter: Painter) -> None:
-    (tmp_path / "a.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\n<font face='x'>{\\p1}m</font>\n")
+    (tmp_path / "a.srt").write_text(
+        "1\n00:00:00,000 --> 00:00:01,000\n<font face='x'>{\\p1}m</font>\n"
+    )
     (tmp_path / "a.ttf").write_bytes(bytes(99_999))
-    run_ffmpeg(*TEST, "-i", tmp_path / "a.srt", "-c:s", "ass", "-attach", tmp_path / "a.ttf",
-               "-metadata:s:t", "mimetype=application/x-truetype-font", tmp_path / "a.mkv")  # fmt: skip
+    attached = "-attach", tmp_path / "a.ttf", "-metadata:s:t", "mimetype=font/ttf"
+    run_ffmpeg(*TEST, "-i", tmp_path / "a.srt", "-c:s", "ass", *attached, tmp_path / "a.mkv")
     assert stylize_video(tmp_path / "a.mkv", tmp_path / "out.mp4", painter).frames == 10
 
 
