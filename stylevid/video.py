@@ -23,7 +23,6 @@ from time import monotonic
 from types import TracebackType
 from typing import IO, Any, Generic, TypeVar
 
-import imageio_ffmpeg
 import numpy as np
 
 from .errors import Cancelled, VideoError
@@ -645,7 +644,7 @@ def _run(command: list[str], pixels: int = 0, **pipes: Any) -> subprocess.Popen[
     """ffmpeg with as much memory as it may have for frames of so many pixels; what it says nobody
     listens to goes nowhere."""
     pipes = {"stdout": subprocess.DEVNULL} | pipes
-    process = subprocess.Popen(command, bufsize=0, **pipes)
+    process: subprocess.Popen[bytes] = subprocess.Popen(command, bufsize=0, **pipes)
     if sys.platform == "linux":
         import resource
 
@@ -673,6 +672,8 @@ def _threads(height: int, width: int) -> list[str]:
 
 
 def _ffmpeg() -> list[str]:
+    import imageio_ffmpeg  # only here: frames are painted where there is none, too
+
     return [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin"]
 
 

@@ -92,9 +92,7 @@ class Operator:
                 use.seconds = time.monotonic() - use.when_s
                 self.counts[f'jobs_total{{outcome="{ended.partition(":")[0]}"}}'] += 1
                 self.counts["work_seconds_total"] += use.seconds  # pyright: ignore
-                log.info(
-                    "job of %s: %s, %.1f s, %s", visitor, ascii(video.name), use.seconds, ended
-                )
+                log.info("job of %s: %a, %.1f s, %s", visitor, video.name, use.seconds, ended)
 
         return run
 
@@ -118,8 +116,10 @@ class Operator:
             if used >= limit:
                 wait = math.ceil((HOUR_S - now + mine[0].when_s) / 60)
                 self.counts[f'limited_total{{limit="{name}"}}'] += 1
-                raise StylevidError(f"You have had {used:.0f} {name} of this page in an hour; the "
-                                    f"limit is {limit:g}. Come back in {wait} minutes.")  # fmt: skip
+                raise StylevidError(
+                    f"You have had {used:.0f} {name} of this page in an hour; the limit is "
+                    f"{limit:g}. Come back in {wait} minutes."
+                )
 
     def _health(self, _: Request) -> Response:
         silent_s = time.monotonic() - min(self._running.values(), default=time.monotonic())

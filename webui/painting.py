@@ -118,7 +118,7 @@ def work(
 
 
 def lend_gpu(most_s: float = math.inf) -> Callable[..., Iterator[Any]]:
-    """`work`, within so many seconds; on Hugging Face's ZeroGPU in a process that has a GPU for so long.
+    """`work`, within so many seconds; on Hugging Face's ZeroGPU in a process that is lent a GPU.
 
     ZeroGPU wants to know before the page is launched what will need a GPU.
     """
