@@ -1,6 +1,6 @@
-"""`python -m tests.fuzz videos|styles N`: files spoiled at random, through everything that reads
-them. Each is read or refused in one sentence, within seconds, and leaves nothing half done; what
-broke something is kept."""
+"""`python -m tests.fuzz videos|styles|routes N`: files and requests spoiled at random, through
+everything that reads them. Each is read or refused in one sentence, within seconds, and leaves
+nothing half done; what broke something is kept."""
 
 import argparse
 import hashlib
@@ -13,9 +13,13 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import av
+import httpx
 import numpy as np
 import torch
 from imageio_ffmpeg import get_ffmpeg_exe
@@ -199,6 +203,64 @@ def read_style_files(folder: Path) -> str:
     return "refused" if "refused" in said else "read"
 
 
+def odd_value(chance: random.Random, deep: int = 0) -> Any:
+    """A value of JSON that nobody expects."""
+    file = {"path": chance.choice(["/etc/passwd", "../x", "", "a" * 9000, "\0", "http://a/b.mp4"]),
+            "meta": {"_type": "gradio.FileData"}}  # fmt: skip
+    some = (
+        None,
+        True,
+        -1,
+        1e308,
+        10**30,
+        "",
+        "\ud800",
+        "\u202e<script>",
+        "x" * 99_999,
+        [],
+        {},
+        file,
+    )
+    if deep < 3 and chance.random() < 0.3:
+        inner = [odd_value(chance, deep + 1) for _ in range(chance.randint(0, 4))]
+        return chance.choice([inner, {str(one)[:9]: one for one in inner}])
+    return chance.choice(some)
+
+
+def ask_odd(client: httpx.Client, chance: random.Random) -> str:
+    """What one of the page's routes answers to something odd: the class of its status.
+
+    Raises:
+        AssertionError: it gives a file of the machine away, or a traceback.
+    """
+    asked = [odd_value(chance) for _ in range(chance.randint(0, 12))]
+    call = {"data": asked, "fn_index": chance.randint(-1, 40), "session_hash": odd_value(chance)}
+    body = json.dumps(chance.choice([call, {"data": asked}, asked, odd_value(chance)])).encode()
+    if chance.random() < 0.2:
+        body = spoiled(body, chance)
+    name = chance.choice(
+        ["../../etc/passwd", "%2e%2e/x", "/etc/passwd", "\u202e", "C:\\x", "a" * 3000]
+    )
+    json_type = {"content-type": "application/json"}
+    routes: list[Callable[[], httpx.Response]] = [
+        lambda: client.post("/queue/join", content=body, headers=json_type),
+        lambda: client.post("/call/stylize", content=body, headers=json_type),
+        lambda: client.post("/call/list_styles", content=body, headers=json_type),
+        lambda: client.post("/run/predict", content=body, headers=json_type),
+        lambda: client.post("/component_server", content=body, headers=json_type),
+        lambda: client.post("/upload", files={"files": (name, chance.randbytes(99))}),
+        lambda: client.post(
+            "/upload", content=body, headers={"content-type": "multipart/form-data"}
+        ),
+        lambda: client.get(f"/file={quote(name, safe='/%')}"),
+        lambda: client.get("/info", params={"all_endpoints": name}),
+    ]
+    answer = chance.choice(routes)()
+    text = answer.text
+    assert "Traceback" not in text and "root:x" not in text, text[:300]
+    return f"{answer.status_code // 100}xx"
+
+
 class Fuzz:
     """Counts how cases ended, and keeps what broke something in `keep`."""
 
@@ -280,16 +342,27 @@ def fuzz_styles(count: int, keep: Path, seed: int = 0) -> Fuzz:
     return fuzz
 
 
+def fuzz_routes(count: int, keep: Path, seed: int = 0, url: str = "") -> Fuzz:
+    """So many odd requests to the page at `url`, which must be there and well afterwards."""
+    fuzz, chance = Fuzz(keep), random.Random(seed)
+    with httpx.Client(base_url=f"{url}/gradio_api", timeout=60) as client:
+        for _ in range(count):
+            fuzz.case(lambda: ask_odd(client, chance), {})
+        assert httpx.get(f"{url}/health", timeout=60).text == "ok\n"
+    return fuzz
+
+
 def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.fuzz", description=__doc__)
-    parser.add_argument("what", choices=["videos", "styles"])
+    parser.add_argument("what", choices=["videos", "styles", "routes"])
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=Path("outputs/fuzz"), help="what broke it")
+    parser.add_argument("--url", default="http://127.0.0.1:7860", help="of the page")
     options = parser.parse_args()
-    fuzz = {"videos": fuzz_videos, "styles": fuzz_styles}[options.what](
-        options.count, options.keep, options.seed
-    )
+    makers = {"videos": fuzz_videos, "styles": fuzz_styles,
+              "routes": partial(fuzz_routes, url=options.url)}  # fmt: skip
+    fuzz = makers[options.what](options.count, options.keep, options.seed)
     print(fuzz, *fuzz.broken, sep="\n")  # noqa: T201
     return bool(fuzz.broken)
 

@@ -210,9 +210,10 @@ def main() -> int:
             (Path(tempfile.gettempdir()) / "soak.log").write_text(log)
         report = {
             "jobs": sum(visitors.ended.values()), "ended": visitors.ended, "wrong": visitors.wrong,
-            "minutes": round((time.monotonic() - began) / 60), "over time": told[:: max(1, len(told) // 12)],
+            "minutes": round((time.monotonic() - began) / 60),
+            "over time": told[:: len(told) // 12 + 1],
             "at the end": told[-1], "tracebacks": log.count("Traceback"), "exit status": status,
-            "left": sorted(str(p.relative_to(page.temporary)) for p in page.temporary.rglob("*.*"))[:9],
+            "left": [str(p.relative_to(page.temporary)) for p in page.temporary.rglob("*.*")][:9],
         }  # fmt: skip
     print(json.dumps(report, indent=1))  # noqa: T201
     return bool(visitors.wrong)

@@ -33,7 +33,8 @@ on_two_gpus = pytest.mark.skipif(GPUS < 2, reason="there are no two CUDA devices
 CPU, CUDA = pytest.param("cpu"), pytest.param("cuda", marks=on_a_gpu)
 SECOND = pytest.param("cuda:1", marks=on_two_gpus)
 TRAIN = TrainConfig(width=8, blocks=1, steps=8, crop=64, temporal_steps=2, temporal_crop=64,
-                    batch=2, learning_rate=1e-2, precision="float32", hold_out=0)  # fmt: skip
+                    batch=2, temporal_batch=2, learning_rate=1e-2, precision="float32",
+                    hold_out=0)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
