@@ -230,7 +230,7 @@ class Page:
     ) -> Iterator[str]:  # fmt: skip
         """Paint a video with a style, by its name; the result is an MP4 with its sound."""
         if not video:
-            raise gr.Error("No video was given.")
+            raise gr.Error("No video was given.", print_exception=False)
         try:
             options = _options(
                 self.settings, temporal, strength, keep_colors, size, brush, start_s, end_s
@@ -240,7 +240,7 @@ class Page:
                 if not isinstance(step, Progress):
                     yield str(step.path)
         except (StylevidError, ValueError) as error:
-            raise gr.Error(escape(str(error), quote=False)) from error
+            raise gr.Error(escape(str(error), quote=False), print_exception=False) from error
 
     def list_styles(self) -> list[dict[str, str]]:
         """The styles there are: the name that stylize takes, slug, title, artist, year and

@@ -275,7 +275,7 @@ def stylize_video(
         seconds=seconds,
         fps=frames / seconds,
         device=_device_name(painter.device),
-        has_audio=info.has_audio and probe(target).has_audio,  # not what could not be read
+        has_audio=writer.written.has_audio,  # some of the source's may not be readable
         flicker=meter.result() if meter and frames > 1 else None,
     )
 

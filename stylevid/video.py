@@ -472,7 +472,12 @@ class VideoWriter:
 
     Use it as a context: the file appears when the context ends well, and nothing is left behind
     when it ends in an exception.
+
+    Attributes:
+        written: what the file is, when it is there.
     """
+
+    written: VideoInfo
 
     def __init__(
         self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE,
@@ -543,6 +548,7 @@ class VideoWriter:
                 raise error  # so that nothing is kept
             if code != 0:
                 raise self._failure()
+            self.written = self._read_again()
 
     def _stop(self, kill: bool) -> int:
         process = self._process
@@ -582,6 +588,16 @@ class VideoWriter:
             if silent_s >= PATIENCE_S:
                 raise VideoError(f"{self._path.name} could not be written: the encoder stood still "
                                  f"for {PATIENCE_S:g} s. Nothing was kept.")  # fmt: skip
+
+    def _read_again(self) -> VideoInfo:
+        """Sound that was copied as it is may spoil the file, and ffmpeg be content."""
+        try:
+            return probe(self._partial)
+        except VideoError as cause:
+            raise VideoError(
+                f"{self._path.name} could not be written: it cannot be read again, the sound of "
+                f"{self._source.path.name} may be damaged. Nothing was kept."
+            ) from cause
 
     def _failure(self) -> VideoError:
         self._messages.seek(0)

@@ -133,3 +133,11 @@ def test_ffmpeg_without_memory_is_refused_in_a_sentence(
         with pytest.raises(VideoError) as caught:
             read()
         assert_one_sentence(caught.value)
+
+
+def test_what_cannot_be_read_again_is_not_kept(tmp_path: Path, painter: Painter) -> None:
+    """Found by chance: ffmpeg copies sound of 0 channels into an MP4 that nothing opens."""
+    source = Path(__file__).parent / "broken" / "sound-of-no-channels.mkv"
+    with pytest.raises(VideoError, match="cannot be read again, the sound of sound-of-no"):
+        stylize_video(source, tmp_path / "out.mp4", painter)
+    assert list(tmp_path.iterdir()) == []
