@@ -6,8 +6,8 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -53,7 +53,7 @@ def commands(place: Path, out: Path) -> dict[str, tuple[Callable[[list[str]], in
         "learn": (stylevid, [clip, *common, "-o", str(out / "out.mp4"), "--painting",
                              str(place / "own.png"), "--learn-seconds", "2", "--keep",
                              str(out / "own.safetensors")]),
-        "batch": (batch, [str(place / "clips"), str(out), *common]),
+        "batch": (batch, [str(place / "clips"), "--out", str(out), *common]),
     }  # fmt: skip
 
 
@@ -62,11 +62,13 @@ def start(run: Callable[[list[str]], int], arguments: list[str]) -> int:
     child = os.fork()
     if child:
         return child
-    with suppress(BaseException):
+    try:
         os.setsid()
-        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-        os._exit(run(arguments))
-    os._exit(99)
+        status = run(arguments)
+    except BaseException:
+        traceback.print_exc()
+        status = 99
+    os._exit(status)
 
 
 def test_killed_at_any_moment(place: Path, tmp_path: Path) -> None:
