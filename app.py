@@ -442,7 +442,10 @@ def main(arguments: list[str] | None = None) -> None:
     if options.share and not share_url:
         log.warning("No public link: gradio's share server cannot be reached from here. "
                     "The page is served on this machine only.")  # fmt: skip
-    page.block_thread()
+    try:
+        page.block_thread()
+    finally:
+        page.close()  # which deletes what visitors brought and got
 
 
 if __name__ == "__main__":

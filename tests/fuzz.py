@@ -337,11 +337,13 @@ def fuzz_styles(count: int, keep: Path, seed: int = 0) -> Fuzz:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         folder = Path(name)
         whole = tiny_style(folder)
-        for _ in range(count):
+        for number in range(count):
             files = spoil_style(whole, chance)
             for path, body in files.items():
                 (folder / path).write_bytes(body)
             fuzz.case(lambda: read_style_files(folder), files)
+            if number % 100 == 99:
+                print(number + 1, fuzz, file=sys.stderr, flush=True)  # noqa: T201
     return fuzz
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import gpu
 from stylevid.engine import TorchEngine
 from stylevid.learn.sequences import observe
 from stylevid.learn.vgg import VGG16Features
@@ -220,3 +221,14 @@ def test_a_file_is_painted(device: str, network: StyleNet, clip: Path, tmp_path:
     """With ffmpeg, where it is there."""
     result = stylize_video(clip, tmp_path / "out.mp4", Painter(network, device))
     assert result.frames == 10 and result.has_audio and (tmp_path / "out.mp4").is_file()
+
+
+@pytest.mark.parametrize("device", [CPU, CUDA])
+def test_the_benchmark_times_every_piece(device: str, network: StyleNet) -> None:
+    place = torch.device(device)
+    clock, size = gpu.Clock(place, 60), (96, 128)
+    engine = Painter(network, device).engine
+    pieces = dict(gpu.inference(engine, network, size, place, clock))
+    pieces |= gpu.training(network, size, place, clock)
+    assert len(pieces) == 12 and all(piece["ms"] >= 0 for piece in pieces.values()), pieces
+    assert gpu.Clock(place, 0).ms(lambda: None) == {"left out": "there was no time left"}

@@ -1,6 +1,7 @@
 """What an operator decides and sees."""
 
 import argparse
+import os
 import socket
 import subprocess
 import sys
@@ -107,7 +108,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "app.py", "--port", str(port), "--auth", f"@{folder}/users",
                "--root-path", "/paint", "--visitor-megabytes", "1"]  # fmt: skip
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+    brought = folder / "brought"
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(brought)}
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, env=environment) as process:
         url = f"http://127.0.0.1:{port}"
         for _ in range(240):
             try:
@@ -116,8 +119,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             except httpx.TransportError:
                 time.sleep(0.5)
         yield url
+        assert [path.name for path in brought.rglob("*.mp4")] == ["a.mp4"]
         process.terminate()
         assert process.wait(60) == 0
+        assert not list(brought.rglob("*.mp4")), "a stranger's file was left"
 
 
 def test_the_page_in_public(page: str) -> None:
