@@ -93,7 +93,7 @@ def measure(device: torch.device, clock: Clock) -> dict[str, Any]:
         "engine": painter.engine.name, "sizes": {},
     }  # fmt: skip
     for name, size in SIZES.items():
-        pieces = dict(inference(painter.engine, network, size, device, clock))
+        pieces: dict[str, Any] = dict(inference(painter.engine, network, size, device, clock))
         pieces |= training(network, size, device, clock)
         if device.type == "cuda":
             pieces["peak MiB"] = torch.cuda.max_memory_allocated(device) >> 20

@@ -656,11 +656,12 @@ def _encode_command(
     ]  # fmt: skip
 
 
-def _run(command: list[str], pixels: int = 0, **pipes: Any) -> subprocess.Popen[bytes]:
-    """ffmpeg with as much memory as it may have for frames of so many pixels; what it says nobody
-    listens to goes nowhere."""
-    pipes = {"stdout": subprocess.DEVNULL} | pipes
-    process: subprocess.Popen[bytes] = subprocess.Popen(command, bufsize=0, **pipes)
+def _run(
+    command: list[str], pixels: int = 0, stdin: Any = None, stdout: Any = subprocess.DEVNULL,
+    stderr: Any = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:  # fmt: skip
+    """ffmpeg with as much memory as it may have for frames of so many pixels."""
+    process = subprocess.Popen(command, bufsize=0, stdin=stdin, stdout=stdout, stderr=stderr)
     if sys.platform == "linux":
         import resource
 
