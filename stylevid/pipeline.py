@@ -27,7 +27,17 @@ from .frames import Frame, fit, size_of, to_frame, to_image, unpad
 from .memory import Follower, Motion, carry
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
-from .video import FEW_CORES, Span, Timed, VideoInfo, VideoWriter, even, probe, read_yuv
+from .video import (
+    FEW_CORES,
+    QUALITIES,
+    Span,
+    Timed,
+    VideoInfo,
+    VideoWriter,
+    even,
+    probe,
+    read_yuv,
+)
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 
 Item = TypeVar("Item")
@@ -48,6 +58,7 @@ class Options:
         keep_colors: take light and dark from the painting, colors from the video.
         brush: size of the strokes, 1 to 8 times that of the training; None lets them grow with
             the picture.
+        quality: of the video file, one of `video.QUALITIES`.
         measure: measure the flicker while painting.
         max_seconds: refuse a longer video; None takes any.
         max_pixels: refuse a video with more in all its frames together, as they are read; None
@@ -61,6 +72,7 @@ class Options:
     strength: float = 1.0
     keep_colors: bool = False
     brush: float | None = None
+    quality: str = "good"
     measure: bool = True
     max_seconds: float | None = None
     max_pixels: int | None = None
@@ -74,6 +86,8 @@ class Options:
             raise ValueError(f"size is from 16 to 8192 pixels; got {self.size}")
         if self.brush is not None and not 1 <= self.brush <= 8:
             raise ValueError(f"brush is a number from 1 to 8; got {self.brush}")
+        if self.quality not in QUALITIES:
+            raise ValueError(f"quality is one of {', '.join(QUALITIES)}; got {self.quality!r}")
         _ = self.span
 
     @property
@@ -247,7 +261,7 @@ def stylize_video(
     frames, first_s = 0, Fraction(0)
     with (
         _opencv_aside(painter.device),
-        VideoWriter(target, info, size, span, should_stop) as writer,
+        VideoWriter(target, info, size, span, options.quality, should_stop) as writer,
         _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
         closing(paint_frames(source_frames, painter, options)) as paintings,

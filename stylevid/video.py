@@ -51,8 +51,10 @@ _MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "smpte2
 FEW_CORES = 4  # up to here threads of one part take time from another
 # Sound that both MP4 and every browser take as it is; anything else becomes AAC.
 _COPIED_AUDIO = {"aac", "mp3"}
-# On paintings, against veryfast: half the work, a quarter more bytes, 0.5 dB more PSNR.
-_H264 = ("-c:v", "libx264", "-preset", "superfast", "-crf", "18", "-coder", "vlc", "-bf", "0")
+# Chosen by what is kept of the paint for the work and the bytes: docs/encoder.md.
+_H264 = ("-c:v", "libx264", "-preset", "superfast", "-tune", "grain", "-coder", "vlc", "-bf", "0",
+         "-x264-params", "no-deblock=1")  # fmt: skip
+QUALITIES = {"draft": 24, "good": 20, "best": 16}  # x264's constant rate factor
 
 
 @dataclass(frozen=True)
@@ -481,7 +483,7 @@ class VideoWriter:
 
     def __init__(
         self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE,
-        should_stop: Callable[[], bool] | None = None,
+        quality: str = "good", should_stop: Callable[[], bool] | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -489,6 +491,8 @@ class VideoWriter:
             source: the video whose sound, frame rate and colors are carried over.
             size: (height, width) of the frames to come, even.
             span: of the source, whose frames are to come; the sound is cut to it.
+            quality: one of QUALITIES; the better, the more of the paint is kept, and the larger
+                the file.
             should_stop: asked twice a second while the encoder is waited for.
         Raises:
             VideoError: as `check_target`, or the source would be overwritten.
@@ -500,6 +504,7 @@ class VideoWriter:
         self._source = source
         self._size = size
         self._span = span
+        self._crf = QUALITIES[quality]
         self._should_stop = should_stop
         self._resources = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
@@ -512,7 +517,9 @@ class VideoWriter:
 
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
         self._first_time_s = first_time_s
-        command = _encode_command(self._source, self._size, self._span, first_time_s, self._partial)
+        command = _encode_command(
+            self._source, self._size, self._span, self._crf, first_time_s, self._partial
+        )
         pixels = math.prod(self._size)
         process = _run(command, pixels, stdin=subprocess.PIPE, stderr=self._messages)
         assert process.stdin is not None
@@ -619,8 +626,9 @@ def _changed_ns(path: Path) -> int:
 
 
 def _encode_command(
-    source: VideoInfo, size: tuple[int, int], span: Span, first_time_s: Fraction, target: Path
-) -> list[str]:
+    source: VideoInfo, size: tuple[int, int], span: Span, crf: int, first_time_s: Fraction,
+    target: Path,
+) -> list[str]:  # fmt: skip
     """ffmpeg's arguments: frames on stdin, sound from the source, MP4 out.
 
     `first_time_s` is when the first picture shows; ffmpeg lets every input begin at 0, so without
@@ -650,7 +658,7 @@ def _encode_command(
         "-map_metadata", "1", "-map_chapters", "-1",
         "-vf", f"setparams=range=tv:colorspace={source.matrix}",
         "-fps_mode", "passthrough", "-enc_time_base", f"1/{round(1 / ticks)}",
-        *_H264, *_threads(*size), "-pix_fmt", "yuv420p", *colors,
+        *_H264, "-crf", f"{crf}", *_threads(*size), "-pix_fmt", "yuv420p", *colors,
         *sound, "-metadata:s:v:0", "rotate=0", "-video_track_timescale", f"{round(1 / ticks)}",
         "-movflags", "+faststart", "-max_muxing_queue_size", "9999", "-f", "mp4", f"file:{target}",
     ]  # fmt: skip
