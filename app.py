@@ -3,6 +3,7 @@
 
 import argparse
 import logging
+import math
 import signal
 import sys
 import tempfile
@@ -26,7 +27,8 @@ from stylevid.video import probe, read_picture
 from webui import layout, report
 from webui.layout import STILLS, Choices, Outcomes
 from webui.learning import Course, Sketch
-from webui.painting import Job, lend_gpu
+from webui.operator import Limits, Operator, add_options
+from webui.painting import Job, in_time, lend_gpu
 from webui.theme import CSS, theme
 
 log = logging.getLogger("stylevid.page")
@@ -51,6 +53,8 @@ class Settings:
     device: str | None = None
     max_seconds: float = 120.0
     max_side: int = 1920
+    max_pixels: int | None = None  # of a video's frames together
+    max_job_s: float = math.inf
     hub_box: bool = True
     max_learn_seconds: float = 300.0  # 0 lets nobody learn
 
@@ -66,8 +70,9 @@ class Painted:
 
 
 def build_app(
-    settings: Settings, example: Path | None = None, styles: list[Style] | None = None
-) -> gr.Blocks:
+    settings: Settings, example: Path | None = None, styles: list[Style] | None = None,
+    operator: Operator | None = None,
+) -> gr.Blocks:  # fmt: skip
     """The page as a gr.Blocks, ready to launch; works offline and without a GPU.
 
     `styles` are those that every visitor sees; by default those of the settings' folder.
@@ -89,7 +94,7 @@ def build_app(
                 )
             with gr.Column(scale=7, min_width=320, elem_id="outcome"):
                 right = layout.place_outcomes()
-        page = Page(settings, styles, left, right, shown)
+        page = Page(settings, styles, left, right, shown, operator or Operator())
         page.connect_painting(job, guests)
         page.connect_looking(job)
         page.connect_choosing(blocks, example, guests)
@@ -104,11 +109,11 @@ class Page:
 
     def __init__(
         self, settings: Settings, styles: list[Style], left: Choices, right: Outcomes,
-        shown: gr.State,
+        shown: gr.State, operator: Operator,
     ) -> None:  # fmt: skip
         self.settings, self.styles, self.left, self.right = settings, styles, left, right
         self.shown = shown
-        self._work = lend_gpu()
+        self._work = operator.watch(lend_gpu(settings.max_job_s))
 
     def connect_painting(self, job: gr.State, guests: gr.State) -> None:
         """The buttons that start and stop."""
@@ -225,7 +230,7 @@ class Page:
     ) -> Iterator[str]:  # fmt: skip
         """Paint a video with a style, by its name; the result is an MP4 with its sound."""
         if not video:
-            raise gr.Error("No video was given.")
+            raise gr.Error("No video was given.", print_exception=False)
         try:
             options = _options(
                 self.settings, temporal, strength, keep_colors, size, brush, start_s, end_s
@@ -235,7 +240,7 @@ class Page:
                 if not isinstance(step, Progress):
                     yield str(step.path)
         except (StylevidError, ValueError) as error:
-            raise gr.Error(escape(str(error), quote=False)) from error
+            raise gr.Error(escape(str(error), quote=False), print_exception=False) from error
 
     def list_styles(self) -> list[dict[str, str]]:
         """The styles there are: the name that stylize takes, slug, title, artist, year and
@@ -281,7 +286,8 @@ class Page:
             try:
                 if form != layout.WHOLE:
                     export, ending = layout.EXPORTS[form]
-                    path = export(path, Path(folder) / f"{path.stem}-{ending}")
+                    target = Path(folder) / f"{path.stem}-{ending}"
+                    path = export(path, target, in_time(self.settings.max_job_s))
             except StylevidError as error:
                 gr.Warning(escape(str(error)))
             yield gr.DownloadButton(value=str(path), interactive=True)
@@ -383,6 +389,7 @@ def _options(
         size=min(layout.SIZES[size] or limit, limit),
         enlarge=False,
         max_seconds=settings.max_seconds,
+        max_pixels=settings.max_pixels,
         start_s=start_s or 0.0,
         end_s=end_s or None,
     )
@@ -408,28 +415,37 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--no-learn", action="store_true", help="visitors have nothing learned")
     parser.add_argument("--max-upload", default="500mb", help="largest upload")
+    add_options(parser)
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for name in ("httpx", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that temporary files go as well
     hub_logging.set_verbosity_error()  # what matters of it we say in one sentence
     settings = Settings(
         options.weights, options.device, options.max_seconds, options.max_side,
+        round(options.max_gigapixels * 1e9), options.max_job_seconds,
         hub_box=not options.no_hub_box,
         max_learn_seconds=0 if options.no_learn else options.max_learn_seconds,
     )  # fmt: skip
     styles = hub.collect_styles(options.weights, hub.repo_names(options.hub_repo))
-    page = build_app(settings, EXAMPLE, styles)
+    limits = Limits(options.visitor_jobs, options.visitor_seconds, options.visitor_megabytes)
+    operator = Operator(limits)
+    page = build_app(settings, EXAMPLE, styles, operator)
     _, _, share_url = page.launch(
         server_name=options.host, server_port=options.port, share=options.share,
         max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS,
         footer_links=["api", "settings"], allowed_paths=[str(EXAMPLE)], prevent_thread_lock=True,
+        auth=options.auth, root_path=options.root_path,
+        app_kwargs={"routes": operator.routes, "middleware": operator.middleware},
     )  # fmt: skip
     if options.share and not share_url:
         log.warning("No public link: gradio's share server cannot be reached from here. "
                     "The page is served on this machine only.")  # fmt: skip
-    page.block_thread()
+    try:
+        page.block_thread()
+    finally:
+        page.close()  # which deletes what visitors brought and got
 
 
 if __name__ == "__main__":

@@ -59,8 +59,12 @@ def side_by_side(left: VideoClip, right: VideoClip) -> VideoClip:
     return CompositeVideoClip([both, *labels], use_bgclip=True)
 
 
-def export_vertical(video: Path | str, target: Path | str) -> Path:
+def export_vertical(
+    video: Path | str, target: Path | str, should_stop: Callable[[], bool] | None = None
+) -> Path:
     """The middle of a video, 9:16, with its sound, as an .mp4; returns `target`.
+
+    `should_stop` is asked as in `stylize_video`.
 
     Raises:
         VideoError: the video cannot be read or the target not be written.
@@ -73,15 +77,17 @@ def export_vertical(video: Path | str, target: Path | str) -> Path:
     middle = vfx.Crop(x1=left, y1=top, x2=left + narrow, y2=top + tall)
     show = arranger(lambda clip: clip.with_effects([middle]))
     with (
-        VideoWriter(target, info, (tall, narrow)) as writer,
-        closing(read_yuv(info)) as frames,
+        VideoWriter(target, info, (tall, narrow), should_stop=should_stop) as writer,
+        closing(read_yuv(info, should_stop=should_stop)) as frames,
     ):
         for timed in frames:
             writer.write(replace(timed, frame=show(timed.frame)))
     return Path(target)
 
 
-def export_loop(video: Path | str, target: Path | str) -> Path:
+def export_loop(
+    video: Path | str, target: Path | str, should_stop: Callable[[], bool] | None = None
+) -> Path:
     """The first three seconds of a video as an endless .gif whose end fades into its start; returns
     `target`. A shorter video loops as a whole.
 
@@ -93,7 +99,7 @@ def export_loop(video: Path | str, target: Path | str) -> Path:
     size = fit(info.height, info.width, min(LOOP_SIDE, max(info.height, info.width)))
     length_s = (LOOP + FADE) / LOOP_FPS
     pictures: list[Frame] = []
-    for timed in read_frames(info, size, Span(0, length_s)):
+    for timed in read_frames(info, size, Span(0, length_s), should_stop):
         until_s = min(timed.time_s + timed.duration_s, length_s)
         pictures += [timed.frame] * (math.ceil(until_s * LOOP_FPS) - len(pictures))
     loop = ImageSequenceClip(pictures, fps=LOOP_FPS)

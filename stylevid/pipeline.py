@@ -52,6 +52,8 @@ class Options:
         quality: of the video file, one of `video.QUALITIES`.
         measure: measure the flicker while painting.
         max_seconds: refuse a longer video; None takes any.
+        max_pixels: refuse a video with more in all its frames together, as they are read; None
+            takes any.
         start_s, end_s: paint this part of the video only, in seconds; None goes on to the end.
     """
 
@@ -64,6 +66,7 @@ class Options:
     quality: str = "good"
     measure: bool = True
     max_seconds: float | None = None
+    max_pixels: int | None = None
     start_s: float = 0.0
     end_s: float | None = None
 
@@ -290,7 +293,8 @@ def stylize_video(
         painter: the style.
         options: how to paint.
         progress: called after each frame, in the caller's thread.
-        should_stop: asked after each frame, and by the reader while it awaits one.
+        should_stop: asked with each frame, and while the reader or the writer is waited for; it
+            may raise an error of ours instead of saying yes.
         piece: paint this part only.
     Raises:
         VideoError: the source cannot be read or the target not be written.
@@ -302,6 +306,7 @@ def stylize_video(
         info, span = replace(info, audio=()), piece.span
     duration_s = span.of(info.duration_s)
     _check_length(info.path, duration_s, options.max_seconds)
+    _check_pixels(info, round(duration_s * info.fps), options.max_pixels)
     height, width = target_size(info.height, info.width, options)
     size = even(height), even(width)
     started = time.monotonic()
@@ -309,7 +314,7 @@ def stylize_video(
     frames, first_s = 0, Fraction(0)
     with (
         _opencv_aside(painter.device),
-        VideoWriter(target, info, size, span, options.quality) as writer,
+        VideoWriter(target, info, size, span, options.quality, should_stop) as writer,
         _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
         closing(
@@ -326,6 +331,7 @@ def stylize_video(
             first_s = timed.time_s if frames == 0 else first_s
             frames += 1
             _check_length(info.path, float(timed.time_s), options.max_seconds)
+            _check_pixels(info, frames, options.max_pixels)
             if progress is not None:
                 progress(_progress(frames, started, timed.time_s, duration_s, picture))
             if should_stop is not None and should_stop():
@@ -340,7 +346,7 @@ def stylize_video(
         seconds=seconds,
         fps=frames / seconds,
         device=_device_name(painter.device),
-        has_audio=info.has_audio,
+        has_audio=writer.written.has_audio,  # some of the source's may not be readable
         flicker=meter.result() if meter and frames > 1 else None,
     )
 
@@ -371,6 +377,15 @@ def _check_length(path: Path, seconds: float, limit: float | None) -> None:
     if limit is not None and seconds > limit:
         raise VideoError(
             f"{path.name} is {seconds:.0f} s long; the limit is {limit:.0f} s. Trim it first."
+        )
+
+
+def _check_pixels(info: VideoInfo, frames: int, limit: int | None) -> None:
+    pixels = frames * info.height * info.width
+    if limit is not None and pixels > limit:
+        raise VideoError(
+            f"{info.path.name} has {frames} frames of {info.width}x{info.height}, {pixels:,} "
+            f"pixels in all; the limit is {limit:,}. Choose a shorter part, or scale it down first."
         )
 
 

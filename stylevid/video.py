@@ -10,18 +10,19 @@ import queue
 import re
 import select
 import subprocess
+import sys
 import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
-from typing import IO, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
-import imageio_ffmpeg
 import numpy as np
 
 from .errors import Cancelled, VideoError
@@ -31,7 +32,12 @@ from .matroska import frame_header, stream_header
 from .yuv import Bytes, Yuv, yuv_to_image
 
 MAX_SIDE = 8192  # pixels; H.264 level 6.2 ends there
-PATIENCE_S = 60.0  # with a decoder that gives no picture
+MAX_TRACKS = 32  # of sound
+PATIENCE_S = 60.0  # with a decoder that gives no picture, an encoder that takes none
+# That ffmpeg may have: on 16 threads x264 takes 230 bytes a pixel, a decoder a third of it.
+MEMORY_BYTES, PIXEL_BYTES = 4 << 30, 256
+LOG_BYTES = 1 << 20  # of what ffmpeg says of a file
+_TICK_S = 0.5  # so long nobody asks whether to stop
 
 # Containers that hold video. Playlists, image sequences and text art are left out: they can name
 # other files or hosts, and a visitor's upload must not.
@@ -120,26 +126,38 @@ def probe(path: Path | str) -> VideoInfo:
         raise VideoError(f"{path.name} is empty (0 bytes). Save or upload it again.")
     command = [*_ffmpeg(), *_input(path), "-map", "0:V:0", "-frames:v", "1",
                "-vf", "showinfo=checksum=0", "-f", "null", "-"]  # fmt: skip
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
-    except subprocess.TimeoutExpired as cause:
-        raise _stuck(path) from cause
-    return _parse_probe(path, done.stderr.decode("utf-8", "replace"))
+    with tempfile.TemporaryFile() as said:
+        process = _run(command, stderr=said)
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired as cause:
+            raise _stuck(path) from cause
+        finally:
+            process.kill()
+            process.wait()
+        said.seek(0)
+        return _parse_probe(path, said.read(LOG_BYTES).decode("utf-8", "replace"))
 
 
 def _parse_probe(path: Path, text: str) -> VideoInfo:
+    tracks = re.findall(r"Stream #0:\d+.*?: Audio: (\w+)", text)
+    if len(tracks) > MAX_TRACKS:
+        raise VideoError(f"{path.name} has {len(tracks)} sound tracks; the limit is {MAX_TRACKS}. "
+                         "Take some out.")  # fmt: skip
     config = re.search(r"config in time_base: (\d+)/(\d+), frame_rate: (\d+)/(\d+)", text)
     shown = re.search(r" n: *0 .* sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\S)", text)
     if config is None or shown is None:
+        claim = r"(?:Picture size|Stream #0:\d+.*?: Video: .*?) (\d+)x(\d+)"
+        for size in re.findall(claim, text):
+            if max(map(int, size)) > MAX_SIDE:
+                raise _too_large(path, *size)
         raise VideoError(_why_unreadable(path, text))
     base_num, base_den, rate_num, rate_den = (int(v) for v in config.groups())
     sar_num, sar_den, width, height = (int(v) for v in shown.groups()[:4])
     if sar_num and sar_den and sar_num != sar_den:  # make pixels square by widening or narrowing
         width = max(2, 2 * round(width * sar_num / sar_den / 2))
     if max(height, width) > MAX_SIDE:
-        raise VideoError(
-            f"{path.name} is {width}x{height}; the limit is {MAX_SIDE} pixels. Scale it down."
-        )
+        raise _too_large(path, width, height)
     duration = re.search(r"Duration: (\d+):(\d+):([\d.]+)", text)
     hours, minutes, seconds = (float(v) for v in duration.groups()) if duration else (0, 0, 0)
     colors = {
@@ -153,9 +171,15 @@ def _parse_probe(path: Path, text: str) -> VideoInfo:
         fps=Fraction(rate_num, rate_den) if rate_num and rate_den else Fraction(25),
         time_base=Fraction(base_num, base_den),
         duration_s=hours * 3600 + minutes * 60 + seconds,
-        audio=tuple(re.findall(r"Stream #0:\d+.*?: Audio: (\w+)", text)),
+        audio=tuple(tracks),
         interlaced=shown[5] in "TB",
         **{key: str(value) for key, value in colors.items()},
+    )
+
+
+def _too_large(path: Path, width: int | str, height: int | str) -> VideoError:
+    return VideoError(
+        f"{path.name} is {width}x{height}; the limit is {MAX_SIDE} pixels. Scale it down."
     )
 
 
@@ -226,7 +250,7 @@ def read_yuv(
         info: from `probe`.
         size: (height, width) to scale to; None keeps the video's own.
         span: which of them; timestamps count from its start.
-        should_stop: asked twice a second while no frame comes.
+        should_stop: asked before each frame, and twice a second while none comes.
     Raises:
         VideoError: no frame could be decoded, the decoder broke off or is stuck.
         Cancelled: `should_stop` said yes.
@@ -246,11 +270,14 @@ def read_yuv(
 
 
 def read_frames(
-    info: VideoInfo, size: tuple[int, int] | None = None, span: Span = WHOLE
+    info: VideoInfo,
+    size: tuple[int, int] | None = None,
+    span: Span = WHOLE,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Generator[Timed[Frame]]:
     """The same as RGB, uint8 H,W,3, without what fills up an odd side."""
     height, width = size or (info.height, info.width)
-    with closing(read_yuv(info, size, span)) as frames:
+    with closing(read_yuv(info, size, span, should_stop)) as frames:
         for timed in frames:
             shown = to_frame(yuv_to_image(timed.frame))
             yield Timed(shown[:height, :width], timed.time_s, timed.duration_s)
@@ -262,12 +289,18 @@ def read_picture(info: VideoInfo, time_s: float, size: tuple[int, int] | None = 
 
     Raises:
         VideoError: as `read_frames`.
+        Cancelled: it takes longer than the patience with a decoder.
     """
+    end_s = monotonic() + PATIENCE_S
+
+    def is_over() -> bool:
+        return monotonic() > end_s
+
     try:
-        with closing(read_frames(info, size, Span(time_s))) as frames:
+        with closing(read_frames(info, size, Span(time_s), is_over)) as frames:
             return next(frames).frame
     except VideoError:
-        (last,) = deque(read_frames(info, size), maxlen=1)
+        (last,) = deque(read_frames(info, size, should_stop=is_over), maxlen=1)
         return last.frame
 
 
@@ -289,7 +322,8 @@ def _decode(
     command = [*_ffmpeg(), *seek, *threads, *_input(info.path), "-map", "0:V:0",
                "-vf", f"{filters},setsar=1,showinfo=checksum=0",
                "-fps_mode", "passthrough", "-f", "rawvideo", "-"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    pixels = info.height * info.width
+    process = _run(command, pixels, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
     pipe = _PatientPipe(process.stdout, info.path, should_stop)
     log = _FrameLog(process.stderr)
@@ -321,8 +355,6 @@ def _decode(
 class _PatientPipe:
     """Pixels from a decoder that may be slow, or stuck."""
 
-    _TICK_S = 0.5  # so long nobody asks whether to stop
-
     def __init__(self, pipe: IO[bytes], path: Path, should_stop: Callable[[], bool] | None) -> None:
         self._pipe, self._path, self._should_stop = pipe, path, should_stop
         self._poll = select.poll()
@@ -332,6 +364,7 @@ class _PatientPipe:
         """The next array uint8 of `shape`, None at the end."""
         pixels = np.empty(shape, np.uint8)
         rest = pixels.data.cast("B")
+        self._ask()
         while rest:
             self._wait()
             got = self._pipe.readinto(rest)  # type: ignore[attr-defined]
@@ -341,12 +374,15 @@ class _PatientPipe:
         return pixels
 
     def _wait(self) -> None:
-        for _ in range(math.ceil(PATIENCE_S / self._TICK_S)):
-            if self._poll.poll(1000 * self._TICK_S):
+        for _ in range(math.ceil(PATIENCE_S / _TICK_S)):
+            if self._poll.poll(1000 * _TICK_S):
                 return
-            if self._should_stop is not None and self._should_stop():
-                raise Cancelled("Stopped while the next frame was awaited; nothing was written.")
+            self._ask()
         raise _stuck(self._path)
+
+    def _ask(self) -> None:
+        if self._should_stop is not None and self._should_stop():
+            raise Cancelled("Stopped while the next frame was awaited; nothing was written.")
 
 
 class _FrameLog:
@@ -354,6 +390,7 @@ class _FrameLog:
 
     _LINE = re.compile(rb" n: *\d+ pts: *(\S+) .*? duration: *(\S+) ")
     _BASE = re.compile(rb"config in time_base: (\d+)/(\d+)")
+    _OVER = (None, None)
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
@@ -370,11 +407,14 @@ class _FrameLog:
                 base = Fraction(int(match[1]), int(match[2]))
             elif match := self._LINE.search(line):
                 self._lines.put((_ticks(match[1], base), _ticks(match[2], base)))
-        self._lines.put((None, None))
+        self._lines.put(self._OVER)
 
     def next(self) -> tuple[Fraction | None, Fraction | None]:
         """Timestamp and duration of the next frame in seconds, None where the file has none."""
-        return self._lines.get()
+        times = self._lines.get()
+        if times is self._OVER:  # for whoever asks again
+            self._lines.put(times)
+        return times
 
     def close(self) -> None:
         self._thread.join()
@@ -434,11 +474,16 @@ class VideoWriter:
 
     Use it as a context: the file appears when the context ends well, and nothing is left behind
     when it ends in an exception.
+
+    Attributes:
+        written: what the file is, when it is there.
     """
+
+    written: VideoInfo
 
     def __init__(
         self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE,
-        quality: str = "good",
+        quality: str = "good", should_stop: Callable[[], bool] | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -448,6 +493,7 @@ class VideoWriter:
             span: of the source, whose frames are to come; the sound is cut to it.
             quality: one of QUALITIES; the better, the more of the paint is kept, and the larger
                 the file.
+            should_stop: asked twice a second while the encoder is waited for.
         Raises:
             VideoError: as `check_target`, or the source would be overwritten.
         """
@@ -459,6 +505,7 @@ class VideoWriter:
         self._size = size
         self._span = span
         self._crf = QUALITIES[quality]
+        self._should_stop = should_stop
         self._resources = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
         self._first_time_s = Fraction(0)
@@ -473,15 +520,18 @@ class VideoWriter:
         command = _encode_command(
             self._source, self._size, self._span, self._crf, first_time_s, self._partial
         )
-        return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages
-        )
+        pixels = math.prod(self._size)
+        process = _run(command, pixels, stdin=subprocess.PIPE, stderr=self._messages)
+        assert process.stdin is not None
+        os.set_blocking(process.stdin.fileno(), False)
+        return process
 
     def write(self, timed: Timed[Yuv]) -> None:
         """Append one frame of the size that the writer was made for, of the source's matrix.
 
         Raises:
-            VideoError: ffmpeg stopped, for instance because the disk is full.
+            VideoError: ffmpeg stopped, for instance because the disk is full, or is stuck.
+            Cancelled: `should_stop` said yes.
         """
         if timed.frame.size != self._size:
             raise ValueError(f"the writer takes frames of {self._size}; got {timed.frame.size}")
@@ -505,26 +555,56 @@ class VideoWriter:
                 raise error  # so that nothing is kept
             if code != 0:
                 raise self._failure()
+            self.written = self._read_again()
 
     def _stop(self, kill: bool) -> int:
-        if self._process is None:
+        process = self._process
+        if process is None:
             return 1
-        assert self._process.stdin is not None
-        if kill:
-            self._process.kill()
+        assert process.stdin is not None
         try:
-            self._process.stdin.close()
-        except BrokenPipeError:
-            self._process.kill()
-        return self._process.wait()
+            process.stdin.close()
+            if not kill:
+                self._await(lambda: _has_ended(process))
+        finally:
+            process.kill()
+            process.wait()
+        return process.returncode
 
     def _write(self, content: bytes | memoryview) -> None:
         assert self._process is not None and self._process.stdin is not None
+        ready = select.poll()
+        ready.register(self._process.stdin, select.POLLOUT)
+        rest = memoryview(content)
         try:
-            self._process.stdin.write(content)
+            while rest:
+                self._await(lambda: ready.poll(1000 * _TICK_S))
+                rest = rest[self._process.stdin.write(rest) or 0 :]
         except BrokenPipeError as cause:
             self._process.wait()
             raise self._failure() from cause
+
+    def _await(self, is_done: Callable[[], object]) -> None:
+        """Until `is_done`, which takes a tick to say no; patient while the file grows."""
+        grown, silent_s = -1, 0.0
+        while not is_done():
+            if self._should_stop is not None and self._should_stop():
+                raise Cancelled("Stopped while the video was written; nothing was kept.")
+            last, grown = grown, _changed_ns(self._partial)
+            silent_s = silent_s + _TICK_S if grown == last else 0.0
+            if silent_s >= PATIENCE_S:
+                raise VideoError(f"{self._path.name} could not be written: the encoder stood still "
+                                 f"for {PATIENCE_S:g} s. Nothing was kept.")  # fmt: skip
+
+    def _read_again(self) -> VideoInfo:
+        """Sound that was copied as it is may spoil the file, and ffmpeg be content."""
+        try:
+            return probe(self._partial)
+        except VideoError as cause:
+            raise VideoError(
+                f"{self._path.name} could not be written: it cannot be read again, the sound of "
+                f"{self._source.path.name} may be damaged. Nothing was kept."
+            ) from cause
 
     def _failure(self) -> VideoError:
         self._messages.seek(0)
@@ -567,6 +647,18 @@ def join_pieces(
         done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode:
             raise _not_written(target, done.stderr)
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(_TICK_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _changed_ns(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def _encode_command(
@@ -625,6 +717,21 @@ def written_tick(source: VideoInfo) -> Fraction:
     return _fine_ticks(source.fps)
 
 
+def _run(
+    command: list[str], pixels: int = 0, stdin: Any = None, stdout: Any = subprocess.DEVNULL,
+    stderr: Any = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:  # fmt: skip
+    """ffmpeg with as much memory as it may have for frames of so many pixels."""
+    process = subprocess.Popen(command, bufsize=0, stdin=stdin, stdout=stdout, stderr=stderr)
+    if sys.platform == "linux":
+        import resource
+
+        most = MEMORY_BYTES + PIXEL_BYTES * pixels
+        with suppress(ProcessLookupError):  # done already
+            resource.prlimit(process.pid, resource.RLIMIT_DATA, (most, most))
+    return process
+
+
 def _fine_ticks(fps: Fraction) -> Fraction:
     """A time base of at most 0.1 ms in which one frame is a whole number of ticks."""
     ticks = fps.numerator
@@ -634,17 +741,22 @@ def _fine_ticks(fps: Fraction) -> Fraction:
 
 
 def _threads(height: int, width: int) -> list[str]:
-    """ffmpeg's own choice; but on few cores, where its threads take time from the network, one for
-    pictures that need a few milliseconds."""
-    small = height * width <= 1280 * 720 and (os.cpu_count() or 1) <= FEW_CORES
-    return ["-threads", "1"] if small else []
+    """ffmpeg's own choice up to 16; but on few cores, where its threads take time from the network,
+    one for pictures that need a few milliseconds."""
+    cores = os.cpu_count() or 1
+    if height * width <= 1280 * 720 and cores <= FEW_CORES:
+        return ["-threads", "1"]
+    return ["-threads", "16"] if cores > 16 else []
 
 
 def _ffmpeg() -> list[str]:
+    import imageio_ffmpeg  # only here: frames are painted where there is none, too
+
     return [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin"]
 
 
 def _input(path: Path) -> list[str]:
     # "file:" keeps a leading dash or "http:" in a name from being taken for anything else.
-    allowed = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS]
+    allowed = ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS,
+               "-max_pixels", str(MAX_SIDE * MAX_SIDE)]  # fmt: skip
     return [*allowed, "-i", f"file:{path}"]

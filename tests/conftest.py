@@ -5,19 +5,19 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
-import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
-from huggingface_hub.utils import logging as hub_logging
 from PIL import Image
 
 from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.painter import Painter
 from stylevid.weights import file_sha256, save_network
-from tests.hub_server import HubServer
+
+if TYPE_CHECKING:
+    from tests.hub_server import HubServer
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
@@ -26,6 +26,7 @@ Decode = Callable[[Path], list[tuple[Fraction, np.ndarray]]]
 
 
 def _ffmpeg(*arguments: object, stdin: bytes = b"") -> None:
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, arguments)]
     subprocess.run(command, input=stdin, check=True, timeout=60)
 
@@ -53,6 +54,7 @@ def _encode(
 
 def _decode(path: Path) -> list[tuple[Fraction, np.ndarray]]:
     """The time in seconds and the RGB frame of every picture, by PyAV."""
+    av = pytest.importorskip("av")
     with av.open(str(path)) as container:
         return [
             (Fraction(frame.pts) * frame.time_base, frame.to_ndarray(format="rgb24"))
@@ -154,8 +156,12 @@ def style_files(
 
 
 @pytest.fixture
-def server() -> Iterator[HubServer]:
+def server() -> Iterator["HubServer"]:
     """An empty Hub; its client says nothing of its own, as in the programs."""
+    from huggingface_hub.utils import logging as hub_logging
+
+    from tests.hub_server import HubServer
+
     hub_logging.set_verbosity_error()
     with HubServer() as server:
         yield server

@@ -10,7 +10,8 @@ from stylevid import list_styles
 from stylevid.styles import Style
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "weights" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "weights" / "README.md",
+             *sorted(ROOT.glob("docs/*.md"))]  # fmt: skip
 
 
 def anchors(text: str) -> set[str]:

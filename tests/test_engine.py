@@ -243,15 +243,6 @@ def test_a_painting_is_taken_from_its_own_device_when_it_is_there(
     assert np.array_equal(take(), painted.numpy())
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize("number", range(torch.cuda.device_count() or 1))
-def test_every_gpu_paints_whole_frames(network: StyleNet, number: int) -> None:
-    frames = make_frames(40, 360, 640)
-    wanted = expected(network, frames)
-    painter = Painter(network, f"cuda:{number}", "torch-float32")
-    assert distance(list(painter.paint(frames)), wanted) <= 2
-
-
 # --- lack of memory -------------------------------------------------------------------------
 
 

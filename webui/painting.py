@@ -1,5 +1,6 @@
 """The work for one visitor, in a thread or on a GPU that is lent for it; it can be stopped."""
 
+import math
 import queue
 import secrets
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from stylevid.errors import StylevidError
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, Result, stylize_video
 from stylevid.styles import Style
@@ -51,6 +53,19 @@ class Job:
         return Job()
 
 
+def in_time(seconds: float, should_stop: Callable[[], bool] = lambda: False) -> Callable[[], bool]:
+    """`should_stop`, which raises a StylevidError when so many seconds have passed."""
+    end_s = time.monotonic() + seconds
+
+    def ask() -> bool:
+        if time.monotonic() > end_s:
+            raise StylevidError(f"It took longer than {seconds:g} s, the limit here, and was "
+                                "stopped. Choose a shorter part or a smaller size.")  # fmt: skip
+        return should_stop()
+
+    return ask
+
+
 def work(
     video: Path,
     target: Path,
@@ -59,11 +74,13 @@ def work(
     device: str | None,
     job: Job,
     paint: Callable[..., Outcome] = stylize_video,
+    most_s: float = math.inf,
 ) -> Iterator[Any]:
     """The progress of a painting about twice a second, then its result.
 
     Args:
         paint: stylize_video, or another that is called like it; it can be pickled.
+        most_s: seconds that it may take.
     Raises:
         StylevidError: whatever `paint` raises; Cancelled when `job` was stopped.
     """
@@ -79,7 +96,8 @@ def work(
     def run() -> None:
         try:
             painter = Painter(style, device)
-            news.put(paint(video, target, painter, options, tell, job.is_stopped))
+            should_stop = in_time(most_s, job.is_stopped)
+            news.put(paint(video, target, painter, options, tell, should_stop))
         except BaseException as error:  # handed to the page's own thread
             news.put(error)
 
@@ -99,8 +117,8 @@ def work(
         job.start()  # which leaves no file behind
 
 
-def lend_gpu() -> Callable[..., Iterator[Any]]:
-    """`work`; on Hugging Face's ZeroGPU in a process that has a GPU for so long.
+def lend_gpu(most_s: float = math.inf) -> Callable[..., Iterator[Any]]:
+    """`work`, within so many seconds; on Hugging Face's ZeroGPU in a process that is lent a GPU.
 
     ZeroGPU wants to know before the page is launched what will need a GPU.
     """
@@ -112,7 +130,7 @@ def lend_gpu() -> Callable[..., Iterator[Any]]:
         *arguments: object, job: Job, paint: Callable[..., object] = stylize_video
     ) -> Iterator[Any]:
         try:
-            yield from steps(*arguments, job, paint)
+            yield from steps(*arguments, job, paint, most_s)
         except GeneratorExit:
             job.leave()  # another process does not notice that the visitor has gone
             raise

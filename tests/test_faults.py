@@ -1,0 +1,145 @@
+"""Whenever a command is killed, and wherever it cannot write, no half file stands under a final
+name, and the next run works. STYLEVID_KILLS and STYLEVID_FUZZ ask for more than the few here."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import av
+import pytest
+
+from stylevid.__main__ import main as stylevid
+from stylevid.batch.__main__ import main as batch
+from stylevid.weights import load_network
+from tests import fuzz
+
+KILLS = int(os.environ.get("STYLEVID_KILLS", "8"))
+FUZZ = int(os.environ.get("STYLEVID_FUZZ", "20"))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, run_ffmpeg) -> Path:
+    """A clip of a second and a tiny style, and a painting."""
+    folder = tmp_path_factory.mktemp("place")
+    (folder / "weights").mkdir()
+    fuzz.tiny_style(folder / "weights")
+    (folder / "clips").mkdir()
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc=s=128x96:d=1", "-f", "lavfi", "-i", "sine=d=1",
+               folder / "clips" / "clip.mp4")  # fmt: skip
+    run_ffmpeg("-f", "lavfi", "-i", "mandelbrot=s=96x96", "-frames:v", "1", folder / "own.png")
+    return folder
+
+
+def is_whole(path: Path) -> bool:
+    if path.suffix == ".safetensors":
+        return load_network(path) is not None
+    with av.open(str(path)) as video:
+        return sum(1 for _ in video.decode(video=0)) == 25 and bool(video.streams.audio)
+
+
+def commands(place: Path, out: Path) -> dict[str, tuple[Callable[[list[str]], int], list[str]]]:
+    clip, style = str(place / "clips" / "clip.mp4"), str(place / "weights" / "wave.safetensors")
+    common = ["--style", style, "--device", "cpu", "--engine", "torch-float32"]
+    return {
+        "paint": (stylevid, [clip, *common, "-o", str(out / "out.mp4")]),
+        "learn": (stylevid, [clip, *common, "-o", str(out / "out.mp4"), "--painting",
+                             str(place / "own.png"), "--learn-seconds", "2", "--keep",
+                             str(out / "own.safetensors")]),
+        "batch": (batch, [str(place / "clips"), "--out", str(out), *common]),
+    }  # fmt: skip
+
+
+def start(run: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """The command in a process of its own, which has all its modules already; its id."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.setsid()
+        status = run(arguments)
+    except BaseException:
+        traceback.print_exc()
+        status = 99
+    os._exit(status)
+
+
+def test_killed_at_any_moment(place: Path, tmp_path: Path) -> None:
+    chance, ended = random.Random(0), Counter[str]()
+    longest: dict[str, float] = {}
+    for number in range(KILLS):
+        name = list(commands(place, tmp_path))[number % 3]
+        how = chance.choice([signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+        out = tmp_path / str(number)
+        out.mkdir()
+        run, arguments = commands(place, out)[name]
+        if name not in longest:
+            began = time.monotonic()
+            assert os.waitstatus_to_exitcode(os.waitpid(start(run, arguments), 0)[1]) == 0
+            longest[name] = time.monotonic() - began
+            made = [path for path in out.rglob("*.*") if path.suffix in (".mp4", ".safetensors")]
+            assert made and all(map(is_whole, made))
+            for path in made:
+                path.unlink()
+        child = start(run, arguments)
+        time.sleep(chance.random() * longest[name])
+        with suppress(ProcessLookupError):
+            os.killpg(child, how) if how == signal.SIGKILL else os.kill(child, how)
+        os.waitpid(child, 0)
+        found = [path.relative_to(out) for path in out.rglob("*")]
+        shown = [path for path in found if not any(part[0] == "." for part in path.parts)]
+        final = [out / path for path in shown if path.suffix in (".mp4", ".safetensors")]
+        assert all(map(is_whole, final)), f"{name} {how.name}: {final}"
+        ended[f"{name} {how.name} {'done' if final else 'nothing'}"] += 1
+        if number % 5 == 0:
+            again = os.waitpid(start(run, arguments), 0)[1]
+            assert os.waitstatus_to_exitcode(again) == 0, f"{name} after {how.name}"
+    print(json.dumps(ended, sort_keys=True))  # noqa: T201
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a file system of a size, or one that cannot be written to."""
+    path = tmp_path / "disk"
+    path.mkdir()
+
+    def mount(options: str) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)]
+        if subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("file systems can be mounted by root only")
+        return path
+
+    yield mount
+    subprocess.run(["umount", str(path)], capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("size=8k", "could not be written|cannot be written"),
+     ("size=1m,ro", "Read-only file system|cannot be written")],
+    ids=["full", "read-only"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["paint", "batch"])
+def test_where_nothing_can_be_written_the_sentence_says_so(
+    place: Path, small_disk, capfd, options: str, said: str, name: str
+) -> None:
+    out = small_disk(options)
+    run, arguments = commands(place, out)[name]
+    assert run(arguments) == 1
+    output = "".join(capfd.readouterr())
+    assert "Traceback" not in output
+    assert any(word in output for word in said.split("|")), output
+    assert not [path for path in out.rglob("*.mp4")]
+
+
+@pytest.mark.parametrize("make", [fuzz.fuzz_videos, fuzz.fuzz_styles])
+def test_what_is_spoiled_at_random_is_read_or_refused(make, tmp_path: Path) -> None:
+    broken = make(FUZZ, tmp_path / "kept").broken
+    assert not broken, "\n".join(broken)

@@ -1,0 +1,143 @@
+"""What an operator decides and sees."""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from stylevid.errors import Cancelled, StylevidError
+from webui import operator as module
+from webui.operator import Limits, Operator, Use, name_visitor, read_auth
+from webui.painting import in_time
+
+ROOT = Path(__file__).parents[1]
+USER = ("ann", "a:b")
+
+
+def test_a_job_within_its_time_goes_on_and_then_ends_in_a_sentence() -> None:
+    assert in_time(60)() is False and in_time(60, lambda: True)() is True
+    with pytest.raises(StylevidError, match=r"longer than 0 s, the limit here"):
+        in_time(0)()
+
+
+@pytest.mark.parametrize(
+    ("limits", "use", "said"),
+    [
+        (Limits(jobs=2), Use("a", jobs=2), "2 jobs of this page in an hour; the limit is 2"),
+        (Limits(seconds=9), Use("a", seconds=9.4), "9 seconds of this page .* the limit is 9"),
+        (Limits(megabytes=1), Use("a", megabytes=1.2), "1 megabytes .* Come back in 60 minutes"),
+    ],
+)
+def test_a_visitor_has_so_much_in_an_hour(
+    limits: Limits, use: Use, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = Operator(limits)
+    operator.check("a")
+    operator.use(use)
+    operator.check("another")
+    with pytest.raises(StylevidError, match=said):
+        operator.check("a")
+    later = time.monotonic() + module.HOUR_S
+    monkeypatch.setattr(module.time, "monotonic", lambda: later)
+    operator.check("a")
+
+
+@pytest.mark.parametrize(
+    ("error", "ended"),
+    [(None, "done"), (Cancelled("No."), "stopped"), (StylevidError("No."), "refused"),
+     (OSError("No."), "failed"), ("close", "left")],
+)  # fmt: skip
+def test_every_job_is_counted_and_has_a_line(error: Any, ended: str, caplog) -> None:
+    operator = Operator()
+
+    def work(video: Path) -> Iterator[int]:
+        yield 1
+        if isinstance(error, Exception):
+            raise error
+        yield 2
+
+    caplog.set_level("INFO")
+    steps = operator.watch(work)(Path("a\nb.mp4"))
+    assert next(steps) == 1
+    try:
+        steps.close() if error == "close" else list(steps)
+    except Exception as raised:
+        assert raised is error
+    assert operator.counts[f'jobs_total{{outcome="{ended}"}}'] == 1
+    (line,) = caplog.messages
+    assert r"job of somebody: 'a\nb.mp4'" in line and ended in line
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        (None, "somebody"),
+    ],
+)
+def test_visitors_are_told_apart_by_their_address(host: str | None, name: str) -> None:
+    assert name_visitor(host) == name
+
+
+def test_users_are_read_and_no_password_is_repeated(tmp_path: Path) -> None:
+    (tmp_path / "users").write_text("ann:a:b\n\n bob:c \n")
+    assert read_auth("ann:a:b") == [USER]
+    assert read_auth(f"@{tmp_path}/users") == [USER, ("bob", "c")]
+    for wrong in ("secret", ":secret", "secret:", f"@{tmp_path}/none"):
+        with pytest.raises(argparse.ArgumentTypeError) as caught:
+            read_auth(wrong)
+        assert "secret" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page as an operator starts it: behind a login, under a path, with limits."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "users").write_text(":".join(USER))
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "app.py", "--port", str(port), "--auth", f"@{folder}/users",
+               "--root-path", "/paint", "--visitor-megabytes", "1"]  # fmt: skip
+    brought = folder / "brought"
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(brought)}
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, env=environment) as process:
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(240):
+            try:
+                httpx.get(f"{url}/health")
+                break
+            except httpx.TransportError:
+                time.sleep(0.5)
+        yield url
+        assert [path.name for path in brought.rglob("*.mp4")] == ["a.mp4"]
+        process.terminate()
+        assert process.wait(60) == 0
+        assert not list(brought.rglob("*.mp4")), "a stranger's file was left"
+
+
+def test_the_page_in_public(page: str) -> None:
+    with httpx.Client(base_url=page) as client:
+        assert client.get("/health").text == "ok\n"
+        assert client.get("/config").status_code == 401
+        assert client.post("/login", data={"username": "ann", "password": "x"}).status_code == 400
+        login = client.post("/login", data=dict(zip(("username", "password"), USER, strict=True)))
+        assert login.status_code == 200
+        assert client.get("/config").json()["root"].endswith("/paint")
+        upload = {"files": ("a.mp4", bytes(1_100_000))}
+        assert client.post("/gradio_api/upload", files=upload).status_code == 200
+        refused = client.post("/gradio_api/upload", files=upload)
+        assert refused.status_code == 429 and "the limit is 1. Come back" in refused.text
+        told = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines())
+        assert float(told["stylevid_upload_bytes_total"]) > 1_100_000
+        assert told['stylevid_limited_total{limit="megabytes"}'] == "1"
+        assert told["# TYPE stylevid_memory_bytes"] == "gauge"
