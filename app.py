@@ -26,6 +26,7 @@ from stylevid.video import probe, read_picture
 from webui import layout, report
 from webui.layout import STILLS, Choices, Outcomes
 from webui.learning import Course, Sketch
+from webui.live import Live, add_live
 from webui.painting import Job, lend_gpu
 from webui.theme import CSS, theme
 
@@ -66,11 +67,13 @@ class Painted:
 
 
 def build_app(
-    settings: Settings, example: Path | None = None, styles: list[Style] | None = None
-) -> gr.Blocks:
+    settings: Settings, example: Path | None = None, styles: list[Style] | None = None,
+    live: Live | None = None,
+) -> gr.Blocks:  # fmt: skip
     """The page as a gr.Blocks, ready to launch; works offline and without a GPU.
 
-    `styles` are those that every visitor sees; by default those of the settings' folder.
+    `styles` are those that every visitor sees; by default those of the settings' folder. `live`
+    adds its tab; the page has to be launched with its route.
     """
     styles = list_styles(settings.weights) if styles is None else styles
     with gr.Blocks(title="stylevid", analytics_enabled=False, delete_cache=(600, 7200)) as blocks:
@@ -78,17 +81,21 @@ def build_app(
         guests = gr.State([])  # the styles that this visitor brought
         shown = gr.State(None)  # the Painted on the page
         gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.")
-        with gr.Row():
-            with gr.Column(scale=5, min_width=320):
-                left = layout.place_choices(
-                    styles,
-                    guests,
-                    has_example=example is not None,
-                    bring=settings.hub_box,
-                    learn_s=settings.max_learn_seconds,
-                )
-            with gr.Column(scale=7, min_width=320, elem_id="outcome"):
-                right = layout.place_outcomes()
+        with gr.Tabs():
+            with gr.Tab("Video"), gr.Row():
+                with gr.Column(scale=5, min_width=320):
+                    left = layout.place_choices(
+                        styles,
+                        guests,
+                        has_example=example is not None,
+                        bring=settings.hub_box,
+                        learn_s=settings.max_learn_seconds,
+                    )
+                with gr.Column(scale=7, min_width=320, elem_id="outcome"):
+                    right = layout.place_outcomes()
+            if live is not None:
+                with gr.Tab("Live"):
+                    add_live(blocks, styles, guests, live)
         page = Page(settings, styles, left, right, shown)
         page.connect_painting(job, guests)
         page.connect_looking(job)
@@ -407,6 +414,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--max-learn-seconds", type=float, default=300, help="that a visitor may have it learn"
     )
     parser.add_argument("--no-learn", action="store_true", help="visitors have nothing learned")
+    parser.add_argument("--max-live", type=int, default=4, help="cameras painted at a time")
     parser.add_argument("--max-upload", default="500mb", help="largest upload")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -420,11 +428,13 @@ def main(arguments: list[str] | None = None) -> None:
         max_learn_seconds=0 if options.no_learn else options.max_learn_seconds,
     )  # fmt: skip
     styles = hub.collect_styles(options.weights, hub.repo_names(options.hub_repo))
-    page = build_app(settings, EXAMPLE, styles)
+    live = Live(options.device, options.max_live) if options.max_live else None
+    page = build_app(settings, EXAMPLE, styles, live)
     _, _, share_url = page.launch(
         server_name=options.host, server_port=options.port, share=options.share,
         max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS,
         footer_links=["api", "settings"], allowed_paths=[str(EXAMPLE)], prevent_thread_lock=True,
+        app_kwargs={"routes": [live.route] if live else []},
     )  # fmt: skip
     if options.share and not share_url:
         log.warning("No public link: gradio's share server cannot be reached from here. "

@@ -60,9 +60,9 @@ class Style:
     licence: str
     source: str
     sha256: str
-    network: dict[str, Any]
-    training: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    network: dict[str, Any] = field(hash=False)
+    training: dict[str, Any] = field(default_factory=dict, hash=False)
+    metrics: dict[str, Any] = field(default_factory=dict, hash=False)
     folder: Path = BUNDLED
     origin: str = "bundled"
     file: Path | None = None

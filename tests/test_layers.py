@@ -34,6 +34,7 @@ LAYERS = {
     "learn.painting": 4,
     "hub": 4,
     "hub_errors": 1,
+    "live": 7,
     "pipeline": 7,
     "comparison": 8,
     "__init__": 8,
