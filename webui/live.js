@@ -19,7 +19,7 @@ function stop(why = "") {
   stream = null;
   if (recorder?.state === "recording") recorder.stop();
   camera.hidden = snapshot.disabled = record.disabled = true;
-  start.textContent = "Start the camera";
+  start.textContent = "Start camera";
   rate.textContent = "";
   say(why);
 }
@@ -36,7 +36,7 @@ async function run() {
     return say(WHY[error.name] ?? "The camera cannot be used here: " + error.message);
   }
   stream.getVideoTracks()[0].onended = () => stop("The camera is gone.");
-  start.textContent = "Stop the camera";
+  start.textContent = "Stop camera";
   camera.srcObject = stream;
   camera.hidden = false;
   drawn = [];

@@ -37,9 +37,10 @@ KEPT_STYLES = 4  # ready to paint, for all visitors together
 CAMERA = """
 <div class="stage"><canvas width="640" height="360" role="img" aria-label="The painted camera">
 </canvas><video muted playsinline hidden aria-label="The camera"></video></div>
-<div class="row"><button class="start">Start the camera</button>
+<div class="row"><button class="start">Start camera</button>
 <button class="snapshot" disabled>Snapshot</button>
-<button class="record" disabled aria-pressed="false">Record</button><output aria-live="off"></output></div>
+<button class="record" disabled aria-pressed="false">Record</button>
+<output aria-live="off"></output></div>
 <p role="status">The camera's pictures are painted and forgotten; none is kept.</p>
 """
 CAMERA_CSS = """
@@ -47,7 +48,7 @@ CAMERA_CSS = """
 canvas { width: 100%; border-radius: 8px; background: var(--background-fill-secondary); }
 video { position: absolute; right: 2%; bottom: 3%; width: 22%; border-radius: 6px; }
 .row { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; margin: .6rem 0 .2rem; }
-button { padding: .5rem 1rem; border-radius: 8px; font-weight: 600; cursor: pointer;
+button { padding: .45rem .8rem; border-radius: 8px; font-weight: 600; cursor: pointer;
   color: var(--button-secondary-text-color); background: var(--button-secondary-background-fill); }
 button.start { color: white; background: var(--button-primary-background-fill); }
 button:disabled { opacity: .5; cursor: default; }

@@ -16,6 +16,10 @@ CSS = """
   max-height: 42rem !important; }
 #styles .caption-label { white-space: pre-line; overflow-wrap: anywhere; font-size: .8rem;
   line-height: 1.25; max-width: 100%; }
+#live-styles .grid-wrap { height: auto !important; max-height: none !important; }
+#live-styles .grid-container { grid-template-columns: repeat(4, minmax(0, 1fr)) !important; }
+#live-styles .caption-label { max-width: 100%; left: 0; bottom: 0; margin: 0; font-size: .7rem;
+  padding: .1rem .3rem; border-radius: 0; }
 #style input { text-overflow: ellipsis; margin-right: 1.5rem; }
 #load { align-self: flex-end; max-height: 2.7rem; margin: 0 .5rem .45rem; }
 #style-file .icon-wrap { display: none; }
