@@ -4,14 +4,14 @@ from .errors import Cancelled, HubError, StyleError, StylevidError, VideoError, 
 from .hub import HubStyles, get_style, load_hub_styles
 from .painter import Painter
 from .pipeline import Options, Progress, Result, stylize_image, stylize_video
-from .styles import Style, list_styles
-
-__version__ = "0.1.0"
+from .styles import Mix, Style, list_styles
+from .version import __version__
 
 __all__ = [
     "Cancelled",
     "HubError",
     "HubStyles",
+    "Mix",
     "Options",
     "Painter",
     "Progress",
@@ -21,6 +21,7 @@ __all__ = [
     "StylevidError",
     "VideoError",
     "WeightsError",
+    "__version__",
     "get_style",
     "list_styles",
     "load_hub_styles",

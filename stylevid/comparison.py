@@ -3,7 +3,7 @@
 A pair of still pictures hides flicker; the same moment twice, in motion, shows it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ WINDOW_SIDE = 480  # pixels, the longest of each half
 def compare_video(
     source: Path | str,
     target: Path | str,
-    painter: Painter,
+    painter: Painter | Sequence[Painter],
     options: Options,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -27,6 +27,8 @@ from .frames import Frame, fit, size_of, to_frame, to_image, unpad
 from .memory import Follower, Motion, carry
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
+from .recipe import MAX_STYLES, Recipe
+from .styles import is_slug
 from .video import FEW_CORES, Span, Timed, VideoWriter, even, probe, read_yuv
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 
@@ -170,32 +172,38 @@ class PaintedFrame:
 
 @torch.inference_mode()
 def paint_frames(
-    source: Iterable[Timed[Yuv]], painter: Painter, options: Options
+    source: Iterable[Timed[Yuv]], painter: Painter | Sequence[Painter], options: Options
 ) -> Generator[PaintedFrame]:
     """The paintings of frames of one size and matrix, in order: the one loop that paints.
 
     With temporal consistency, the last painting is carried to where the frame has what it shows,
     and given to the network; that painting and the last frame in gray are the only state. The next
     frame's motion is found while this one is painted. Without it, frames are painted side by side.
-    The source is read in another thread: close the paintings before it.
+    Of several painters each paints a shot, in turn. The source is read in another thread: close
+    the paintings before it.
 
     Raises:
         StylevidError: there is not enough memory for frames of this size.
     """
     frames = ((timed, for_brush(timed.frame, options.brush)) for timed in source)
-    if options.temporal:
-        paintings = _paint_in_turn(frames, painter)
+    painters = _painters(painter)
+    if options.temporal or len(painters) > 1:
+        paintings = _paint_in_turn(frames, painters, options.temporal)
     else:
         both, ahead = tee(frames)
-        alone = painter.paint(seen for _, seen in ahead)
-        paintings = ((*frame, painting) for frame, painting in zip(both, alone, strict=True))
-    for timed, seen, painting in paintings:
-        yield PaintedFrame(timed, seen, painting, painter, options)
+        alone = painters[0].paint(seen for _, seen in ahead)
+        paintings = ((*f, painting, painters[0]) for f, painting in zip(both, alone, strict=True))
+    for timed, seen, painting, by in paintings:
+        yield PaintedFrame(timed, seen, painting, by, options)
+
+
+def _painters(painter: Painter | Sequence[Painter]) -> Sequence[Painter]:
+    return [painter] if isinstance(painter, Painter) else painter
 
 
 def _paint_in_turn(
-    frames: Iterable[tuple[Timed[Yuv], Yuv]], painter: Painter
-) -> Iterator[tuple[Timed[Yuv], Yuv, Yuv]]:
+    frames: Iterable[tuple[Timed[Yuv], Yuv]], painters: Sequence[Painter], temporal: bool
+) -> Iterator[tuple[Timed[Yuv], Yuv, Yuv, Painter]]:
     follower = Follower()
 
     def followed() -> Generator[tuple[Timed[Yuv], Yuv, Motion | None]]:
@@ -203,17 +211,20 @@ def _paint_in_turn(
             yield timed, seen, follower.step(seen)
 
     last: Yuv | None = None
+    shot = -1
     with closing(_ahead(followed())) as motions:
         for timed, seen, motion in motions:
-            past = carry(last, motion) if motion and last else None
+            shot += motion is None
+            painter = painters[shot % len(painters)]
+            past = carry(last, motion) if temporal and motion and last else None
             last = painter.paint_next(seen, past)
-            yield timed, seen, last
+            yield timed, seen, last, painter
 
 
 def stylize_video(
     source: Path | str,
     target: Path | str,
-    painter: Painter,
+    painter: Painter | Sequence[Painter],
     options: Options | None = None,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -222,8 +233,8 @@ def stylize_video(
 
     Args:
         source: any video that ffmpeg reads.
-        target: an .mp4, written only when whole.
-        painter: the style.
+        target: an .mp4, written only when whole; its comment is the `Recipe`.
+        painter: the style; of several, each paints a shot, in turn.
         options: how to paint.
         progress: called after each frame, in the caller's thread.
         should_stop: asked after each frame, and by the reader while it awaits one.
@@ -233,6 +244,7 @@ def stylize_video(
     """
     options = options or Options()
     info, span = probe(source), options.span
+    painters = _painters(painter)
     duration_s = span.of(info.duration_s)
     _check_length(info.path, duration_s, options.max_seconds)
     height, width = target_size(info.height, info.width, options)
@@ -241,11 +253,11 @@ def stylize_video(
     meter = _meter(round(duration_s * info.fps)) if options.measure else None
     frames, first_s = 0, Fraction(0)
     with (
-        _opencv_aside(painter.device),
-        VideoWriter(target, info, size, span) as writer,
+        _opencv_aside(painters[0].device),
+        VideoWriter(target, info, size, span, _recipe(painters, options).as_json()) as writer,
         _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
-        closing(paint_frames(source_frames, painter, options)) as paintings,
+        closing(paint_frames(source_frames, painters, options)) as paintings,
     ):
         for painted in paintings:
             timed, picture = painted.timed, painted.shown
@@ -268,10 +280,17 @@ def stylize_video(
         start_s=span.start_s + float(first_s) if span.start_s else 0.0,
         seconds=seconds,
         fps=frames / seconds,
-        device=_device_name(painter.device),
+        device=_device_name(painters[0].device),
         has_audio=info.has_audio,
         flicker=meter.result() if meter and frames > 1 else None,
     )
+
+
+def _recipe(painters: Sequence[Painter], options: Options) -> Recipe:
+    mix = painters[0].mix if len(painters) == 1 else None
+    styles = tuple(slug for painter in painters for slug in painter.styles if is_slug(slug))
+    return Recipe(styles[:MAX_STYLES], mix, options.temporal, options.strength,
+                  options.keep_colors, options.size, options.brush)  # fmt: skip
 
 
 def _measure(meter: FlickerMeter, painted: PaintedFrame, temporal: bool) -> None:

@@ -81,6 +81,33 @@ class Style:
         return self.folder / f"{self.slug}.jpg"
 
 
+@dataclass(frozen=True)
+class Mix:
+    """Two styles in one.
+
+    Attributes:
+        one, other: styles, or weights files, whose networks come from one start.
+        share: of the other, 0 to 1.
+    """
+
+    one: Style | Path
+    other: Style | Path
+    share: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"a mix is a number from 0 to 1; got {self.share}")
+
+    @property
+    def slug(self) -> str:
+        return "-".join(slug_of(style) for style in (self.one, self.other))
+
+
+def slug_of(style: Style | Path) -> str:
+    """The slug of a style, or of a lone weights file."""
+    return style.slug if isinstance(style, Style) else style.stem
+
+
 def list_styles(folder: Path | None = None) -> list[Style]:
     """All styles of a folder, by slug; the bundled ones when `folder` is None.
 

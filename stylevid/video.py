@@ -435,14 +435,16 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE
-    ) -> None:
+        self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE,
+        comment: str = "",
+    ) -> None:  # fmt: skip
         """
         Args:
             path: where the MP4 goes; an existing file is replaced at the end.
             source: the video whose sound, frame rate and colors are carried over.
             size: (height, width) of the frames to come, even.
             span: of the source, whose frames are to come; the sound is cut to it.
+            comment: for the file's metadata; nothing leaves the source's.
         Raises:
             VideoError: as `check_target`, or the source would be overwritten.
         """
@@ -453,6 +455,7 @@ class VideoWriter:
         self._source = source
         self._size = size
         self._span = span
+        self._comment = comment
         self._resources = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
         self._first_time_s = Fraction(0)
@@ -464,7 +467,9 @@ class VideoWriter:
 
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
         self._first_time_s = first_time_s
-        command = _encode_command(self._source, self._size, self._span, first_time_s, self._partial)
+        command = _encode_command(
+            self._source, self._size, self._span, first_time_s, self._comment, self._partial
+        )
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages
         )
@@ -526,8 +531,9 @@ class VideoWriter:
 
 
 def _encode_command(
-    source: VideoInfo, size: tuple[int, int], span: Span, first_time_s: Fraction, target: Path
-) -> list[str]:
+    source: VideoInfo, size: tuple[int, int], span: Span, first_time_s: Fraction, comment: str,
+    target: Path,
+) -> list[str]:  # fmt: skip
     """ffmpeg's arguments: frames on stdin, sound from the source, MP4 out.
 
     `first_time_s` is when the first picture shows; ffmpeg lets every input begin at 0, so without
@@ -555,12 +561,19 @@ def _encode_command(
         "-i", "pipe:0", *seek, *_input(source.path),
         "-map", "0:v:0", *(["-map", "1:a?"] if source.audio else []),
         "-map_metadata", "1", "-map_chapters", "-1",
+        *(["-metadata", f"comment={comment}"] if comment else []),
         "-vf", f"setparams=range=tv:colorspace={source.matrix}",
         "-fps_mode", "passthrough", "-enc_time_base", f"1/{round(1 / ticks)}",
         *_H264, *_threads(*size), "-pix_fmt", "yuv420p", *colors,
         *sound, "-metadata:s:v:0", "rotate=0", "-video_track_timescale", f"{round(1 / ticks)}",
         "-movflags", "+faststart", "-max_muxing_queue_size", "9999", "-f", "mp4", f"file:{target}",
     ]  # fmt: skip
+
+
+def metadata_command(path: Path) -> list[str]:
+    """ffmpeg's arguments that write a file's metadata to stdout, in its own text format."""
+    return [*_ffmpeg(), "-v", "quiet", *_input(path), "-c", "copy", "-map", "0:V:0",
+            "-frames:v", "1", "-f", "ffmetadata", "-"]  # fmt: skip
 
 
 def _fine_ticks(fps: Fraction) -> Fraction:
