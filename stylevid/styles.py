@@ -80,6 +80,11 @@ class Style:
     def preview(self) -> Path:
         return self.folder / f"{self.slug}.jpg"
 
+    @property
+    def painting(self) -> Path:
+        """A small picture of the painting itself, which a style may do without."""
+        return self.folder / f"{self.slug}.painting.jpg"
+
 
 def list_styles(folder: Path | None = None) -> list[Style]:
     """All styles of a folder, by slug; the bundled ones when `folder` is None.
