@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -24,10 +25,13 @@ from stylevid.pipeline import Options, Progress, stylize_video
 from stylevid.styles import Style, find_style, list_styles, name_styles
 from stylevid.video import probe, read_picture
 from webui import layout, report
+from webui.gallery import pictures
 from webui.layout import STILLS, Choices, Outcomes
 from webui.learning import Course, Sketch
+from webui.looking import Easel, Turns, tile
 from webui.painting import Job, lend_gpu
-from webui.theme import CSS, theme
+from webui.stage import OPENING, card_html, motion_html, opening_html, still_html
+from webui.theme import CSS, HEAD, theme
 
 log = logging.getLogger("stylevid.page")
 
@@ -66,20 +70,24 @@ class Painted:
 
 
 def build_app(
-    settings: Settings, example: Path | None = None, styles: list[Style] | None = None
-) -> gr.Blocks:
+    settings: Settings, example: Path | None = None, styles: list[Style] | None = None,
+    easel: Easel | None = None,
+) -> gr.Blocks:  # fmt: skip
     """The page as a gr.Blocks, ready to launch; works offline and without a GPU.
 
-    `styles` are those that every visitor sees; by default those of the settings' folder.
+    Args:
+        styles: those that every visitor sees; by default those of the settings' folder.
+        easel: what visitors choose by; by default one that is not warm yet.
     """
     styles = list_styles(settings.weights) if styles is None else styles
     with gr.Blocks(title="stylevid", analytics_enabled=False, delete_cache=(600, 7200)) as blocks:
         job = gr.State(Job())
         guests = gr.State([])  # the styles that this visitor brought
         shown = gr.State(None)  # the Painted on the page
-        gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.")
+        gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.",
+                    elem_id="title")  # fmt: skip
         with gr.Row():
-            with gr.Column(scale=5, min_width=320):
+            with gr.Column(scale=5, min_width=320, elem_id="left"):
                 left = layout.place_choices(
                     styles,
                     guests,
@@ -88,11 +96,13 @@ def build_app(
                     learn_s=settings.max_learn_seconds,
                 )
             with gr.Column(scale=7, min_width=320, elem_id="outcome"):
-                right = layout.place_outcomes()
-        page = Page(settings, styles, left, right, shown)
+                right = layout.place_outcomes(styles)
+        page = Page(settings, styles, left, right, shown, example,
+                    easel or Easel(settings.device))  # fmt: skip
         page.connect_painting(job, guests)
         page.connect_looking(job)
-        page.connect_choosing(blocks, example, guests)
+        page.connect_choosing(blocks, guests)
+        page.connect_trying(guests)
         page.connect_programs()
     blocks.queue(max_size=20)
     return blocks
@@ -104,10 +114,10 @@ class Page:
 
     def __init__(
         self, settings: Settings, styles: list[Style], left: Choices, right: Outcomes,
-        shown: gr.State,
+        shown: gr.State, example: Path | None, easel: Easel,
     ) -> None:  # fmt: skip
         self.settings, self.styles, self.left, self.right = settings, styles, left, right
-        self.shown = shown
+        self.shown, self.example, self.easel = shown, example, easel
         self._work = lend_gpu()
 
     def connect_painting(self, job: gr.State, guests: gr.State) -> None:
@@ -119,11 +129,9 @@ class Page:
             queue=False, **PRIVATE,
         ).then(
             self.run, [*self._asked(), left.way, left.learn_s, left.picture, job, guests],
-            [right.status, right.flicker, right.newest, right.result, right.download, right.keep,
-             right.form,
-             right.before_after,
-             right.compare, left.paint, left.stop, self.shown, right.view, right.both,
-             right.both_note, right.moment],
+            [right.status, right.stage, right.flicker, right.newest, right.result, right.download,
+             right.keep, right.form, right.before_after, right.compare, left.paint,
+             left.stop, self.shown, right.view, right.both, right.both_note, right.moment],
             show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
         left.stop.click(lambda job: job.stop(), job, None, queue=False, **PRIVATE)
@@ -149,13 +157,31 @@ class Page:
             trigger_mode="always_last", show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
 
-    def connect_choosing(self, blocks: gr.Blocks, example: Path | None, guests: gr.State) -> None:
+    def connect_trying(self, guests: gr.State) -> None:
+        """The visitor's own frame in every style, and some of it in motion in the chosen one."""
+        left, right, turns = self.left, self.right, gr.State(Turns())
+        quiet = {"show_progress": "hidden"} | PRIVATE
+        aside = {"concurrency_id": "try", "concurrency_limit": 2} | quiet
+        frame = (self.try_all, [left.video, right.scrub, left.style, guests], left.gallery)
+        motion = (
+            self.try_one,
+            [left.video, right.scrub, left.style, left.temporal, left.strength, left.keep_colors,
+             guests, turns], right.stage,
+        )  # fmt: skip
+        left.video.change(
+            self.take, left.video, [right.scrub, right.status], queue=False, **quiet
+        ).then(*frame, **aside).then(*motion, **aside)
+        right.scrub.input(*frame, trigger_mode="always_last", **aside).then(*motion, **aside)
+        gr.on([left.style.change, left.temporal.input, left.strength.release,
+               left.keep_colors.input], *motion, trigger_mode="multiple", **aside)  # fmt: skip
+
+    def connect_choosing(self, blocks: gr.Blocks, guests: gr.State) -> None:
         """Gallery and list say the same; a link may choose a style."""
         left = self.left
         quiet = {"show_progress": "hidden"} | PRIVATE
-        left.example.click(lambda: str(example), None, left.video, **PRIVATE)
+        left.example.click(lambda: str(self.example), None, left.video, **PRIVATE)
         left.gallery.select(self.choose, guests, left.style, **quiet)
-        left.style.change(self.mark, [left.style, guests], left.gallery, **quiet)
+        left.style.change(self.mark, [left.style, guests], [left.gallery, self.right.card], **quiet)
         blocks.load(self.from_link, None, left.style, **quiet)
 
     def connect_programs(self) -> None:
@@ -299,17 +325,73 @@ class Page:
         """The style that was clicked in the gallery."""
         return list(name_styles([*self.styles, *guests]))[event.index]
 
-    def mark(self, name: str | None, guests: list[Style]) -> gr.Gallery:
-        """The gallery with the style that was chosen in the list."""
-        names = list(name_styles([*self.styles, *guests]))
-        return gr.Gallery(selected_index=names.index(name) if name in names else None)
+    def mark(self, name: str | None, guests: list[Style]) -> tuple[gr.Gallery, str]:
+        """The gallery with the style that was chosen in the list, and its painting."""
+        styles = name_styles([*self.styles, *guests])
+        index = list(styles).index(name) if name in styles else None
+        return gr.Gallery(selected_index=index), card_html(styles.get(name or ""))
+
+    def take(self, video: str | None) -> dict:
+        """What there is to say of a video at once; whether there are moments to choose from."""
+        right, limit_s = self.right, self.settings.max_seconds
+        if not video:
+            return {right.scrub: gr.Slider(visible=False), right.status: layout.HELLO}
+        try:
+            info = probe(video)
+        except StylevidError as error:
+            said = f"<p><b>{escape(str(error))}</b></p>"
+            return {right.scrub: gr.Slider(visible=False), right.status: said}
+        said = "Your video in every style. Choose one, then press <b>Paint it</b>."
+        if info.duration_s > limit_s:
+            said = (f"<b>{escape(info.path.name)} is {info.duration_s:.0f} s long; the limit is "
+                    f"{limit_s:.0f} s. Say under Advanced which part to paint.</b>")  # fmt: skip
+        return {right.scrub: gr.Slider(visible=True), right.status: f"<p>{said}</p>"}
+
+    def try_all(
+        self, video: str | None, percent: float, name: str | None, guests: list[Style]
+    ) -> gr.Gallery:
+        """The gallery with a frame of the visitor's video; with the previews if there is none."""
+        styles, shown = [*self.styles, *guests], None
+        try:
+            if video:
+                shown = self.easel.paint_all(tile(probe(video), percent / 100), styles)
+        except StylevidError as error:
+            log.info("no frame to show: %s", error)
+        names = list(name_styles(styles))
+        index = names.index(name) if name in names else None
+        return gr.Gallery(pictures(styles, shown), selected_index=index)
+
+    def try_one(
+        self, video: str | None, percent: float, name: str | None, temporal: bool,
+        strength: float, keep_colors: bool, guests: list[Style], turns: Turns,
+    ) -> Iterator[str | dict]:  # fmt: skip
+        """A few seconds in the chosen style, of the example if there is no video yet. What the
+        visitor asks for next ends it."""
+        is_over, source = turns.begin(), video or self.example
+        try:
+            if source is None or name is None:
+                yield opening_html()
+                return
+            style = find_style(name, [*self.styles, *guests])
+            caption = f"{'Your video' if video else 'The example'} as {style.title}"
+            options = Options(temporal, strength=float(strength), keep_colors=keep_colors)
+            info = probe(source)
+            for shown in self.easel.paint_motion(info, percent / 100, style, options, is_over):
+                if isinstance(shown, bytes):
+                    yield motion_html(shown, caption)
+                else:
+                    yield still_html(shown, caption)
+        except StylevidError as error:
+            log.info("nothing to show in motion: %s", error)
+            yield opening_html()
 
     def from_link(self, request: gr.Request) -> str | None:
-        """The style that the page's address asks for with ?style=SLUG, or the first."""
+        """The style that the page's address asks for with ?style=SLUG, or that of the opening."""
         wanted = request.query_params.get("style")
         if wanted in name_styles(self.styles):
             return wanted
-        return self.styles[0].slug if self.styles else None
+        first = layout.first_style(self.styles)
+        return first and first.slug
 
     def _course(
         self, way: str, learn_s: float, picture: str | None, style: Style, job: Job
@@ -335,10 +417,11 @@ class Page:
     def _busy(self) -> dict:
         left, right = self.left, self.right
         return {
-            right.status: report.status_html("Starting…", 0), left.stop: gr.Button(visible=True),
-            left.paint: gr.Button(visible=False), right.newest: gr.Image(None, visible=False),
+            right.status: report.status_html("Starting…", 0), right.stage: "",
+            left.stop: gr.Button(visible=True), left.paint: gr.Button(visible=False),
+            right.newest: gr.Image(None, visible=False), self.shown: None,
             right.result: gr.Video(None, visible=False), right.compare: gr.Group(visible=False),
-            right.download: gr.DownloadButton(visible=False), self.shown: None,
+            right.download: gr.DownloadButton(visible=False),
             right.keep: gr.DownloadButton(visible=False),
             right.form: gr.Radio(visible=False), right.flicker: gr.LinePlot(visible=False),
         } | self.show_view(STILLS)  # fmt: skip
@@ -420,12 +503,15 @@ def main(arguments: list[str] | None = None) -> None:
         max_learn_seconds=0 if options.no_learn else options.max_learn_seconds,
     )  # fmt: skip
     styles = hub.collect_styles(options.weights, hub.repo_names(options.hub_repo))
-    page = build_app(settings, EXAMPLE, styles)
+    easel = Easel(settings.device)
+    page = build_app(settings, EXAMPLE, styles, easel)
     _, _, share_url = page.launch(
         server_name=options.host, server_port=options.port, share=options.share,
-        max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS,
-        footer_links=["api", "settings"], allowed_paths=[str(EXAMPLE)], prevent_thread_lock=True,
+        max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS, head=HEAD,
+        footer_links=["api", "settings"], allowed_paths=[str(EXAMPLE), str(OPENING)],
+        prevent_thread_lock=True,
     )  # fmt: skip
+    threading.Thread(target=easel.warm_up, args=(styles,), name="warm-up").start()
     if options.share and not share_url:
         log.warning("No public link: gradio's share server cannot be reached from here. "
                     "The page is served on this machine only.")  # fmt: skip

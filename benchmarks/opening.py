@@ -3,10 +3,8 @@ on the left of a line that swings, its painting on the right."""
 
 import math
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
-from moviepy import ImageSequenceClip
 
 from stylevid import Options, Painter, get_style
 from stylevid.example import EXAMPLE
@@ -14,6 +12,7 @@ from stylevid.frames import Frame, to_frame
 from stylevid.pipeline import paint_frames
 from stylevid.video import probe, read_yuv
 from stylevid.yuv import yuv_to_image
+from webui.looking import write_mp4
 from webui.stage import OPENING, OPENING_STYLE
 
 SWING = 0.36  # of the width, to each side
@@ -29,7 +28,7 @@ def main() -> None:
         pairs = [(to_frame(yuv_to_image(p.timed.frame)), to_frame(yuv_to_image(p.shown)))
                  for p in paintings]  # fmt: skip
     pictures = [divide(*pair, index / len(pairs)) for index, pair in enumerate(pairs)]
-    write(pictures, float(info.fps), OPENING)
+    write_mp4(pictures, float(info.fps), OPENING, preset="veryslow", crf=31)
 
 
 def divide(left: Frame, right: Frame, share: float) -> Frame:
@@ -39,14 +38,6 @@ def divide(left: Frame, right: Frame, share: float) -> Frame:
     picture = np.where(np.arange(width)[:, None] < at, left, right)
     picture[:, at - LINE // 2 : at + LINE // 2 + 1] = 255
     return picture
-
-
-def write(pictures: list[Frame], fps: float, target: Path) -> None:
-    """A small, silent MP4 that a browser plays while it loads."""
-    ImageSequenceClip(pictures, fps=fps).write_videofile(
-        str(target), codec="libx264", preset="veryslow", audio=False, logger=None,
-        ffmpeg_params=["-crf", "31", "-pix_fmt", "yuv420p", "-movflags", "+faststart"],
-    )  # fmt: skip
 
 
 if __name__ == "__main__":
