@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -30,6 +30,7 @@ from webui.layout import STILLS, Choices, Outcomes
 from webui.learning import Course, Sketch
 from webui.looking import Easel, Turns, tile
 from webui.painting import Job, lend_gpu
+from webui.runs import Run, Runs
 from webui.stage import OPENING, card_html, motion_html, opening_html, still_html
 from webui.theme import CSS, HEAD, theme
 
@@ -81,9 +82,7 @@ def build_app(
     """
     styles = list_styles(settings.weights) if styles is None else styles
     with gr.Blocks(title="stylevid", analytics_enabled=False, delete_cache=(600, 7200)) as blocks:
-        job = gr.State(Job())
         guests = gr.State([])  # the styles that this visitor brought
-        shown = gr.State(None)  # the Painted on the page
         gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.",
                     elem_id="title")  # fmt: skip
         with gr.Row():
@@ -97,10 +96,9 @@ def build_app(
                 )
             with gr.Column(scale=7, min_width=320, elem_id="outcome"):
                 right = layout.place_outcomes(styles)
-        page = Page(settings, styles, left, right, shown, example,
-                    easel or Easel(settings.device))  # fmt: skip
-        page.connect_painting(job, guests)
-        page.connect_looking(job)
+        page = Page(settings, styles, left, right, example, easel or Easel(settings.device))
+        page.connect_painting(blocks, guests)
+        page.connect_looking()
         page.connect_choosing(blocks, guests)
         page.connect_trying(guests)
         page.connect_programs()
@@ -114,29 +112,42 @@ class Page:
 
     def __init__(
         self, settings: Settings, styles: list[Style], left: Choices, right: Outcomes,
-        shown: gr.State, example: Path | None, easel: Easel,
+        example: Path | None, easel: Easel,
     ) -> None:  # fmt: skip
         self.settings, self.styles, self.left, self.right = settings, styles, left, right
-        self.shown, self.example, self.easel = shown, example, easel
+        self.example, self.easel = example, easel
+        self.job = gr.State(Job())
+        self.shown = gr.State(None)  # the Painted on the page
+        # The name of the last run, in the browser's keeping.
+        self.ticket = gr.BrowserState(None, storage_key="stylevid-run")
+        self.runs = Runs()
         self._work = lend_gpu()
 
-    def connect_painting(self, job: gr.State, guests: gr.State) -> None:
-        """The buttons that start and stop."""
+    def connect_painting(self, blocks: gr.Blocks, guests: gr.State) -> None:
+        """The buttons that start and stop; and what was started before the page was reloaded."""
         left, right = self.left, self.right
+        painted = [
+            right.status, right.stage, right.flicker, right.newest, right.result, right.download,
+            right.keep, right.form, right.before_after, right.compare, left.paint, left.stop,
+            self.shown, right.view, right.both, right.both_note, right.moment, self.ticket,
+        ]  # fmt: skip
         left.paint.click(None, None, None, js=SHOW_OUTCOME, **PRIVATE)
         left.paint.click(
             lambda: report.status_html("Waiting for your turn…", 0), None, right.status,
             queue=False, **PRIVATE,
         ).then(
-            self.run, [*self._asked(), left.way, left.learn_s, left.picture, job, guests],
-            [right.status, right.stage, right.flicker, right.newest, right.result, right.download,
-             right.keep, right.form, right.before_after, right.compare, left.paint,
-             left.stop, self.shown, right.view, right.both, right.both_note, right.moment],
+            self.run, [*self._asked(), left.way, left.learn_s, left.picture, self.job,
+             guests],
+            painted,
             show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
-        left.stop.click(lambda job: job.stop(), job, None, queue=False, **PRIVATE)
+        left.stop.click(lambda job: job.stop(), self.job, None, queue=False, **PRIVATE)
+        blocks.load(
+            self.resume, self.ticket, [*painted, left.video, left.style, self.job],
+            show_progress="hidden", concurrency_limit=None, **PRIVATE,
+        )  # fmt: skip
 
-    def connect_looking(self, job: gr.State) -> None:
+    def connect_looking(self) -> None:
         """The two views of a result."""
         right = self.right
         right.view.input(
@@ -145,7 +156,7 @@ class Page:
         )  # fmt: skip
         gr.on(
             [right.view.input, right.moment.release], self.play_both,
-            [right.view, right.moment, self.shown, job],
+            [right.view, right.moment, self.shown, self.job],
             [right.both, right.both_note, self.left.paint, self.left.stop],
             trigger_mode="always_last", show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
@@ -169,7 +180,7 @@ class Page:
              guests, turns], right.stage,
         )  # fmt: skip
         left.video.change(
-            self.take, left.video, [right.scrub, right.status], queue=False, **quiet
+            self.take, [left.video, self.ticket], [right.scrub, right.status], queue=False, **quiet
         ).then(*frame, **aside).then(*motion, **aside)
         right.scrub.input(*frame, trigger_mode="always_last", **aside).then(*motion, **aside)
         gr.on([left.style.change, left.temporal.input, left.strength.release,
@@ -209,15 +220,38 @@ class Page:
             raise gr.Error("No video yet. Drop one on the left, or press “Try the example”.")
         if name is None:
             raise gr.Error("No style is chosen. Choose one in the gallery.")
-        yield self._busy()
-        ready = self._ready() | {right.newest: gr.Image(None, visible=False)}
         try:
             options = _options(
                 self.settings, temporal, strength, keep_colors, size, brush, start_s, end_s
             )
             chosen = find_style(name, [*self.styles, *guests])
-            course = self._course(way, learn_s, picture, chosen, job)
-            for step in self._paint(Path(video), chosen, options, job, course):
+        except (StylevidError, ValueError) as error:
+            yield {right.status: f"<p><b>{escape(str(error))}</b></p>"}
+            return
+        course = self._course(way, learn_s, picture, chosen, job)
+        steps = self._paint(Path(video), chosen, options, job, course)
+        run = Run(steps, Painted(Path(video), chosen, options, 0.0), job)
+        yield self._busy() | {self.ticket: self.runs.start(run)}
+        yield from self._follow(run)
+
+    def resume(self, ticket: object) -> Iterator[dict]:
+        """What was started before the page was reloaded, or came of it."""
+        run = self.runs.find(ticket)
+        if run is None:
+            yield {self.right.status: gr.skip()}
+            return
+        names = [n for n, style in name_styles(self.styles).items() if style == run.asked.style]
+        chosen = {self.left.style: names[0]} if names else {}
+        back = {self.left.video: str(run.asked.video), self.job: run.job}
+        yield self._busy() | chosen | back
+        yield from self._follow(run)
+
+    def _follow(self, run: Run) -> Iterator[dict]:
+        """The page while it is painted, and then."""
+        right = self.right
+        ready = self._ready() | {right.newest: gr.Image(None, visible=False)}
+        try:
+            for step in run.follow():
                 if isinstance(step, Sketch):
                     newest = gr.Image(step.picture, visible=True)
                     yield {right.status: report.sketch_html(step), right.newest: newest}
@@ -225,7 +259,7 @@ class Page:
                     newest = gr.Image(step.latest, visible=True)
                     yield {right.status: report.progress_html(step), right.newest: newest}
                 else:
-                    painted = Painted(Path(video), chosen, options, step.start_s)
+                    painted = replace(run.asked, start_s=step.start_s)
                     yield ready | {
                         right.status: report.facts_html(step),
                         right.flicker: layout.plot(report.flicker_table(step.flicker)),
@@ -331,7 +365,7 @@ class Page:
         index = list(styles).index(name) if name in styles else None
         return gr.Gallery(selected_index=index), card_html(styles.get(name or ""))
 
-    def take(self, video: str | None) -> dict:
+    def take(self, video: str | None, ticket: object) -> dict:
         """What there is to say of a video at once; whether there are moments to choose from."""
         right, limit_s = self.right, self.settings.max_seconds
         if not video:
@@ -341,6 +375,9 @@ class Page:
         except StylevidError as error:
             said = f"<p><b>{escape(str(error))}</b></p>"
             return {right.scrub: gr.Slider(visible=False), right.status: said}
+        run = self.runs.find(ticket)
+        if run and run.asked.video == Path(video):  # it is back, with a status of its own
+            return {right.scrub: gr.Slider(visible=True)}
         said = "Your video in every style. Choose one, then press <b>Paint it</b>."
         if info.duration_s > limit_s:
             said = (f"<b>{escape(info.path.name)} is {info.duration_s:.0f} s long; the limit is "

@@ -82,12 +82,12 @@ def place_choices(
         learn_s: the most seconds that a visitor may have it learn; 0 for none.
     """
     with gr.Row(elem_classes="step"):
-        gr.Markdown("### 1 Your video")
+        gr.Markdown("## 1 Your video")
         example = gr.Button("Try the example", size="sm", visible=has_example, scale=0,
                             min_width=150)  # fmt: skip
     video = gr.Video(label="Your video", show_label=False, elem_id="video",
                      sources=["upload", "webcam"], height=140)  # fmt: skip
-    gr.Markdown("### 2 A style", elem_classes="step")
+    gr.Markdown("## 2 A style", elem_classes="step")
     first = first_style(styles)
     gallery = gr.Gallery(
         pictures(styles), label="Styles", show_label=False, columns=5, format="jpeg",

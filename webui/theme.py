@@ -7,7 +7,8 @@ import gradio as gr
 
 HEAD = f"<script>{Path(__file__).with_name('page.js').read_text('utf-8')}</script>"
 CSS = """
-.gradio-container { width: 100%; max-width: 1240px !important; margin: auto; }
+.gradio-container { width: 100%; max-width: 1240px !important; margin: auto;
+  overflow: clip !important; } /* so that #go can stick */
 .gradio-container > main { padding-top: 0 !important; padding-bottom: 0 !important; }
 #title h1 { font-size: 1.3rem; margin: .3rem 0 0; }
 #title p { margin: 0; }
@@ -18,7 +19,7 @@ CSS = """
 #hub-note p { margin: .2rem 0; }
 #status .small { font-size: .8rem; color: var(--body-text-color-subdued); }
 #status p { margin: .35rem 0; }
-.step h3 { margin: 0; }
+.step h2 { font-size: 1.05rem; margin: 0; }
 #stage figure { position: relative; margin: 0; }
 #stage video, #stage img { width: 100%; max-height: 26rem; object-fit: contain;
   border-radius: 8px; background: #000; }
@@ -40,8 +41,10 @@ CSS = """
   grid-auto-rows: auto; }
 #styles .thumbnail-item { aspect-ratio: 4 / 3; }
 #styles .caption-label { white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
-  font-size: .65rem; line-height: 1.2; max-width: 100%; padding: .05rem .25rem; }
-#video:has(video) { height: 190px !important; }
+  font-size: .65rem; line-height: 1.2; max-width: 100%; padding: .05rem .25rem;
+  opacity: 1 !important; }
+#video:has(video[src]) { height: 170px !important; }
+#video:has(video[src]) .source-selection { display: none; }
 #video button.upload-container { border: 1px dashed var(--border-color-primary); }
 #style, #temporal { padding: 0; }
 #style input { text-overflow: ellipsis; margin-right: 1.5rem; }
@@ -56,7 +59,7 @@ CSS = """
   #left, #outcome { flex-basis: 100%; min-width: 0 !important; max-width: 100%; gap: .35rem; }
   #title p, #temporal .info-text { display: none; }
   #card img { max-height: 3rem; }
-  #video:not(:has(video)) { height: 110px !important; }
+  #video { height: 110px !important; }
   #styles .grid-wrap { overflow-x: auto; }
   #styles .grid-container { grid-template-columns: none !important; grid-auto-flow: column;
     grid-template-rows: repeat(2, auto); grid-auto-columns: 5.2rem; width: max-content; }
@@ -72,12 +75,16 @@ def theme() -> gr.themes.Base:
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
     )
-    # Soft's own button and help text are too pale for WCAG AA.
+    # Soft's own button and labels and help text are too pale for WCAG AA.
     return theme.set(
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         button_primary_background_fill_dark="*primary_600",
         button_primary_text_color="white",
+        block_label_text_color="*primary_700",
+        block_title_text_color="*primary_700",
+        checkbox_label_background_fill_selected="*primary_600",
+        color_accent="*primary_600",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
         body_text_color_subdued="*neutral_600",
