@@ -80,6 +80,11 @@ class Style:
     def preview(self) -> Path:
         return self.folder / f"{self.slug}.jpg"
 
+    @property
+    def painting(self) -> Path:
+        """A small picture of the painting itself, which a style may do without."""
+        return self.folder / f"{self.slug}.painting.jpg"
+
 
 @dataclass(frozen=True)
 class Mix:
@@ -101,6 +106,11 @@ class Mix:
     @property
     def slug(self) -> str:
         return "-".join(slug_of(style) for style in (self.one, self.other))
+
+    @property
+    def title(self) -> str:
+        both = (self.one, self.other)
+        return " and ".join(s.title if isinstance(s, Style) else s.stem for s in both)
 
 
 def slug_of(style: Style | Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, Result, stylize_video
-from stylevid.styles import Style
+from stylevid.styles import Mix, Style
 
 Outcome = Result | Path  # of stylize_video, of compare_video
 GPU_SECONDS = 120  # asked of ZeroGPU for one video
@@ -54,7 +54,7 @@ class Job:
 def work(
     video: Path,
     target: Path,
-    style: Style,
+    style: Style | Mix,
     options: Options,
     device: str | None,
     job: Job,
