@@ -192,7 +192,8 @@ class Page:
         ).then(*frame, **aside).then(*motion, **aside)
         right.scrub.input(*frame, trigger_mode="always_last", **aside).then(*motion, **aside)
         gr.on([left.style.change, left.temporal.input, left.strength.release,
-               left.keep_colors.input, left.second.change, left.mix.release], *motion, trigger_mode="multiple", **aside)  # fmt: skip
+               left.keep_colors.input, left.second.input, left.mix.release],
+              *motion, trigger_mode="multiple", **aside)  # fmt: skip
 
     def connect_choosing(self, blocks: gr.Blocks, guests: gr.State) -> None:
         """Gallery and list say the same; a link may choose a style."""
@@ -219,7 +220,8 @@ class Page:
     def run(
         self, video: str | None, name: str | None, temporal: bool, strength: float,
         keep_colors: bool, size: str, brush: str, start_s: float | None, end_s: float | None,
-        second: str | None, share: float, way: str, learn_s: float, picture: str | None, job: Job, guests: list[Style],
+        second: str | None, share: float, way: str, learn_s: float, picture: str | None, job: Job,
+        guests: list[Style],
     ) -> Iterator[dict]:  # fmt: skip
         """Paint the visitor's video."""
         right = self.right

@@ -198,8 +198,11 @@ def mix_networks(one: StyleNet, other: StyleNet, share: float) -> StyleNet:
 
 
 def _likeness(one: StyleNet, other: StyleNet) -> float:
-    """The cosine of the angle between what two networks have in the place of their blocks."""
-    flat = (torch.cat([p.flatten() for p in net.blocks.parameters()]) for net in (one, other))
+    """The cosine of the angle between the convolutions of two networks' blocks."""
+    flat = (
+        torch.cat([p.flatten() for p in net.blocks.parameters() if p.dim() == 4])
+        for net in (one, other)
+    )
     return float(F.cosine_similarity(*flat, dim=0))
 
 

@@ -25,6 +25,7 @@ from stylevid.painter import Painter
 from stylevid.styles import Style
 
 from .gallery import pictures
+from .layout import first_style
 from .report import APOLOGY
 
 log = logging.getLogger("stylevid.page")
@@ -48,7 +49,7 @@ CAMERA_CSS = """
 canvas { width: 100%; border-radius: 8px; background: var(--background-fill-secondary); }
 video { position: absolute; right: 2%; bottom: 3%; width: 22%; border-radius: 6px; }
 .row { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; margin: .6rem 0 .2rem; }
-button { padding: .45rem .8rem; border-radius: 8px; font-weight: 600; cursor: pointer;
+button { padding: .45rem .6rem; border-radius: 8px; font-weight: 600; cursor: pointer;
   color: var(--button-secondary-text-color); background: var(--button-secondary-background-fill); }
 button.start { color: white; background: var(--button-primary-background-fill); }
 button:disabled { opacity: .5; cursor: default; }
@@ -147,7 +148,7 @@ async def _read(request: Request) -> bytes:
 
 def add_live(blocks: gr.Blocks, styles: list[Style], guests: gr.State, live: Live) -> None:
     """What is on the tab; its styles are those of the page, and those that the visitor brought."""
-    seat = gr.State(Seat(live))
+    seat, first = gr.State(Seat(live)), first_style(styles)
     with gr.Row():
         with gr.Column(scale=7, min_width=320):
             camera = gr.HTML(
@@ -162,11 +163,11 @@ def add_live(blocks: gr.Blocks, styles: list[Style], guests: gr.State, live: Liv
             gallery = gr.Gallery(
                 pictures(styles), label="Styles", show_label=False, columns=4, height="auto",
                 object_fit="cover", allow_preview=False, buttons=[], interactive=False,
-                selected_index=0 if styles else None, elem_id="live-styles",
+                selected_index=styles.index(first) if first else None, elem_id="live-styles",
             )  # fmt: skip
 
     def start(seat: Seat) -> str:
-        seat.style = styles[0] if styles else None
+        seat.style = first
         return seat.key
 
     def choose(seat: Seat, guests: list[Style], event: gr.SelectData) -> None:

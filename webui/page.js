@@ -1,11 +1,11 @@
 // What gradio leaves out for the keyboard, the screen reader and those who want no motion.
 (() => {
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  let told = 0;
+  let told = 0, last = "";
 
   // Each style by its name, not as "Thumbnail 3 of 13"; a clip at rest for those who ask for it.
   function mend() {
-    document.querySelectorAll("#styles .thumbnail-item").forEach((item) => {
+    document.querySelectorAll(".thumbnail-item").forEach((item) => {
       const name = item.querySelector(".caption-label")?.innerText.replace("\n", ", ");
       if (name && item.ariaLabel !== name) item.ariaLabel = name;
       const chosen = String(item.classList.contains("selected"));
@@ -23,7 +23,8 @@
     if (!status || !said) return;
     if (status.querySelector("progress") && Date.now() - told < 10000) return;
     told = Date.now();
-    if (said.innerText !== status.innerText) said.innerText = status.innerText;
+    // Not compared with what `said` shows: out of sight, a text has other white space.
+    if (last !== status.innerText) said.innerText = last = status.innerText;
   }
 
   addEventListener("click", (event) => {
