@@ -1,4 +1,4 @@
-"""The Live tab in a real browser, whose camera is a real clip."""
+"""In a real browser: the Live tab, whose camera is a real clip, and a result that comes back."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -10,7 +10,11 @@ import pytest
 from PIL import Image
 
 from stylevid.example import EXAMPLE
-from tests.test_browser import CHROMIUM, picture, serve, sync_api
+from stylevid.painter import Painter
+from stylevid.pipeline import Options, stylize_video
+from stylevid.recipe import read_recipe
+from stylevid.styles import Mix, get_style
+from tests.test_browser import CHROMIUM, download, paint, picture, serve, sync_api, upload
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -24,19 +28,20 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def visit(url: str) -> Iterator[Callable[..., object]]:
-    """Opens the tab in a browser with these flags and presses the button."""
+    """Opens the page in a browser with these flags; `live` opens the tab and starts."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     with sync_api.sync_playwright() as playwright:
 
-        def visit(*flags: str, browser=None):
+        def visit(*flags: str, browser=None, live: bool = True):
             browser = browser or playwright.chromium.launch(
                 executable_path=CHROMIUM, args=[*FLAGS, *flags]
             )
             page = browser.new_page(viewport={"width": 390, "height": 844}, accept_downloads=True)
             page.goto(url)
-            page.get_by_role("tab", name="Live").click()
-            page.get_by_role("button", name="Start camera").click()
+            if live:
+                page.get_by_role("tab", name="Live").click()
+                page.get_by_role("button", name="Start camera").click()
             return page
 
         yield visit
@@ -84,3 +89,21 @@ def test_without_a_camera_or_permission_there_is_a_sentence(visit) -> None:
     visit().get_by_text("No camera was found. Plug one in").wait_for(timeout=30_000)
     denied = visit(CAMERA[0], "--deny-permission-prompts")
     denied.get_by_text("The camera may not be used. Allow it").wait_for(timeout=30_000)
+
+
+def test_a_result_that_is_dropped_back_restores_its_settings(
+    visit, clip: Path, tmp_path: Path
+) -> None:
+    """Painted anew with them by the page, mix and all, it says the same of itself."""
+    painter = Painter(Mix(get_style("udnie"), get_style("the-scream"), 0.25), "cpu")
+    options = Options(False, 640, strength=0.5, keep_colors=True, brush=1.5)
+    result = stylize_video(clip, tmp_path / "result.mp4", painter, options).path
+    page = visit(live=False)
+    upload(page, result)
+    page.get_by_text("its settings are chosen again").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Advanced").click()
+    assert "Scream" in page.locator("#second input").input_value()
+    assert not page.locator("#temporal input").is_checked()
+    picture(page, "9-restored-phone")
+    paint(page)
+    assert read_recipe(download(page, tmp_path / "again.mp4")) == read_recipe(result)

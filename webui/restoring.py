@@ -39,5 +39,6 @@ def connect_restoring(left: Choices, styles: list[Style], guests: gr.State) -> N
     left.video.upload(
         restore, [left.video, guests],
         [left.style, left.temporal, left.strength, left.keep_colors, left.size, left.brush,
-         left.second, left.mix], queue=False, show_progress="hidden", api_visibility="private",
+         left.second, left.mix], concurrency_limit=4,
+        show_progress="hidden", api_visibility="private",
     )  # fmt: skip
