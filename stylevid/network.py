@@ -184,7 +184,7 @@ def mix_networks(one: StyleNet, other: StyleNet, share: float) -> StyleNet:
     """A network that paints between two: the mean of their weights, `share` of it the other's.
 
     Source: Deep Network Interpolation, Wang et al. 2019. Two paintings laid over one another are
-    pale, and cost twice as much (docs/mix.md).
+    pale, and cost twice as much (docs/mix.jpg).
 
     Raises:
         ValueError: the networks did not start from the same one, so that means mean nothing.
