@@ -29,7 +29,7 @@ from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
 from .recipe import MAX_STYLES, Recipe
 from .styles import is_slug
-from .video import FEW_CORES, Span, Timed, VideoWriter, even, probe, read_yuv
+from .video import FEW_CORES, QUALITIES, Span, Timed, VideoWriter, even, probe, read_yuv
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 
 Item = TypeVar("Item")
@@ -50,6 +50,7 @@ class Options:
         keep_colors: take light and dark from the painting, colors from the video.
         brush: size of the strokes, 1 to 8 times that of the training; None lets them grow with
             the picture.
+        quality: of the video file, one of `video.QUALITIES`.
         measure: measure the flicker while painting.
         max_seconds: refuse a longer video; None takes any.
         start_s, end_s: paint this part of the video only, in seconds; None goes on to the end.
@@ -61,6 +62,7 @@ class Options:
     strength: float = 1.0
     keep_colors: bool = False
     brush: float | None = None
+    quality: str = "good"
     measure: bool = True
     max_seconds: float | None = None
     start_s: float = 0.0
@@ -73,6 +75,8 @@ class Options:
             raise ValueError(f"size is from 16 to 8192 pixels; got {self.size}")
         if self.brush is not None and not 1 <= self.brush <= 8:
             raise ValueError(f"brush is a number from 1 to 8; got {self.brush}")
+        if self.quality not in QUALITIES:
+            raise ValueError(f"quality is one of {', '.join(QUALITIES)}; got {self.quality!r}")
         _ = self.span
 
     @property
@@ -254,7 +258,9 @@ def stylize_video(
     frames, first_s = 0, Fraction(0)
     with (
         _opencv_aside(painters[0].device),
-        VideoWriter(target, info, size, span, _recipe(painters, options).as_json()) as writer,
+        VideoWriter(
+            target, info, size, span, options.quality, _recipe(painters, options).as_json()
+        ) as writer,
         _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
         closing(paint_frames(source_frames, painters, options)) as paintings,

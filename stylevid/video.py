@@ -45,8 +45,10 @@ _MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "smpte2
 FEW_CORES = 4  # up to here threads of one part take time from another
 # Sound that both MP4 and every browser take as it is; anything else becomes AAC.
 _COPIED_AUDIO = {"aac", "mp3"}
-# On paintings, against veryfast: half the work, a quarter more bytes, 0.5 dB more PSNR.
-_H264 = ("-c:v", "libx264", "-preset", "superfast", "-crf", "18", "-coder", "vlc", "-bf", "0")
+# Chosen by what is kept of the paint for the work and the bytes: docs/encoder.md.
+_H264 = ("-c:v", "libx264", "-preset", "superfast", "-tune", "grain", "-coder", "vlc", "-bf", "0",
+         "-x264-params", "no-deblock=1")  # fmt: skip
+QUALITIES = {"draft": 24, "good": 20, "best": 16}  # x264's constant rate factor
 
 
 @dataclass(frozen=True)
@@ -436,7 +438,7 @@ class VideoWriter:
 
     def __init__(
         self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE,
-        comment: str = "",
+        quality: str = "good", comment: str = "",
     ) -> None:  # fmt: skip
         """
         Args:
@@ -444,6 +446,8 @@ class VideoWriter:
             source: the video whose sound, frame rate and colors are carried over.
             size: (height, width) of the frames to come, even.
             span: of the source, whose frames are to come; the sound is cut to it.
+            quality: one of QUALITIES; the better, the more of the paint is kept, and the larger
+                the file.
             comment: for the file's metadata; nothing leaves the source's.
         Raises:
             VideoError: as `check_target`, or the source would be overwritten.
@@ -455,6 +459,7 @@ class VideoWriter:
         self._source = source
         self._size = size
         self._span = span
+        self._crf = QUALITIES[quality]
         self._comment = comment
         self._resources = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
@@ -468,7 +473,13 @@ class VideoWriter:
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
         self._first_time_s = first_time_s
         command = _encode_command(
-            self._source, self._size, self._span, first_time_s, self._comment, self._partial
+            self._source,
+            self._size,
+            self._span,
+            self._crf,
+            first_time_s,
+            self._comment,
+            self._partial,
         )
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages
@@ -531,8 +542,8 @@ class VideoWriter:
 
 
 def _encode_command(
-    source: VideoInfo, size: tuple[int, int], span: Span, first_time_s: Fraction, comment: str,
-    target: Path,
+    source: VideoInfo, size: tuple[int, int], span: Span, crf: int, first_time_s: Fraction,
+    comment: str, target: Path,
 ) -> list[str]:  # fmt: skip
     """ffmpeg's arguments: frames on stdin, sound from the source, MP4 out.
 
@@ -564,7 +575,7 @@ def _encode_command(
         *(["-metadata", f"comment={comment}"] if comment else []),
         "-vf", f"setparams=range=tv:colorspace={source.matrix}",
         "-fps_mode", "passthrough", "-enc_time_base", f"1/{round(1 / ticks)}",
-        *_H264, *_threads(*size), "-pix_fmt", "yuv420p", *colors,
+        *_H264, "-crf", f"{crf}", *_threads(*size), "-pix_fmt", "yuv420p", *colors,
         *sound, "-metadata:s:v:0", "rotate=0", "-video_track_timescale", f"{round(1 / ticks)}",
         "-movflags", "+faststart", "-max_muxing_queue_size", "9999", "-f", "mp4", f"file:{target}",
     ]  # fmt: skip
