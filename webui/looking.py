@@ -144,8 +144,10 @@ def write_mp4(
     pictures: list[Frame], fps: float, target: Path, preset: str = "veryfast", crf: int = 25
 ) -> Path:
     """A small, silent MP4 that a browser can begin to play while it loads; returns `target`."""
-    ImageSequenceClip(pictures, fps=fps).write_videofile(
-        str(target), codec="libx264", preset=preset, audio=False, logger=None,
+    clip = ImageSequenceClip(pictures, fps=fps)
+    clip = clip.with_duration(clip.duration + 1e-3)  # else rounding loses a picture
+    clip.write_videofile(
+        str(target), fps=fps, codec="libx264", preset=preset, audio=False, logger=None,
         ffmpeg_params=["-crf", str(crf), "-pix_fmt", "yuv420p", "-movflags", "+faststart"],
     )  # fmt: skip
     return target

@@ -81,6 +81,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_hover="*primary_700",
         button_primary_background_fill_dark="*primary_600",
         button_primary_text_color="white",
+        button_secondary_background_fill_hover_dark="*primary_600",
         block_label_text_color="*primary_700",
         block_title_text_color="*primary_700",
         checkbox_label_background_fill_selected="*primary_600",
