@@ -54,8 +54,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
                         help="SceneFlow's pass")  # fmt: skip
     parser.add_argument("--name", required=True, help="the style's slug; the run's folder")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
-    parser.add_argument("--warm-start", type=Path, help="a style's weights, a checkpoint or a "
-                        "run's folder to start from")  # fmt: skip
+    parser.add_argument("--warm-start", type=Path, nargs="+", default=[], help="a style's "
+                        "weights, a checkpoint or a run's folder to start from; of several, the "
+                        "mean (as in Reptile, Nichol et al. 2018)")  # fmt: skip
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=2, help="processes that load "
                         "batches; 0 loads in the training process")  # fmt: skip
@@ -84,7 +85,7 @@ def train(options: argparse.Namespace, processes: Processes, device: str) -> Non
     passes = ("clean", "final") if options.render == "both" else (options.render,)
     sceneflow = SceneFlow(options.sceneflow, passes) if options.sceneflow else None
     clips = Clips(options.clips, config.frames) if options.clips else None
-    network = _start(options.warm_start, config)
+    network = start_network(options.warm_start, config)
     vgg = load_vgg(device, getattr(torch, config.precision))
     painting = read_painting(options.style, config.style_size)
     trainer = make_trainer(config, network, vgg, painting, device, processes)
@@ -109,27 +110,40 @@ def train(options: argparse.Namespace, processes: Processes, device: str) -> Non
         logging.info(sceneflow.summary())
 
 
-def _start(warm_start: Path | None, config: TrainConfig) -> StyleNet:
+def start_network(warm_start: list[Path], config: TrainConfig) -> StyleNet:
+    """A new network, or one with the mean of others' weights.
+
+    Raises:
+        WeightsError: a path holds no network.
+        StyleError: the network that it holds is of another shape.
+    """
     network = StyleNet(config.network)
-    if warm_start is not None:
-        first = load_network_from(warm_start)
+    states: list[dict[str, torch.Tensor]] = []
+    for path in warm_start:
+        first = load_network_from(path)
         try:
             network.load_state_dict(first.state_dict())  # whatever its dilation
         except RuntimeError as cause:
             raise StyleError(
-                f"{warm_start} holds a network of {first.config}, not of {config.network}. Give "
-                "its --width and --blocks."
+                f"{path} holds a network of {first.config}, not of {config.network}. Give its "
+                "--width and --blocks."
             ) from cause
+        states.append(first.state_dict())
+    if states:
+        network.load_state_dict({k: sum(s[k] for s in states) / len(states) for k in states[0]})
     return network
 
 
-def _history(warm_start: Path | None) -> dict[str, list[str]]:
+def _history(warm_start: list[Path]) -> dict[str, list[str]]:
     """The commands that made what a run started from, oldest first, as far as its run's record or
     its style's tells them."""
-    if warm_start is None:
+    if not warm_start:
         return {}
-    folder = warm_start if warm_start.is_dir() else warm_start.parent
-    for path in (folder / "run.json", warm_start.with_suffix(".json")):
+    if len(warm_start) > 1:
+        return {"warm_started_from": [f"the mean of {', '.join(p.stem for p in warm_start)}"]}
+    start = warm_start[0]
+    folder = start if start.is_dir() else start.parent
+    for path in (folder / "run.json", start.with_suffix(".json")):
         if path.is_file():
             record = read_json(path)
             told = record.get("training", record)
@@ -141,10 +155,11 @@ def _history(warm_start: Path | None) -> dict[str, list[str]]:
 def write_run(path: Path, options: argparse.Namespace, photos: int, processes: int) -> None:
     """What the record will say of this run: command, data, device. Folders by their names only."""
     command = ["python -m train"]
-    for field in ("style", "content", "sceneflow", "warm_start"):
+    for field in ("style", "content", "sceneflow"):
         if (value := getattr(options, field)) is not None:
-            shown = value if field == "warm_start" else value.name
-            command.append(f"--{field.replace('_', '-')} {shown}")
+            command.append(f"--{field} {value.name}")
+    if options.warm_start:
+        command.append(f"--warm-start {' '.join(map(str, options.warm_start))}")
     if options.sceneflow and options.render != "both":
         command.append(f"--render {options.render}")
     command.append(f"--name {options.name}")

@@ -35,14 +35,14 @@ class Entry:
         painting: the picture's file name.
         about: what the record says of it.
         settings: options of `python -m train` by their field names.
-        start: the style whose network it starts from; None starts from nothing.
+        start: the styles whose networks it starts from the mean of; none starts from nothing.
     """
 
     slug: str
     painting: str
     about: dict[str, str]
     settings: dict[str, Any]
-    start: str | None
+    start: list[str]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,13 +80,14 @@ def read_catalog(path: Path) -> list[Entry]:
     try:
         catalog = tomllib.loads(path.read_text("utf-8"))
         base, shared = catalog["base"], catalog["settings"]
+        first = [slug for slug, style in catalog["styles"].items() if not style.get("late")]
         entries = [
             Entry(
                 slug=slug,
                 painting=style["painting"],
                 about={key: style[key] for key in _ABOUT} | {"licence": LICENCE},
                 settings=shared | style.get("settings", {}),
-                start=None if slug == base else base,
+                start=first if style.get("late") else [base] if slug != base else [],
             )
             for slug, style in catalog["styles"].items()
         ]
@@ -98,7 +99,7 @@ def read_catalog(path: Path) -> list[Entry]:
     for entry in entries:
         if unknown := sorted(set(entry.settings) - known):
             raise StyleError(f"{path}: {entry.slug} has the unknown setting {unknown[0]!r}.")
-    return sorted(entries, key=lambda entry: entry.start is not None)
+    return sorted(entries, key=lambda entry: len(entry.start))
 
 
 def make(entries: list[Entry], options: argparse.Namespace) -> None:
@@ -110,7 +111,8 @@ def make(entries: list[Entry], options: argparse.Namespace) -> None:
     wanted = options.styles or [entry.slug for entry in entries]
     if missing := sorted(set(wanted) - {entry.slug for entry in entries}):
         raise StyleError(f"The catalog has no style {missing[0]!r}.")
-    first = {entry.start for entry in entries if entry.slug in wanted and not options.base} - {None}
+    first = {s for entry in entries if entry.slug in wanted and not options.base
+             for s in entry.start}  # fmt: skip
     for entry in entries:
         if entry.slug in first:
             train(entry, options)
@@ -146,10 +148,8 @@ def train(entry: Entry, options: argparse.Namespace) -> None:
         if done == TrainConfig(**entry.settings).total_steps:
             return
     settings = [f"--{k.replace('_', '-')}={v}" for k, v in entry.settings.items()]
-    base = options.base
-    if entry.start and not base:
-        base = options.runs / entry.start
-    start: list[object] = ["--warm-start", base] if base else []
+    given = [options.base] if options.base else [options.runs / slug for slug in entry.start]
+    start: list[object] = ["--warm-start", *given] if given else []
     motion: list[object] = ["--clips", *options.learn_from] if options.learn_from else []
     picture = options.paintings / entry.painting
     _command("train", "--style", picture, "--content", options.content, "--name", entry.slug,

@@ -50,10 +50,19 @@ def write(path: Path, base: str = "wave", extra: str = "") -> Path:
 
 def test_the_base_comes_first_and_settings_are_joined(tmp_path: Path) -> None:
     entries = read_catalog(write(tmp_path / "c.toml", base="acorn"))
-    assert [(entry.slug, entry.start) for entry in entries] == [("acorn", None), ("wave", "acorn")]
+    assert [(entry.slug, entry.start) for entry in entries] == [("acorn", []), ("wave", ["acorn"])]
     assert entries[0].settings["style_weight"] == 2.0 and entries[0].settings["crop"] == 16
     assert "style_weight" not in entries[1].settings
     assert entries[1].about["title"] == "The Wave"
+
+
+def test_late_styles_start_from_all_the_others(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.toml", extra=" }\nlate = true # ")
+    path.write_text(
+        path.read_text() + "\n[styles.oak]" + SMALL.split("[styles.wave]")[1].split("[")[0]
+    )
+    starts = {entry.slug: entry.start for entry in read_catalog(path)}
+    assert starts == {"wave": [], "oak": ["wave"], "acorn": ["wave", "oak"]}
 
 
 def test_the_bundled_catalog_can_be_trained(shared_data: Path) -> None:

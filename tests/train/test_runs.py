@@ -16,6 +16,9 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stylevid.network import StyleNet
+from stylevid.weights import save_network
+from train.__main__ import start_network
+from train.config import TrainConfig
 from train.learning.checkpoint import load_network_from
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +131,18 @@ def test_the_record_tells_what_it_started_from(material: Path, whole: Path, tmp_
     assert done.returncode == 0, done.stderr
     third = json.loads((tmp_path / "third" / "run.json").read_text())
     assert third["warm_started_from"] == [first, second["command"]]
+
+
+def test_the_mean_of_several_is_started_from(whole: Path, tmp_path: Path) -> None:
+    one = load_network_from(whole)
+    other = StyleNet(one.config)
+    save_network(other, tmp_path / "other.safetensors")
+    started = start_network(
+        [whole, tmp_path / "other.safetensors"], TrainConfig(**one.config.as_dict())
+    )
+    for name, weights in started.named_parameters():
+        mean = (one.state_dict()[name] + other.state_dict()[name]) / 2
+        assert torch.allclose(weights, mean, atol=1e-3)  # one is of float16 now
 
 
 def test_two_processes_train_as_one(material: Path, whole: Path, tmp_path: Path) -> None:
