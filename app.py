@@ -116,7 +116,7 @@ class Page:
     ) -> None:  # fmt: skip
         self.settings, self.styles, self.left, self.right = settings, styles, left, right
         self.example, self.easel = example, easel
-        self.job = gr.State(Job())
+        self.job, self.turns = gr.State(Job()), gr.State(Turns())
         self.shown = gr.State(None)  # the Painted on the page
         # The name of the last run, in the browser's keeping.
         self.ticket = gr.BrowserState(None, storage_key="stylevid-run")
@@ -133,8 +133,7 @@ class Page:
         ]  # fmt: skip
         left.paint.click(None, None, None, js=SHOW_OUTCOME, **PRIVATE)
         left.paint.click(
-            lambda: report.status_html("Waiting for your turn…", 0), None, right.status,
-            queue=False, **PRIVATE,
+            self.wait, self.turns, right.status, queue=False, **PRIVATE,
         ).then(
             self.run, [*self._asked(), left.way, left.learn_s, left.picture, self.job,
              guests],
@@ -170,14 +169,14 @@ class Page:
 
     def connect_trying(self, guests: gr.State) -> None:
         """The visitor's own frame in every style, and some of it in motion in the chosen one."""
-        left, right, turns = self.left, self.right, gr.State(Turns())
+        left, right = self.left, self.right
         quiet = {"show_progress": "hidden"} | PRIVATE
         aside = {"concurrency_id": "try", "concurrency_limit": 2} | quiet
         frame = (self.try_all, [left.video, right.scrub, left.style, guests], left.gallery)
         motion = (
             self.try_one,
             [left.video, right.scrub, left.style, left.temporal, left.strength, left.keep_colors,
-             guests, turns], right.stage,
+             guests, self.turns], right.stage,
         )  # fmt: skip
         left.video.change(
             self.take, [left.video, self.ticket], [right.scrub, right.status], queue=False, **quiet
@@ -207,6 +206,11 @@ class Page:
         left = self.left
         return [left.video, left.style, left.temporal, left.strength, left.keep_colors, left.size,
                 left.brush, left.start, left.end]  # fmt: skip
+
+    def wait(self, turns: Turns) -> str:
+        """What is said until a machine is free; what was tried before is over."""
+        turns.begin()
+        return report.status_html("Waiting for your turn…", 0)
 
     def run(
         self, video: str | None, name: str | None, temporal: bool, strength: float,

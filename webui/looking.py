@@ -86,11 +86,11 @@ class Easel:
                 closing(paint_frames(chosen, painter, replace(options, brush=None))) as paintings,
             ):
                 for count, painted in enumerate(paintings):
-                    if count == 0:
-                        yield to_frame(yuv_to_image(painted.shown))
                     writer.write(Timed(painted.shown, count * frame_s, frame_s))
                     if should_stop():
                         return
+                    if count == 0:
+                        yield to_frame(yuv_to_image(painted.shown))
             yield path.read_bytes()
 
 

@@ -49,7 +49,7 @@ CSS = """
 #style, #temporal { padding: 0; }
 #style input { text-overflow: ellipsis; margin-right: 1.5rem; }
 #paint, #stop { min-width: 45%; }
-#go { align-items: center; flex-wrap: nowrap; position: sticky; bottom: 0; z-index: 5;
+#go { align-items: center; flex-wrap: nowrap; position: sticky; bottom: 0; z-index: 20;
   background: var(--body-background-fill); padding: .3rem 0; }
 #load { align-self: flex-end; max-height: 2.7rem; margin: 0 .5rem .45rem; }
 #style-file .icon-wrap { display: none; }
@@ -59,7 +59,7 @@ CSS = """
   #left, #outcome { flex-basis: 100%; min-width: 0 !important; max-width: 100%; gap: .35rem; }
   #title p, #temporal .info-text { display: none; }
   #card img { max-height: 3rem; }
-  #video { height: 110px !important; }
+  #video, #video:has(video[src]) { height: 110px !important; }
   #styles .grid-wrap { overflow-x: auto; }
   #styles .grid-container { grid-template-columns: none !important; grid-auto-flow: column;
     grid-template-rows: repeat(2, auto); grid-auto-columns: 5.2rem; width: max-content; }
