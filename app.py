@@ -32,7 +32,7 @@ from webui.looking import Easel, Turns, tile
 from webui.painting import Job, lend_gpu
 from webui.runs import Run, Runs
 from webui.stage import OPENING, card_html, motion_html, opening_html, still_html
-from webui.theme import CSS, HEAD, theme
+from webui.theme import CSS, head, theme
 
 log = logging.getLogger("stylevid.page")
 
@@ -132,13 +132,9 @@ class Page:
             self.shown, right.view, right.both, right.both_note, right.moment, self.ticket,
         ]  # fmt: skip
         left.paint.click(None, None, None, js=SHOW_OUTCOME, **PRIVATE)
-        left.paint.click(
-            self.wait, self.turns, right.status, queue=False, **PRIVATE,
-        ).then(
-            self.run, [*self._asked(), left.way, left.learn_s, left.picture, self.job,
-             guests],
-            painted,
-            show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
+        left.paint.click(self.wait, self.turns, right.status, queue=False, **PRIVATE).then(
+            self.run, [*self._asked(), left.way, left.learn_s, left.picture, self.job, guests],
+            painted, show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
         left.stop.click(lambda job: job.stop(), self.job, None, queue=False, **PRIVATE)
         blocks.load(
@@ -192,7 +188,7 @@ class Page:
         left.example.click(lambda: str(self.example), None, left.video, **PRIVATE)
         left.gallery.select(self.choose, guests, left.style, **quiet)
         left.style.change(self.mark, [left.style, guests], [left.gallery, self.right.card], **quiet)
-        blocks.load(self.from_link, None, left.style, **quiet)
+        blocks.load(self.from_link, self.ticket, left.style, **quiet)
 
     def connect_programs(self) -> None:
         """The same work without the page around it."""
@@ -220,11 +216,11 @@ class Page:
         """Paint the visitor's video."""
         right = self.right
         job.start()
-        if not video:
-            raise gr.Error("No video yet. Drop one on the left, or press “Try the example”.")
-        if name is None:
-            raise gr.Error("No style is chosen. Choose one in the gallery.")
         try:
+            if not video:
+                raise ValueError("No video yet. Drop one here, or press “Try the example”.")
+            if name is None:
+                raise ValueError("No style is chosen. Choose one in the gallery.")
             options = _options(
                 self.settings, temporal, strength, keep_colors, size, brush, start_s, end_s
             )
@@ -426,8 +422,11 @@ class Page:
             log.info("nothing to show in motion: %s", error)
             yield opening_html()
 
-    def from_link(self, request: gr.Request) -> str | None:
-        """The style that the page's address asks for with ?style=SLUG, or that of the opening."""
+    def from_link(self, ticket: object, request: gr.Request) -> str | dict | None:
+        """The style that the page's address asks for with ?style=SLUG, or that of the opening; of
+        a run that is found again, its own is shown."""
+        if self.runs.find(ticket):
+            return gr.skip()
         wanted = request.query_params.get("style")
         if wanted in name_styles(self.styles):
             return wanted
@@ -548,7 +547,7 @@ def main(arguments: list[str] | None = None) -> None:
     page = build_app(settings, EXAMPLE, styles, easel)
     _, _, share_url = page.launch(
         server_name=options.host, server_port=options.port, share=options.share,
-        max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS, head=HEAD,
+        max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS, head=head(),
         footer_links=["api", "settings"], allowed_paths=[str(EXAMPLE), str(OPENING)],
         prevent_thread_lock=True,
     )  # fmt: skip

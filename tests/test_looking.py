@@ -18,6 +18,7 @@ from stylevid.video import probe
 from webui import looking
 from webui.gallery import picture_of
 from webui.looking import SIZE, Easel, Turns, tile
+from webui.painting import Job
 from webui.stage import card_html, opening_html
 
 STYLES = list_styles()[:2]
@@ -104,6 +105,9 @@ def test_what_is_said_of_a_video_before_it_is_painted(handlers, tmp_path: Path) 
     broken = handlers["try_one"](str(tmp_path / "x.mp4"), 0, STYLES[0].slug, True, 1, False, [],
                                  Turns())  # fmt: skip
     assert [*broken] == [opening_html()]
+    asked = (None, None, True, 1, False, "360 px", "fine", None, None, "Quick", 60, None)
+    ((sentence,),) = (step.values() for step in handlers["run"](*asked, Job(), []))
+    assert "No video yet" in sentence
     gallery = handlers["try_all"](str(tmp_path / "x.mp4"), 0, STYLES[1].slug, [])
     assert isinstance(gallery, gr.Gallery) and gallery.selected_index == 1
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import gradio as gr
 
-HEAD = f"<script>{Path(__file__).with_name('page.js').read_text('utf-8')}</script>"
 CSS = """
 .gradio-container { width: 100%; max-width: 1240px !important; margin: auto;
   overflow: clip !important; } /* so that #go can stick */
@@ -66,6 +65,11 @@ CSS = """
 }
 footer { opacity: .8; }
 """
+
+
+def head() -> str:
+    """The page's own script."""
+    return f"<script>{Path(__file__).with_name('page.js').read_text('utf-8')}</script>"
 
 
 def theme() -> gr.themes.Base:
