@@ -28,7 +28,7 @@ from .gallery import picture_of
 SIZE = 216, 288  # height, width in pixels: one for all, as a network is compiled for each
 MOTION_S, MOTION_FPS = 3.0, 12
 MOTION_SIDE = 480  # pixels, the longest
-_KEPT, _KEPT_MOVING = 48, 3  # painters; each takes some 16 MB for each size of its frames
+_KEPT, _KEPT_MOVING = 32, 3  # painters; each takes some 16 MB for each size of its frames
 
 
 class Easel:
