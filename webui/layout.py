@@ -171,10 +171,12 @@ def place_outcomes(styles: list[Style]) -> Outcomes:
 
 
 def first_style(styles: list[Style]) -> Style | None:
-    """The style that is chosen when the page opens: that of the clip it opens with, if it can
-    be."""
-    same = (style for style in styles if style.slug == OPENING_STYLE)
-    return next(same, styles[0] if styles else None)
+    """The style that is chosen when the page opens: that of the clip it opens with, unless the
+    operator's own come first."""
+    first = styles[0] if styles else None
+    if first is None or first.origin != "bundled":
+        return first
+    return next((style for style in styles if style.slug == OPENING_STYLE), first)
 
 
 def plot(table: pd.DataFrame | None) -> gr.LinePlot:
