@@ -34,7 +34,7 @@ from webui.painting import Job, lend_gpu
 from webui.restoring import connect_restoring
 from webui.runs import Run, Runs
 from webui.stage import OPENING, card_html, motion_html, opening_html, still_html
-from webui.theme import CSS, HEAD, theme
+from webui.theme import CSS, head, theme
 
 log = logging.getLogger("stylevid.page")
 
@@ -124,7 +124,7 @@ class Page:
     ) -> None:  # fmt: skip
         self.settings, self.styles, self.left, self.right = settings, styles, left, right
         self.example, self.easel = example, easel
-        self.job = gr.State(Job())
+        self.job, self.turns = gr.State(Job()), gr.State(Turns())
         self.shown = gr.State(None)  # the Painted on the page
         # The name of the last run, in the browser's keeping.
         self.ticket = gr.BrowserState(None, storage_key="stylevid-run")
@@ -140,14 +140,9 @@ class Page:
             self.shown, right.view, right.both, right.both_note, right.moment, self.ticket,
         ]  # fmt: skip
         left.paint.click(None, None, None, js=SHOW_OUTCOME, **PRIVATE)
-        left.paint.click(
-            lambda: report.status_html("Waiting for your turn…", 0), None, right.status,
-            queue=False, **PRIVATE,
-        ).then(
-            self.run, [*self._asked(), left.way, left.learn_s, left.picture, self.job,
-             guests],
-            painted,
-            show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
+        left.paint.click(self.wait, self.turns, right.status, queue=False, **PRIVATE).then(
+            self.run, [*self._asked(), left.way, left.learn_s, left.picture, self.job, guests],
+            painted, show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
         left.stop.click(lambda job: job.stop(), self.job, None, queue=False, **PRIVATE)
         blocks.load(
@@ -178,14 +173,14 @@ class Page:
 
     def connect_trying(self, guests: gr.State) -> None:
         """The visitor's own frame in every style, and some of it in motion in the chosen one."""
-        left, right, turns = self.left, self.right, gr.State(Turns())
+        left, right = self.left, self.right
         quiet = {"show_progress": "hidden"} | PRIVATE
         aside = {"concurrency_id": "try", "concurrency_limit": 2} | quiet
         frame = (self.try_all, [left.video, right.scrub, left.style, guests], left.gallery)
         motion = (
             self.try_one,
             [left.video, right.scrub, left.style, left.temporal, left.strength, left.keep_colors,
-             left.second, left.mix, guests, turns], right.stage,
+             left.second, left.mix, guests, self.turns], right.stage,
         )  # fmt: skip
         left.video.change(
             self.take, [left.video, self.ticket], [right.scrub, right.status], queue=False, **quiet
@@ -202,7 +197,7 @@ class Page:
         left.example.click(lambda: str(self.example), None, left.video, **PRIVATE)
         left.gallery.select(self.choose, guests, left.style, **quiet)
         left.style.change(self.mark, [left.style, guests], [left.gallery, self.right.card], **quiet)
-        blocks.load(self.from_link, None, left.style, **quiet)
+        blocks.load(self.from_link, self.ticket, left.style, **quiet)
 
     def connect_programs(self) -> None:
         """The same work without the page around it."""
@@ -217,6 +212,11 @@ class Page:
         return [left.video, left.style, left.temporal, left.strength, left.keep_colors, left.size,
                 left.brush, left.start, left.end, left.second, left.mix]  # fmt: skip
 
+    def wait(self, turns: Turns) -> str:
+        """What is said until a machine is free; what was tried before is over."""
+        turns.begin()
+        return report.status_html("Waiting for your turn…", 0)
+
     def run(
         self, video: str | None, name: str | None, temporal: bool, strength: float,
         keep_colors: bool, size: str, brush: str, start_s: float | None, end_s: float | None,
@@ -226,11 +226,11 @@ class Page:
         """Paint the visitor's video."""
         right = self.right
         job.start()
-        if not video:
-            raise gr.Error("No video yet. Drop one on the left, or press “Try the example”.")
-        if name is None:
-            raise gr.Error("No style is chosen. Choose one in the gallery.")
         try:
+            if not video:
+                raise ValueError("No video yet. Drop one here, or press “Try the example”.")
+            if name is None:
+                raise ValueError("No style is chosen. Choose one in the gallery.")
             options = _options(
                 self.settings, temporal, strength, keep_colors, size, brush, start_s, end_s
             )
@@ -434,8 +434,11 @@ class Page:
             log.info("nothing to show in motion: %s", error)
             yield opening_html()
 
-    def from_link(self, request: gr.Request) -> str | None:
-        """The style that the page's address asks for with ?style=SLUG, or that of the opening."""
+    def from_link(self, ticket: object, request: gr.Request) -> str | dict | None:
+        """The style that the page's address asks for with ?style=SLUG, or that of the opening; of
+        a run that is found again, its own is shown."""
+        if self.runs.find(ticket):
+            return gr.skip()
         wanted = request.query_params.get("style")
         if wanted in name_styles(self.styles):
             return wanted
@@ -567,7 +570,7 @@ def main(arguments: list[str] | None = None) -> None:
     page = build_app(settings, EXAMPLE, styles, easel, live)
     _, _, share_url = page.launch(
         server_name=options.host, server_port=options.port, share=options.share,
-        max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS, head=HEAD,
+        max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS, head=head(),
         footer_links=["api", "settings"], allowed_paths=[str(EXAMPLE), str(OPENING)],
         prevent_thread_lock=True, app_kwargs={"routes": [live.route] if live else []},
     )  # fmt: skip

@@ -5,6 +5,7 @@ import math
 from contextlib import closing
 
 import numpy as np
+from moviepy import ImageSequenceClip
 
 from stylevid import Options, Painter, get_style
 from stylevid.example import EXAMPLE
@@ -12,7 +13,6 @@ from stylevid.frames import Frame, to_frame
 from stylevid.pipeline import paint_frames
 from stylevid.video import probe, read_yuv
 from stylevid.yuv import yuv_to_image
-from webui.looking import write_mp4
 from webui.stage import OPENING, OPENING_STYLE
 
 SWING = 0.36  # of the width, to each side
@@ -28,7 +28,11 @@ def main() -> None:
         pairs = [(to_frame(yuv_to_image(p.timed.frame)), to_frame(yuv_to_image(p.shown)))
                  for p in paintings]  # fmt: skip
     pictures = [divide(*pair, index / len(pairs)) for index, pair in enumerate(pairs)]
-    write_mp4(pictures, float(info.fps), OPENING, preset="veryslow", crf=31)
+    clip = ImageSequenceClip(pictures, fps=float(info.fps))
+    clip.with_duration(clip.duration + 1e-3).write_videofile(  # else rounding loses a picture
+        str(OPENING), codec="libx264", preset="veryslow", audio=False, logger=None,
+        ffmpeg_params=["-crf", "31", "-pix_fmt", "yuv420p", "-movflags", "+faststart"],
+    )  # fmt: skip
 
 
 def divide(left: Frame, right: Frame, share: float) -> Frame:

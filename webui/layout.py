@@ -154,7 +154,7 @@ def place_outcomes(styles: list[Style]) -> Outcomes:
     status = gr.HTML(HELLO, elem_id="status")
     download = gr.DownloadButton("Download", visible=False, elem_id="download")
     keep = gr.DownloadButton("Keep the style", visible=False, elem_id="keep")
-    scrub = gr.Slider(0, 100, 30, step=1, label="Which moment, % of the clip", visible=False,
+    scrub = gr.Slider(0, 100, 30, step=1, label="Moment, % of the clip", visible=False,
                       elem_id="scrub")  # fmt: skip
     card = gr.HTML(card_html(first_style(styles)), elem_id="card")
     form = gr.Radio([WHOLE, *EXPORTS], value=WHOLE, label="Download as", visible=False,
@@ -180,10 +180,12 @@ def place_outcomes(styles: list[Style]) -> Outcomes:
 
 
 def first_style(styles: list[Style]) -> Style | None:
-    """The style that is chosen when the page opens: that of the clip it opens with, if it can
-    be."""
-    same = (style for style in styles if style.slug == OPENING_STYLE)
-    return next(same, styles[0] if styles else None)
+    """The style that is chosen when the page opens: that of the clip it opens with, unless the
+    operator's own come first."""
+    first = styles[0] if styles else None
+    if first is None or first.origin != "bundled":
+        return first
+    return next((style for style in styles if style.slug == OPENING_STYLE), first)
 
 
 def plot(table: pd.DataFrame | None) -> gr.LinePlot:

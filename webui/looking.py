@@ -9,10 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from moviepy import ImageSequenceClip
 from PIL import Image
 
 from stylevid.errors import StylevidError
@@ -20,7 +20,7 @@ from stylevid.frames import Frame, fit, to_frame, to_image
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, paint_frames
 from stylevid.styles import Mix, Style
-from stylevid.video import Span, VideoInfo, even, read_picture, read_yuv
+from stylevid.video import Span, Timed, VideoInfo, VideoWriter, even, read_picture, read_yuv
 from stylevid.yuv import image_to_yuv, yuv_to_image
 
 from .gallery import picture_of
@@ -28,7 +28,7 @@ from .gallery import picture_of
 SIZE = 216, 288  # height, width in pixels: one for all, as a network is compiled for each
 MOTION_S, MOTION_FPS = 3.0, 12
 MOTION_SIDE = 480  # pixels, the longest
-_KEPT, _KEPT_MOVING = 48, 3  # painters; each takes some 16 MB for each size of its frames
+_KEPT, _KEPT_MOVING = 32, 3  # painters; each takes some 16 MB for each size of its frames
 
 
 class Easel:
@@ -71,23 +71,27 @@ class Easel:
         """
         start_s = min(moment(info, share), max(0.0, info.duration_s - MOTION_S))
         height, width = fit(info.height, info.width, min(MOTION_SIDE, max(info.height, info.width)))
-        painter, pictures = self._moving.of(style), list[Frame]()
-        span = Span(start_s, start_s + MOTION_S)
-        with closing(read_yuv(info, (even(height), even(width)), span)) as frames:
+        painter, span = self._moving.of(style), Span(start_s, start_s + MOTION_S)
+        size = even(height), even(width)
+        with closing(read_yuv(info, size, span)) as frames:
             chosen = []
             for timed in frames:  # at an even pace: some are left out, some shown longer
                 until_s = float(timed.time_s + timed.duration_s)
                 more = math.ceil(min(until_s, MOTION_S) * MOTION_FPS) - len(chosen)
                 chosen += [timed] * more
-        with closing(paint_frames(chosen, painter, replace(options, brush=None))) as paintings:
-            for painted in paintings:
-                pictures.append(to_frame(yuv_to_image(painted.shown)))
-                if should_stop():
-                    return
-                if len(pictures) == 1:
-                    yield pictures[0]
         with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
-            yield write_mp4(pictures, MOTION_FPS, Path(folder) / "motion.mp4").read_bytes()
+            path, frame_s = Path(folder) / "motion.mp4", Fraction(1, MOTION_FPS)
+            with (
+                VideoWriter(path, replace(info, audio=()), size) as writer,
+                closing(paint_frames(chosen, painter, replace(options, brush=None))) as paintings,
+            ):
+                for count, painted in enumerate(paintings):
+                    writer.write(Timed(painted.shown, count * frame_s, frame_s))
+                    if should_stop():
+                        return
+                    if count == 0:
+                        yield to_frame(yuv_to_image(painted.shown))
+            yield path.read_bytes()
 
 
 class Turns:
@@ -137,14 +141,3 @@ def tile(info: VideoInfo, share: float) -> Frame:
     frame = read_picture(info, moment(info, share), (height, width))
     top, left = (height - SIZE[0]) // 2, (width - SIZE[1]) // 2
     return frame[top : top + SIZE[0], left : left + SIZE[1]]
-
-
-def write_mp4(
-    pictures: list[Frame], fps: float, target: Path, preset: str = "veryfast", crf: int = 25
-) -> Path:
-    """A small, silent MP4 that a browser can begin to play while it loads; returns `target`."""
-    ImageSequenceClip(pictures, fps=fps).write_videofile(
-        str(target), codec="libx264", preset=preset, audio=False, logger=None,
-        ffmpeg_params=["-crf", str(crf), "-pix_fmt", "yuv420p", "-movflags", "+faststart"],
-    )  # fmt: skip
-    return target

@@ -8,6 +8,7 @@
     document.querySelectorAll(".thumbnail-item").forEach((item) => {
       const name = item.querySelector(".caption-label")?.innerText.replace("\n", ", ");
       if (name && item.ariaLabel !== name) item.ariaLabel = name;
+      item.querySelectorAll("img[alt]:not([alt=''])").forEach((picture) => picture.alt = "");
       const chosen = String(item.classList.contains("selected"));
       if (item.ariaPressed !== chosen) item.ariaPressed = chosen;
     });

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import gradio as gr
 
-HEAD = f"<script>{Path(__file__).with_name('page.js').read_text('utf-8')}</script>"
 CSS = """
 .gradio-container { width: 100%; max-width: 1240px !important; margin: auto;
   overflow: clip !important; } /* so that #go can stick */
@@ -53,7 +52,7 @@ CSS = """
   padding: .1rem .3rem; border-radius: 0; }
 #style input { text-overflow: ellipsis; margin-right: 1.5rem; }
 #paint, #stop { min-width: 45%; }
-#go { align-items: center; flex-wrap: nowrap; position: sticky; bottom: 0; z-index: 5;
+#go { align-items: center; flex-wrap: nowrap; position: sticky; bottom: 0; z-index: 20;
   background: var(--body-background-fill); padding: .3rem 0; }
 #load { align-self: flex-end; max-height: 2.7rem; margin: 0 .5rem .45rem; }
 #style-file .icon-wrap { display: none; }
@@ -63,13 +62,18 @@ CSS = """
   #left, #outcome { flex-basis: 100%; min-width: 0 !important; max-width: 100%; gap: .35rem; }
   #title p, #temporal .info-text { display: none; }
   #card img { max-height: 3rem; }
-  #video { height: 110px !important; }
+  #video, #video:has(video[src]) { height: 110px !important; }
   #styles .grid-wrap { overflow-x: auto; }
   #styles .grid-container { grid-template-columns: none !important; grid-auto-flow: column;
     grid-template-rows: repeat(2, auto); grid-auto-columns: 5.2rem; width: max-content; }
 }
 footer { opacity: .8; }
 """
+
+
+def head() -> str:
+    """The page's own script."""
+    return f"<script>{Path(__file__).with_name('page.js').read_text('utf-8')}</script>"
 
 
 def theme() -> gr.themes.Base:
@@ -85,6 +89,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_hover="*primary_700",
         button_primary_background_fill_dark="*primary_600",
         button_primary_text_color="white",
+        button_secondary_background_fill_hover_dark="*primary_600",
         block_label_text_color="*primary_700",
         block_title_text_color="*primary_700",
         checkbox_label_background_fill_selected="*primary_600",
