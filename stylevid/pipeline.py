@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -27,8 +27,19 @@ from .frames import Frame, fit, size_of, to_frame, to_image, unpad
 from .memory import Follower, Motion, carry
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
-from .video import (FEW_CORES, QUALITIES, Span, Timed, VideoInfo, VideoWriter, even, probe,
-                    read_yuv)  # fmt: skip
+from .recipe import MAX_STYLES, Recipe
+from .styles import is_slug
+from .video import (
+    FEW_CORES,
+    QUALITIES,
+    Span,
+    Timed,
+    VideoInfo,
+    VideoWriter,
+    even,
+    probe,
+    read_yuv,
+)
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 
 Item = TypeVar("Item")
@@ -206,31 +217,37 @@ class PaintedFrame:
 
 @torch.inference_mode()
 def paint_frames(
-    source: Iterable[Timed[Yuv]], painter: Painter, options: Options
+    source: Iterable[Timed[Yuv]], painter: Painter | Sequence[Painter], options: Options
 ) -> Generator[PaintedFrame]:
     """The paintings of frames of one size and matrix, in order: the one loop that paints.
 
     With temporal consistency, the last painting is carried to where the frame has what it shows,
     and given to the network; that painting and the last frame in gray are the only state. The next
     frame's motion is found while this one is painted. Without it, frames are painted side by side.
-    The source is read in another thread: close the paintings before it.
+    Of several painters each paints a shot, in turn. The source is read in another thread: close
+    the paintings before it.
 
     Raises:
         StylevidError: there is not enough memory for frames of this size.
     """
     frames = ((timed, for_brush(timed.frame, options.brush)) for timed in source)
-    if options.temporal:
-        paintings = _paint_in_turn(frames, painter)
+    painters = _painters(painter)
+    if options.temporal or len(painters) > 1:
+        paintings = _paint_in_turn(frames, painters, options.temporal)
     else:
         both, ahead = tee(frames)
-        alone = painter.paint(seen for _, seen in ahead)
-        paintings = ((*frame, painting) for frame, painting in zip(both, alone, strict=True))
-    for timed, seen, painting in paintings:
-        yield PaintedFrame(timed, seen, painting, painter, options)
+        alone = painters[0].paint(seen for _, seen in ahead)
+        paintings = ((*f, painting, painters[0]) for f, painting in zip(both, alone, strict=True))
+    for timed, seen, painting, by in paintings:
+        yield PaintedFrame(timed, seen, painting, by, options)
+
+
+def _painters(painter: Painter | Sequence[Painter]) -> Sequence[Painter]:
+    return [painter] if isinstance(painter, Painter) else painter
 
 
 def paint_piece(
-    source: Iterable[Timed[Yuv]], painter: Painter, options: Options, piece: Piece
+    source: Iterable[Timed[Yuv]], painters: Sequence[Painter], options: Options, piece: Piece
 ) -> Generator[PaintedFrame]:
     """The paintings of a piece's frames, timed as in the video.
 
@@ -239,7 +256,7 @@ def paint_piece(
     """
     times_s = [tick * piece.tick_s for tick in piece.ticks]
     try:
-        with closing(_faded(source, painter, options, piece)) as paintings:
+        with closing(_faded(source, painters, options, piece)) as paintings:
             for painted, (start_s, end_s) in zip(paintings, pairwise(times_s), strict=True):
                 timed = Timed(painted.timed.frame, start_s, end_s - start_s)
                 yield replace(painted, timed=timed)
@@ -248,20 +265,20 @@ def paint_piece(
 
 
 def _faded(
-    source: Iterable[Timed[Yuv]], painter: Painter, options: Options, piece: Piece
+    source: Iterable[Timed[Yuv]], painters: Sequence[Painter], options: Options, piece: Piece
 ) -> Generator[PaintedFrame]:
     steady = len(piece.ticks) - 1 - piece.fade
-    with closing(paint_frames(source, painter, options)) as paintings:
+    with closing(paint_frames(source, painters, options)) as paintings:
         yield from islice(paintings, piece.warm_up, piece.warm_up + steady)
         last = list(paintings)
-    anew = paint_frames([painted.timed for painted in last], painter, options)
+    anew = paint_frames([painted.timed for painted in last], painters, options)
     for number, (old, new) in enumerate(zip(last, anew, strict=True), 1):
         yield old.faded(new, number / (len(last) + 1))
 
 
 def _paint_in_turn(
-    frames: Iterable[tuple[Timed[Yuv], Yuv]], painter: Painter
-) -> Iterator[tuple[Timed[Yuv], Yuv, Yuv]]:
+    frames: Iterable[tuple[Timed[Yuv], Yuv]], painters: Sequence[Painter], temporal: bool
+) -> Iterator[tuple[Timed[Yuv], Yuv, Yuv, Painter]]:
     follower = Follower()
 
     def followed() -> Generator[tuple[Timed[Yuv], Yuv, Motion | None]]:
@@ -269,17 +286,20 @@ def _paint_in_turn(
             yield timed, seen, follower.step(seen)
 
     last: Yuv | None = None
+    shot = -1
     with closing(_ahead(followed())) as motions:
         for timed, seen, motion in motions:
-            past = carry(last, motion) if motion and last else None
+            shot += motion is None
+            painter = painters[shot % len(painters)]
+            past = carry(last, motion) if temporal and motion and last else None
             last = painter.paint_next(seen, past)
-            yield timed, seen, last
+            yield timed, seen, last, painter
 
 
 def stylize_video(
     source: Path | str | VideoInfo,
     target: Path | str,
-    painter: Painter,
+    painter: Painter | Sequence[Painter],
     options: Options | None = None,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -289,8 +309,8 @@ def stylize_video(
 
     Args:
         source: any video that ffmpeg reads, or what `probe` says of it.
-        target: an .mp4, written only when whole.
-        painter: the style.
+        target: an .mp4, written only when whole; its comment is the `Recipe`.
+        painter: the style; of several, each paints a shot, in turn.
         options: how to paint.
         progress: called after each frame, in the caller's thread.
         should_stop: asked with each frame, and while the reader or the writer is waited for; it
@@ -304,6 +324,8 @@ def stylize_video(
     info, span = source if isinstance(source, VideoInfo) else probe(source), options.span
     if piece is not None:
         info, span = replace(info, audio=()), piece.span
+    painters = _painters(painter)
+    recipe = _recipe(painters, options).as_json()
     duration_s = span.of(info.duration_s)
     _check_length(info.path, duration_s, options.max_seconds)
     _check_pixels(info, round(duration_s * info.fps), options.max_pixels)
@@ -313,14 +335,14 @@ def stylize_video(
     meter = _meter(round(duration_s * info.fps)) if options.measure else None
     frames, first_s = 0, Fraction(0)
     with (
-        _opencv_aside(painter.device),
-        VideoWriter(target, info, size, span, options.quality, should_stop) as writer,
+        _opencv_aside(painters[0].device),
+        VideoWriter(target, info, size, span, options.quality, recipe, should_stop) as writer,
         _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
         closing(
-            paint_piece(source_frames, painter, options, piece)
+            paint_piece(source_frames, painters, options, piece)
             if piece
-            else paint_frames(source_frames, painter, options)
+            else paint_frames(source_frames, painters, options)
         ) as paintings,
     ):
         for painted in paintings:
@@ -345,10 +367,17 @@ def stylize_video(
         start_s=span.start_s + float(first_s) if span.start_s else 0.0,
         seconds=seconds,
         fps=frames / seconds,
-        device=_device_name(painter.device),
+        device=_device_name(painters[0].device),
         has_audio=writer.written.has_audio,  # some of the source's may not be readable
         flicker=meter.result() if meter and frames > 1 else None,
     )
+
+
+def _recipe(painters: Sequence[Painter], options: Options) -> Recipe:
+    mix = painters[0].mix if len(painters) == 1 else None
+    styles = tuple(slug for painter in painters for slug in painter.styles if is_slug(slug))
+    return Recipe(styles[:MAX_STYLES], mix, options.temporal, options.strength,
+                  options.keep_colors, options.size, options.brush)  # fmt: skip
 
 
 def _measure(meter: FlickerMeter, painted: PaintedFrame, temporal: bool) -> None:

@@ -483,7 +483,7 @@ class VideoWriter:
 
     def __init__(
         self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE,
-        quality: str = "good", should_stop: Callable[[], bool] | None = None,
+        quality: str = "good", comment: str = "", should_stop: Callable[[], bool] | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -493,6 +493,7 @@ class VideoWriter:
             span: of the source, whose frames are to come; the sound is cut to it.
             quality: one of QUALITIES; the better, the more of the paint is kept, and the larger
                 the file.
+            comment: for the file's metadata; nothing leaves the source's.
             should_stop: asked twice a second while the encoder is waited for.
         Raises:
             VideoError: as `check_target`, or the source would be overwritten.
@@ -505,6 +506,7 @@ class VideoWriter:
         self._size = size
         self._span = span
         self._crf = QUALITIES[quality]
+        self._comment = comment
         self._should_stop = should_stop
         self._resources = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
@@ -518,7 +520,13 @@ class VideoWriter:
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
         self._first_time_s = first_time_s
         command = _encode_command(
-            self._source, self._size, self._span, self._crf, first_time_s, self._partial
+            self._source,
+            self._size,
+            self._span,
+            self._crf,
+            first_time_s,
+            self._comment,
+            self._partial,
         )
         pixels = math.prod(self._size)
         process = _run(command, pixels, stdin=subprocess.PIPE, stderr=self._messages)
@@ -619,7 +627,7 @@ def _not_written(path: Path, messages: bytes) -> VideoError:
 
 def join_pieces(
     pieces: Sequence[Path], starts_s: Sequence[Fraction], target: Path, source: VideoInfo,
-    span: Span = WHOLE,
+    span: Span = WHOLE, comment: str = "",
 ) -> None:  # fmt: skip
     """Write one MP4 of pieces that `VideoWriter` made of a source without its sound, not encoded
     again, with the source's sound.
@@ -627,6 +635,7 @@ def join_pieces(
     Args:
         starts_s: when each piece shows, as `read_yuv` times its first frame.
         span: of the source, whose pieces they are.
+        comment: as for `VideoWriter`.
     Raises:
         VideoError: they cannot be joined.
     """
@@ -643,7 +652,9 @@ def join_pieces(
         names = partial.with_suffix(".ffconcat")
         names.write_text("\n".join(lines))
         frames = ["-f", "concat", "-i", f"{names}"]
-        command = _mux_command(source, span, starts_s[0], frames, ["-c:v", "copy"], partial)
+        command = _mux_command(
+            source, span, starts_s[0], frames, ["-c:v", "copy"], comment, partial
+        )
         done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode:
             raise _not_written(target, done.stderr)
@@ -663,7 +674,7 @@ def _changed_ns(path: Path) -> int:
 
 def _encode_command(
     source: VideoInfo, size: tuple[int, int], span: Span, crf: int, first_time_s: Fraction,
-    target: Path,
+    comment: str, target: Path,
 ) -> list[str]:  # fmt: skip
     """ffmpeg's arguments: frames on stdin, sound from the source, MP4 out."""
     colors = ["-colorspace", source.matrix, "-color_range", "tv"]
@@ -675,12 +686,12 @@ def _encode_command(
              *_H264, "-crf", f"{crf}", *_threads(*size), "-pix_fmt", "yuv420p",
              *colors]  # fmt: skip
     frames = ["-f", "matroska", "-i", "pipe:0"]
-    return _mux_command(source, span, first_time_s, frames, codec, target)
+    return _mux_command(source, span, first_time_s, frames, codec, comment, target)
 
 
 def _mux_command(
     source: VideoInfo, span: Span, first_time_s: Fraction, frames: list[str], codec: list[str],
-    target: Path,
+    comment: str, target: Path,
 ) -> list[str]:  # fmt: skip
     """ffmpeg's arguments: frames from an input, sound from the source, MP4 out.
 
@@ -703,8 +714,9 @@ def _mux_command(
         *_ffmpeg(), "-y", "-itsoffset", f"{float(first_time_s):.9f}", *frames,
         *seek, *_input(source.path),
         "-map", "0:v:0", *(["-map", "1:a?"] if source.audio else []),
-        "-map_metadata", "1", "-map_chapters", "-1", *codec,
-        *sound, "-metadata:s:v:0", "rotate=0",
+        "-map_metadata", "1", "-map_chapters", "-1",
+        *(["-metadata", f"comment={comment}"] if comment else []),
+        *codec, *sound, "-metadata:s:v:0", "rotate=0",
         "-video_track_timescale", f"{written_tick(source).denominator}",
         "-movflags", "+faststart", "-max_muxing_queue_size", "9999", "-f", "mp4", f"file:{target}",
     ]  # fmt: skip
@@ -715,6 +727,12 @@ def written_tick(source: VideoInfo) -> Fraction:
     if source.time_base.denominator > 1000:
         return Fraction(1, round(1 / source.time_base))
     return _fine_ticks(source.fps)
+
+
+def metadata_command(path: Path) -> list[str]:
+    """ffmpeg's arguments that write a file's metadata to stdout, in its own text format."""
+    return [*_ffmpeg(), "-v", "quiet", *_input(path), "-c", "copy", "-map", "0:V:0",
+            "-frames:v", "1", "-f", "ffmetadata", "-"]  # fmt: skip
 
 
 def _run(

@@ -7,6 +7,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = {
     "errors": 0,
+    "version": 0,
     "files": 0,
     "frames": 0,
     "warp": 0,
@@ -34,6 +35,8 @@ LAYERS = {
     "learn.painting": 4,
     "hub": 4,
     "hub_errors": 1,
+    "live": 7,
+    "recipe": 2,
     "pipeline": 7,
     "comparison": 8,
     "__init__": 8,
