@@ -7,8 +7,9 @@ import math
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -22,14 +23,20 @@ from stylevid.errors import Cancelled, StylevidError
 from stylevid.example import EXAMPLE
 from stylevid.frames import Frame
 from stylevid.pipeline import Options, Progress, stylize_video
-from stylevid.styles import Style, find_style, list_styles, name_styles
+from stylevid.styles import Mix, Style, find_style, list_styles, name_styles
 from stylevid.video import probe, read_picture
 from webui import layout, report
+from webui.gallery import pictures
 from webui.layout import STILLS, Choices, Outcomes
 from webui.learning import Course, Sketch
+from webui.live import Live, add_live
+from webui.looking import Easel, Turns, tile
 from webui.operator import Limits, Operator, add_options
 from webui.painting import Job, in_time, lend_gpu
-from webui.theme import CSS, theme
+from webui.restoring import connect_restoring
+from webui.runs import Run, Runs
+from webui.stage import OPENING, card_html, motion_html, opening_html, still_html
+from webui.theme import CSS, head, theme
 
 log = logging.getLogger("stylevid.page")
 
@@ -64,40 +71,49 @@ class Painted:
     """What the result on the page was made from, for a second look at it."""
 
     video: Path
-    style: Style
+    style: Style | Mix
     options: Options
     start_s: float  # what came before it in the video
 
 
 def build_app(
     settings: Settings, example: Path | None = None, styles: list[Style] | None = None,
-    operator: Operator | None = None,
+    easel: Easel | None = None, live: Live | None = None, operator: Operator | None = None,
 ) -> gr.Blocks:  # fmt: skip
     """The page as a gr.Blocks, ready to launch; works offline and without a GPU.
 
-    `styles` are those that every visitor sees; by default those of the settings' folder.
+    Args:
+        styles: those that every visitor sees; by default those of the settings' folder.
+        easel: what visitors choose by; by default one that is not warm yet.
+        live: adds its tab; the page has to be launched with its route.
     """
     styles = list_styles(settings.weights) if styles is None else styles
     with gr.Blocks(title="stylevid", analytics_enabled=False, delete_cache=(600, 7200)) as blocks:
-        job = gr.State(Job())
         guests = gr.State([])  # the styles that this visitor brought
-        shown = gr.State(None)  # the Painted on the page
-        gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.")
-        with gr.Row():
-            with gr.Column(scale=5, min_width=320):
-                left = layout.place_choices(
-                    styles,
-                    guests,
-                    has_example=example is not None,
-                    bring=settings.hub_box,
-                    learn_s=settings.max_learn_seconds,
-                )
-            with gr.Column(scale=7, min_width=320, elem_id="outcome"):
-                right = layout.place_outcomes()
-        page = Page(settings, styles, left, right, shown, operator or Operator())
-        page.connect_painting(job, guests)
-        page.connect_looking(job)
-        page.connect_choosing(blocks, example, guests)
+        gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.",
+                    elem_id="title")  # fmt: skip
+        with gr.Tabs():
+            with gr.Tab("Video"), gr.Row():
+                with gr.Column(scale=5, min_width=320, elem_id="left"):
+                    left = layout.place_choices(
+                        styles,
+                        guests,
+                        has_example=example is not None,
+                        bring=settings.hub_box,
+                        learn_s=settings.max_learn_seconds,
+                    )
+                with gr.Column(scale=7, min_width=320, elem_id="outcome"):
+                    right = layout.place_outcomes(styles)
+            if live is not None:
+                with gr.Tab("Live"):
+                    add_live(blocks, styles, guests, live)
+        page = Page(settings, styles, left, right, example, easel or Easel(settings.device),
+                    operator or Operator())  # fmt: skip
+        page.connect_painting(blocks, guests)
+        page.connect_looking()
+        page.connect_choosing(blocks, guests)
+        page.connect_trying(guests)
+        connect_restoring(left, styles, guests)
         page.connect_programs()
     blocks.queue(max_size=20)
     return blocks
@@ -109,31 +125,37 @@ class Page:
 
     def __init__(
         self, settings: Settings, styles: list[Style], left: Choices, right: Outcomes,
-        shown: gr.State, operator: Operator,
+        example: Path | None, easel: Easel, operator: Operator,
     ) -> None:  # fmt: skip
         self.settings, self.styles, self.left, self.right = settings, styles, left, right
-        self.shown = shown
+        self.example, self.easel = example, easel
+        self.job, self.turns = gr.State(Job()), gr.State(Turns())
+        self.shown = gr.State(None)  # the Painted on the page
+        # The name of the last run, in the browser's keeping.
+        self.ticket = gr.BrowserState(None, storage_key="stylevid-run")
+        self.runs = Runs()
         self._work = operator.watch(lend_gpu(settings.max_job_s))
 
-    def connect_painting(self, job: gr.State, guests: gr.State) -> None:
-        """The buttons that start and stop."""
+    def connect_painting(self, blocks: gr.Blocks, guests: gr.State) -> None:
+        """The buttons that start and stop; and what was started before the page was reloaded."""
         left, right = self.left, self.right
+        painted = [
+            right.status, right.stage, right.flicker, right.newest, right.result, right.download,
+            right.keep, right.form, right.before_after, right.compare, left.paint, left.stop,
+            self.shown, right.view, right.both, right.both_note, right.moment, self.ticket,
+        ]  # fmt: skip
         left.paint.click(None, None, None, js=SHOW_OUTCOME, **PRIVATE)
-        left.paint.click(
-            lambda: report.status_html("Waiting for your turn…", 0), None, right.status,
-            queue=False, **PRIVATE,
-        ).then(
-            self.run, [*self._asked(), left.way, left.learn_s, left.picture, job, guests],
-            [right.status, right.flicker, right.newest, right.result, right.download, right.keep,
-             right.form,
-             right.before_after,
-             right.compare, left.paint, left.stop, self.shown, right.view, right.both,
-             right.both_note, right.moment],
-            show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
+        left.paint.click(self.wait, self.turns, right.status, queue=False, **PRIVATE).then(
+            self.run, [*self._asked(), left.way, left.learn_s, left.picture, self.job, guests],
+            painted, show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
-        left.stop.click(lambda job: job.stop(), job, None, queue=False, **PRIVATE)
+        left.stop.click(lambda job: job.stop(), self.job, None, queue=False, **PRIVATE)
+        blocks.load(
+            self.resume, self.ticket, [*painted, left.video, left.style, self.job],
+            show_progress="hidden", concurrency_limit=None, **PRIVATE,
+        )  # fmt: skip
 
-    def connect_looking(self, job: gr.State) -> None:
+    def connect_looking(self) -> None:
         """The two views of a result."""
         right = self.right
         right.view.input(
@@ -142,7 +164,7 @@ class Page:
         )  # fmt: skip
         gr.on(
             [right.view.input, right.moment.release], self.play_both,
-            [right.view, right.moment, self.shown, job],
+            [right.view, right.moment, self.shown, self.job],
             [right.both, right.both_note, self.left.paint, self.left.stop],
             trigger_mode="always_last", show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
@@ -154,14 +176,33 @@ class Page:
             trigger_mode="always_last", show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
         )  # fmt: skip
 
-    def connect_choosing(self, blocks: gr.Blocks, example: Path | None, guests: gr.State) -> None:
+    def connect_trying(self, guests: gr.State) -> None:
+        """The visitor's own frame in every style, and some of it in motion in the chosen one."""
+        left, right = self.left, self.right
+        quiet = {"show_progress": "hidden"} | PRIVATE
+        aside = {"concurrency_id": "try", "concurrency_limit": 2} | quiet
+        frame = (self.try_all, [left.video, right.scrub, left.style, guests], left.gallery)
+        motion = (
+            self.try_one,
+            [left.video, right.scrub, left.style, left.temporal, left.strength, left.keep_colors,
+             left.second, left.mix, guests, self.turns], right.stage,
+        )  # fmt: skip
+        left.video.change(
+            self.take, [left.video, self.ticket], [right.scrub, right.status], queue=False, **quiet
+        ).then(*frame, **aside).then(*motion, **aside)
+        right.scrub.input(*frame, trigger_mode="always_last", **aside).then(*motion, **aside)
+        gr.on([left.style.change, left.temporal.input, left.strength.release,
+               left.keep_colors.input, left.second.input, left.mix.release],
+              *motion, trigger_mode="multiple", **aside)  # fmt: skip
+
+    def connect_choosing(self, blocks: gr.Blocks, guests: gr.State) -> None:
         """Gallery and list say the same; a link may choose a style."""
         left = self.left
         quiet = {"show_progress": "hidden"} | PRIVATE
-        left.example.click(lambda: str(example), None, left.video, **PRIVATE)
+        left.example.click(lambda: str(self.example), None, left.video, **PRIVATE)
         left.gallery.select(self.choose, guests, left.style, **quiet)
-        left.style.change(self.mark, [left.style, guests], left.gallery, **quiet)
-        blocks.load(self.from_link, None, left.style, **quiet)
+        left.style.change(self.mark, [left.style, guests], [left.gallery, self.right.card], **quiet)
+        blocks.load(self.from_link, self.ticket, left.style, **quiet)
 
     def connect_programs(self) -> None:
         """The same work without the page around it."""
@@ -174,29 +215,58 @@ class Page:
     def _asked(self) -> list[gr.components.Component]:
         left = self.left
         return [left.video, left.style, left.temporal, left.strength, left.keep_colors, left.size,
-                left.brush, left.start, left.end]  # fmt: skip
+                left.brush, left.start, left.end, left.second, left.mix]  # fmt: skip
+
+    def wait(self, turns: Turns) -> str:
+        """What is said until a machine is free; what was tried before is over."""
+        turns.begin()
+        return report.status_html("Waiting for your turn…", 0)
 
     def run(
         self, video: str | None, name: str | None, temporal: bool, strength: float,
         keep_colors: bool, size: str, brush: str, start_s: float | None, end_s: float | None,
-        way: str, learn_s: float, picture: str | None, job: Job, guests: list[Style],
+        second: str | None, share: float, way: str, learn_s: float, picture: str | None, job: Job,
+        guests: list[Style],
     ) -> Iterator[dict]:  # fmt: skip
         """Paint the visitor's video."""
         right = self.right
         job.start()
-        if not video:
-            raise gr.Error("No video yet. Drop one on the left, or press “Try the example”.")
-        if name is None:
-            raise gr.Error("No style is chosen. Choose one in the gallery.")
-        yield self._busy()
-        ready = self._ready() | {right.newest: gr.Image(None, visible=False)}
         try:
+            if not video:
+                raise ValueError("No video yet. Drop one here, or press “Try the example”.")
+            if name is None:
+                raise ValueError("No style is chosen. Choose one in the gallery.")
             options = _options(
                 self.settings, temporal, strength, keep_colors, size, brush, start_s, end_s
             )
-            chosen = find_style(name, [*self.styles, *guests])
+            chosen = _chosen(name, second, share, [*self.styles, *guests])
             course = self._course(way, learn_s, picture, chosen, job)
-            for step in self._paint(Path(video), chosen, options, job, course):
+        except (StylevidError, ValueError) as error:
+            yield {right.status: f"<p><b>{escape(str(error))}</b></p>"}
+            return
+        steps = self._paint(Path(video), chosen, options, job, course)
+        run = Run(steps, Painted(Path(video), chosen, options, 0.0), job)
+        yield self._busy() | {self.ticket: self.runs.start(run)}
+        yield from self._follow(run)
+
+    def resume(self, ticket: object) -> Iterator[dict]:
+        """What was started before the page was reloaded, or came of it."""
+        run = self.runs.find(ticket)
+        if run is None:
+            yield {self.right.status: gr.skip()}
+            return
+        names = [n for n, style in name_styles(self.styles).items() if style == run.asked.style]
+        chosen = {self.left.style: names[0]} if names else {}
+        back = {self.left.video: str(run.asked.video), self.job: run.job}
+        yield self._busy() | chosen | back
+        yield from self._follow(run)
+
+    def _follow(self, run: Run) -> Iterator[dict]:
+        """The page while it is painted, and then."""
+        right = self.right
+        ready = self._ready() | {right.newest: gr.Image(None, visible=False)}
+        try:
+            for step in run.follow():
                 if isinstance(step, Sketch):
                     newest = gr.Image(step.picture, visible=True)
                     yield {right.status: report.sketch_html(step), right.newest: newest}
@@ -204,7 +274,7 @@ class Page:
                     newest = gr.Image(step.latest, visible=True)
                     yield {right.status: report.progress_html(step), right.newest: newest}
                 else:
-                    painted = Painted(Path(video), chosen, options, step.start_s)
+                    painted = replace(run.asked, start_s=step.start_s)
                     yield ready | {
                         right.status: report.facts_html(step),
                         right.flicker: layout.plot(report.flicker_table(step.flicker)),
@@ -227,6 +297,7 @@ class Page:
     def stylize(
         self, video: str | None, slug: str, temporal: bool, strength: float, keep_colors: bool,
         size: str, brush: str, start_s: float | None = None, end_s: float | None = None,
+        second: str | None = None, share: float = 0.5,
     ) -> Iterator[str]:  # fmt: skip
         """Paint a video with a style, by its name; the result is an MP4 with its sound."""
         if not video:
@@ -235,7 +306,7 @@ class Page:
             options = _options(
                 self.settings, temporal, strength, keep_colors, size, brush, start_s, end_s
             )
-            chosen = find_style(slug, self.styles)
+            chosen = _chosen(slug, second, share, self.styles)
             for step in self._paint(Path(video), chosen, options, Job()):
                 if not isinstance(step, Progress):
                     yield str(step.path)
@@ -305,31 +376,97 @@ class Page:
         """The style that was clicked in the gallery."""
         return list(name_styles([*self.styles, *guests]))[event.index]
 
-    def mark(self, name: str | None, guests: list[Style]) -> gr.Gallery:
-        """The gallery with the style that was chosen in the list."""
-        names = list(name_styles([*self.styles, *guests]))
-        return gr.Gallery(selected_index=names.index(name) if name in names else None)
+    def mark(self, name: str | None, guests: list[Style]) -> tuple[gr.Gallery, str]:
+        """The gallery with the style that was chosen in the list, and its painting."""
+        styles = name_styles([*self.styles, *guests])
+        index = list(styles).index(name) if name in styles else None
+        return gr.Gallery(selected_index=index), card_html(styles.get(name or ""))
 
-    def from_link(self, request: gr.Request) -> str | None:
-        """The style that the page's address asks for with ?style=SLUG, or the first."""
+    def take(self, video: str | None, ticket: object) -> dict:
+        """What there is to say of a video at once; whether there are moments to choose from."""
+        right, limit_s = self.right, self.settings.max_seconds
+        if not video:
+            return {right.scrub: gr.Slider(visible=False), right.status: layout.HELLO}
+        try:
+            info = probe(video)
+        except StylevidError as error:
+            said = f"<p><b>{escape(str(error))}</b></p>"
+            return {right.scrub: gr.Slider(visible=False), right.status: said}
+        run = self.runs.find(ticket)
+        if run and run.asked.video == Path(video):  # it is back, with a status of its own
+            return {right.scrub: gr.Slider(visible=True)}
+        said = "Your video in every style. Choose one, then press <b>Paint it</b>."
+        if info.duration_s > limit_s:
+            said = (f"<b>{escape(info.path.name)} is {info.duration_s:.0f} s long; the limit is "
+                    f"{limit_s:.0f} s. Say under Advanced which part to paint.</b>")  # fmt: skip
+        return {right.scrub: gr.Slider(visible=True), right.status: f"<p>{said}</p>"}
+
+    def try_all(
+        self, video: str | None, percent: float, name: str | None, guests: list[Style]
+    ) -> gr.Gallery:
+        """The gallery with a frame of the visitor's video; with the previews if there is none."""
+        styles, shown = [*self.styles, *guests], None
+        try:
+            if video:
+                shown = self.easel.paint_all(tile(probe(video), percent / 100), styles)
+        except StylevidError as error:
+            log.info("no frame to show: %s", error)
+        names = list(name_styles(styles))
+        index = names.index(name) if name in names else None
+        return gr.Gallery(pictures(styles, shown), selected_index=index)
+
+    def try_one(
+        self, video: str | None, percent: float, name: str | None, temporal: bool,
+        strength: float, keep_colors: bool, second: str | None, share: float,
+        guests: list[Style], turns: Turns,
+    ) -> Iterator[str | dict]:  # fmt: skip
+        """A few seconds in the chosen style, of the example if there is no video yet. What the
+        visitor asks for next ends it."""
+        is_over, source = turns.begin(), video or self.example
+        try:
+            if source is None or name is None:
+                yield opening_html()
+                return
+            style = _chosen(name, second, share, [*self.styles, *guests])
+            caption = f"{'Your video' if video else 'The example'} as {style.title}"
+            options = Options(temporal, strength=float(strength), keep_colors=keep_colors)
+            info = probe(source)
+            for shown in self.easel.paint_motion(info, percent / 100, style, options, is_over):
+                if isinstance(shown, bytes):
+                    yield motion_html(shown, caption)
+                else:
+                    yield still_html(shown, caption)
+        except StylevidError as error:
+            log.info("nothing to show in motion: %s", error)
+            yield opening_html()
+
+    def from_link(self, ticket: object, request: gr.Request) -> str | dict | None:
+        """The style that the page's address asks for with ?style=SLUG, or that of the opening; of
+        a run that is found again, its own is shown."""
+        if self.runs.find(ticket):
+            return gr.skip()
         wanted = request.query_params.get("style")
         if wanted in name_styles(self.styles):
             return wanted
-        return self.styles[0].slug if self.styles else None
+        first = layout.first_style(self.styles)
+        return first and first.slug
 
     def _course(
-        self, way: str, learn_s: float, picture: str | None, style: Style, job: Job
+        self, way: str, learn_s: float, picture: str | None, style: Style | Mix, job: Job
     ) -> Course | None:
         """What is to be learned before painting; None paints at once."""
         most = self.settings.max_learn_seconds
         if not most or (way != layout.FINE and not picture):
             return None
+        if isinstance(style, Mix):
+            raise ValueError("One style is learned from. Choose none as the second, or Quick.")
         own = Path(picture) if picture else None
         return Course(min(float(learn_s), most), style, own, self.styles, job)
 
     def _paint(
-        self, video: Path, style: Style, options: Options, job: Job, course: Course | None = None
-    ) -> Iterator:
+        self, video: Path, style: Style | Mix, options: Options, job: Job,
+        course: Course | None = None,
+    ) -> Iterator:  # fmt: skip
         """Progress, then the Result; its file goes when the iterator ends."""
         with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
             target = Path(folder) / f"{video.stem[:60]}-{style.slug}.mp4"
@@ -341,10 +478,11 @@ class Page:
     def _busy(self) -> dict:
         left, right = self.left, self.right
         return {
-            right.status: report.status_html("Starting…", 0), left.stop: gr.Button(visible=True),
-            left.paint: gr.Button(visible=False), right.newest: gr.Image(None, visible=False),
+            right.status: report.status_html("Starting…", 0), right.stage: "",
+            left.stop: gr.Button(visible=True), left.paint: gr.Button(visible=False),
+            right.newest: gr.Image(None, visible=False), self.shown: None,
             right.result: gr.Video(None, visible=False), right.compare: gr.Group(visible=False),
-            right.download: gr.DownloadButton(visible=False), self.shown: None,
+            right.download: gr.DownloadButton(visible=False),
             right.keep: gr.DownloadButton(visible=False),
             right.form: gr.Radio(visible=False), right.flicker: gr.LinePlot(visible=False),
         } | self.show_view(STILLS)  # fmt: skip
@@ -368,6 +506,12 @@ def stills(painted: Painted | None, result: str | None, percent: float) -> Still
     except StylevidError as error:
         log.warning("no pair of stills: %s", error)
         return None
+
+
+def _chosen(name: str, second: str | None, share: float, styles: list[Style]) -> Style | Mix:
+    """The style of that name, mixed with a second if there is one."""
+    style = find_style(name, styles)
+    return Mix(style, find_style(second, styles), float(share)) if second else style
 
 
 def _kept(path: Path) -> gr.DownloadButton:
@@ -414,6 +558,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--max-learn-seconds", type=float, default=300, help="that a visitor may have it learn"
     )
     parser.add_argument("--no-learn", action="store_true", help="visitors have nothing learned")
+    parser.add_argument("--max-live", type=int, default=4, help="cameras painted at a time")
     parser.add_argument("--max-upload", default="500mb", help="largest upload")
     add_options(parser)
     options = parser.parse_args(arguments)
@@ -429,16 +574,21 @@ def main(arguments: list[str] | None = None) -> None:
         max_learn_seconds=0 if options.no_learn else options.max_learn_seconds,
     )  # fmt: skip
     styles = hub.collect_styles(options.weights, hub.repo_names(options.hub_repo))
-    limits = Limits(options.visitor_jobs, options.visitor_seconds, options.visitor_megabytes)
-    operator = Operator(limits)
-    page = build_app(settings, EXAMPLE, styles, operator)
+    easel = Easel(settings.device)
+    live = Live(options.device, options.max_live) if options.max_live else None
+    operator = Operator(
+        Limits(options.visitor_jobs, options.visitor_seconds, options.visitor_megabytes)
+    )
+    page = build_app(settings, EXAMPLE, styles, easel, live, operator)
+    routes = [*operator.routes, *([live.route] if live else [])]
     _, _, share_url = page.launch(
         server_name=options.host, server_port=options.port, share=options.share,
-        max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS,
-        footer_links=["api", "settings"], allowed_paths=[str(EXAMPLE)], prevent_thread_lock=True,
-        auth=options.auth, root_path=options.root_path,
-        app_kwargs={"routes": operator.routes, "middleware": operator.middleware},
+        max_file_size=options.max_upload, ssr_mode=False, theme=theme(), css=CSS, head=head(),
+        footer_links=["api", "settings"], allowed_paths=[str(EXAMPLE), str(OPENING)],
+        prevent_thread_lock=True, auth=options.auth, root_path=options.root_path,
+        app_kwargs={"routes": routes, "middleware": operator.middleware},
     )  # fmt: skip
+    threading.Thread(target=easel.warm_up, args=(styles,), name="warm-up").start()
     if options.share and not share_url:
         log.warning("No public link: gradio's share server cannot be reached from here. "
                     "The page is served on this machine only.")  # fmt: skip

@@ -7,19 +7,20 @@ a Hub's client nor ffmpeg.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .version import __version__
+
 if TYPE_CHECKING:
     from .errors import Cancelled, HubError, StyleError, StylevidError, VideoError, WeightsError
     from .hub import HubStyles, get_style, load_hub_styles
     from .painter import Painter
     from .pipeline import Options, Progress, Result, stylize_image, stylize_video
-    from .styles import Style, list_styles
-
-__version__ = "0.1.0"
+    from .styles import Mix, Style, list_styles
 
 __all__ = [
     "Cancelled",
     "HubError",
     "HubStyles",
+    "Mix",
     "Options",
     "Painter",
     "Progress",
@@ -29,6 +30,7 @@ __all__ = [
     "StylevidError",
     "VideoError",
     "WeightsError",
+    "__version__",
     "get_style",
     "list_styles",
     "load_hub_styles",

@@ -19,7 +19,7 @@ from .metrics import NOTHING_MEASURED
 from .network import StyleNet
 from .painter import Painter
 from .pipeline import Options, Progress, Result, stylize_video
-from .styles import Style, list_styles, name_styles
+from .styles import Mix, Style, list_styles, name_styles, slug_of
 from .video import QUALITIES, check_target
 from .weights import load_network, load_painting, save_network
 
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.list_styles:
             _print_styles(options.weights, repo_names(options.hub_repo))
             return 0
-        if options.video is None or (options.style is None and options.painting is None):
+        if options.video is None or not (options.style or options.painting):
             parser.error("give a video and --style or --painting, or --list-styles")
         for line in _paint(options):
             print(line)  # noqa: T201
@@ -52,7 +52,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("stylevid", description="Turn a video into a moving painting.")
     parser.add_argument("video", type=Path, nargs="?", help="the video to paint")
     parser.add_argument(
-        "--style", help="a style's name, USER/NAME/style on the Hub, or a .safetensors file's path"
+        "--style", action="append", default=[],
+        help="a style's name, USER/NAME/style on the Hub, or a .safetensors file's path; give two "
+        "with --mix, or any number with --per-shot",
+    )  # fmt: skip
+    parser.add_argument("--mix", type=float, metavar="SHARE", help="of the second style, 0 to 1")
+    parser.add_argument(
+        "--per-shot", action="store_true", help="another style after each cut: --style a,b,c"
     )
     parser.add_argument("-o", "--output", type=Path, help="the .mp4 to write")
     parser.add_argument(
@@ -133,13 +139,17 @@ def _paint(options: argparse.Namespace) -> Iterator[str]:
         if not learns:
             raise ValueError("--keep keeps what was learned: give --fine or --painting, too")
         check_target(options.keep, ".safetensors")
-    style, label = _style(options)
+    styles = _styles(options)
+    label = options.painting.stem if options.painting else "-".join(map(slug_of, styles))
     video: Path = options.video
     output = options.output or video.with_name(f"{video.stem}-{label}.mp4")
     settings = painting_options(options)
-    if style is None or learns:
-        style = _learn(options, style, settings)
-    painter = Painter(style, options.device, options.engine)
+    paint_with: list[Style | Path | Mix | StyleNet] = [*styles]
+    if learns:
+        paint_with = [_learn(options, styles[0] if styles else None, settings)]
+    elif options.mix is not None:
+        paint_with = [Mix(*styles, share=options.mix)]
+    painter = [Painter(style, options.device, options.engine) for style in paint_with]
     with tqdm(total=1.0, bar_format="{percentage:3.0f}%|{bar}| {postfix}", disable=None) as bar:
 
         def show(progress: Progress) -> None:
@@ -159,17 +169,31 @@ def _paint(options: argparse.Namespace) -> Iterator[str]:
         yield f"{export_vertical(output, options.vertical)}: upright"
 
 
-def _style(options: argparse.Namespace) -> tuple[Style | Path | None, str]:
-    """The style that the options name, and how files are called that it makes; None leaves what to
-    start from to the painting."""
-    if options.style is None:
-        return None, options.painting.stem
-    name = str(options.style)
+def _styles(options: argparse.Namespace) -> list[Style | Path]:
+    """The styles that the options name; none leaves what to start from to the painting.
+
+    Raises:
+        ValueError: they are too many or too few for what is to be done with them.
+    """
+    names: list[str] = options.style
+    if options.per_shot:
+        names = [name for text in names for name in text.split(",")]
+    if options.per_shot and (options.mix is not None or len(names) < 2):
+        raise ValueError("--per-shot takes two styles or more, and no --mix: --style a,b")
+    if options.mix is not None and len(names) != 2:
+        raise ValueError(f"--mix takes two styles: --style a --style b; got {len(names)}")
+    if len(names) > 1 and (options.fine or options.painting):
+        raise ValueError(f"one style is learned from; got {len(names)}")
+    if len(names) > 1 and not options.per_shot and options.mix is None:
+        raise ValueError(f"what are {len(names)} styles for? Give --mix SHARE or --per-shot, too")
+    return [_style(name, options) for name in names]
+
+
+def _style(name: str, options: argparse.Namespace) -> Style | Path:
     if name.endswith(".safetensors"):
-        return Path(name), Path(name).stem
+        return Path(name)
     with _showing_downloads() as show_download:
-        style = get_style(name, options.weights, repo_names(options.hub_repo), show_download)
-    return style, options.painting.stem if options.painting else style.slug
+        return get_style(name, options.weights, repo_names(options.hub_repo), show_download)
 
 
 def _learn(options: argparse.Namespace, style: Style | Path | None, settings: Options) -> StyleNet:
@@ -185,7 +209,7 @@ def _learn(options: argparse.Namespace, style: Style | Path | None, settings: Op
     elif style is not None and (packed := load_painting(style)):
         painting = PaintingTargets.unpack(packed)
     else:
-        raise StyleError(f"{options.style} does not hold what is to be learned of its painting. "
+        raise StyleError(f"{options.style[0]} does not hold what is to be learned of its painting. "
                          "Give that as --painting PICTURE.")  # fmt: skip
     with tqdm(total=1.0, bar_format="learning {percentage:3.0f}%|{bar}| {postfix}",
               disable=None) as bar:  # fmt: skip

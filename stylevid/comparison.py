@@ -3,7 +3,7 @@
 A pair of still pictures hides flicker; the same moment twice, in motion, shows it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ WINDOW_SIDE = 480  # pixels, the longest of each half
 def compare_video(
     source: Path | str,
     target: Path | str,
-    painter: Painter,
+    painter: Painter | Sequence[Painter],
     options: Options,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -55,7 +55,12 @@ def compare_video(
     show = arranger(side_by_side)
     with (
         VideoWriter(
-            target, shown, (half[0], 2 * half[1]), span, options.quality, should_stop
+            target,
+            shown,
+            (half[0], 2 * half[1]),
+            span,
+            options.quality,
+            should_stop=should_stop,
         ) as writer,
         closing(read_yuv(info, size, span, should_stop)) as frames,
         closing(paint_frames(frames, painter, replace(options, temporal=True))) as paintings,

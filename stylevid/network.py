@@ -20,6 +20,7 @@ from .frames import pad, unpad
 # Reflection padding at a quarter of the size needs a pixel more there than the widest dilation.
 MULTIPLE, MINIMUM = 4, 36
 PAST_CHANNELS = 13  # of the last painting at half the size: 2 x 2 pixels of three colors, and trust
+RELATED = 0.5  # likeness of networks from one start: in the catalog 0.8 and more, else about 0
 BLEND = 0.7  # of the past, before anything about it is learned
 
 
@@ -176,6 +177,33 @@ class StyleNet(nn.Module):
             share = F.interpolate(share, scale_factor=2, mode="nearest")
             painted = painted + share * (past.painting - painted)
         return unpad(painted, height, width)
+
+
+@torch.no_grad()
+def mix_networks(one: StyleNet, other: StyleNet, share: float) -> StyleNet:
+    """A network that paints between two: the mean of their weights, `share` of it the other's.
+
+    Source: Deep Network Interpolation, Wang et al. 2019. Two paintings laid over one another are
+    pale, and cost twice as much (docs/mix.jpg).
+
+    Raises:
+        ValueError: the networks did not start from the same one, so that means mean nothing.
+    """
+    weights, others = one.state_dict(), other.state_dict()
+    if one.config != other.config or _likeness(one, other) < RELATED:
+        raise ValueError("they were not learned from one start")
+    mixed = StyleNet(one.config)
+    mixed.load_state_dict({key: weights[key].lerp(others[key], share) for key in weights})
+    return mixed.eval().requires_grad_(False)
+
+
+def _likeness(one: StyleNet, other: StyleNet) -> float:
+    """The cosine of the angle between the convolutions of two networks' blocks."""
+    flat = (
+        torch.cat([p.flatten() for p in net.blocks.parameters() if p.dim() == 4])
+        for net in (one, other)
+    )
+    return float(F.cosine_similarity(*flat, dim=0))
 
 
 def _start_as_a_blend(recall: nn.Module, keep: nn.Module) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from .engine import Engine, TorchEngine
-from .errors import StylevidError
+from .errors import StylevidError, WeightsError
 from .memory import Remembered
-from .network import StyleNet
-from .styles import Style
+from .network import StyleNet, mix_networks
+from .styles import Mix, Style, slug_of
 from .weights import load_network
 from .yuv import Yuv
 
@@ -18,25 +18,34 @@ _BATCH = {"cuda": 4}  # frames that a GPU paints together
 
 
 class Painter:
-    """A style's network on a device, in the engine that suits it."""
+    """A style's network on a device, in the engine that suits it.
+
+    Attributes:
+        styles: the slugs of what it paints with, none of a lone network.
+        mix: the share of the second, if two are mixed.
+    """
 
     def __init__(
         self,
-        style: Style | Path | str | StyleNet,
+        style: Style | Mix | Path | str | StyleNet,
         device: str | None = None,
         engine: str | None = None,
     ) -> None:
         """
         Args:
-            style: a style, the path of a weights file, or a network, which is copied.
+            style: a style, a mix of two, the path of a weights file, or a network, which is copied.
             device: "cpu", "cuda" or "cuda:N"; None takes the GPU when there is one.
             engine: one of `engine_names`; None takes the first of them.
         Raises:
-            WeightsError: the weights cannot be used.
+            WeightsError: the weights cannot be used, or not be mixed.
             StylevidError: the device or the engine is not there.
         """
         self.device = _find_device(device)
-        network = deepcopy(style) if isinstance(style, StyleNet) else load_network(style)
+        self.styles, self.mix = _made_of(style)
+        if isinstance(style, Mix):
+            network = _mixed(style)
+        else:
+            network = deepcopy(style) if isinstance(style, StyleNet) else load_network(style)
         self.engine: Engine = make_engine(network, self.device, engine)
 
     def paint(self, frames: Iterable[Yuv]) -> Iterator[Yuv]:
@@ -51,6 +60,22 @@ class Painter:
             StylevidError: there is not enough memory for frames of this size.
         """
         return self.engine.submit([frame], past)()[0]
+
+
+def _made_of(style: Style | Mix | Path | str | StyleNet) -> tuple[tuple[str, ...], float | None]:
+    if isinstance(style, Mix):
+        return (slug_of(style.one), slug_of(style.other)), style.share
+    if isinstance(style, StyleNet):
+        return (), None
+    return (slug_of(Path(style) if isinstance(style, str) else style),), None
+
+
+def _mixed(mix: Mix) -> StyleNet:
+    try:
+        return mix_networks(load_network(mix.one), load_network(mix.other), mix.share)
+    except ValueError as cause:
+        raise WeightsError(f"{slug_of(mix.one)} and {slug_of(mix.other)} cannot be mixed: {cause}. "
+                           "Choose two bundled styles.") from cause  # fmt: skip
 
 
 def engine_names(device: torch.device) -> list[str]:

@@ -8,13 +8,13 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from itertools import tee
+from itertools import islice, pairwise, tee
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -27,6 +27,8 @@ from .frames import Frame, fit, size_of, to_frame, to_image, unpad
 from .memory import Follower, Motion, carry
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
+from .recipe import MAX_STYLES, Recipe
+from .styles import is_slug
 from .video import (
     FEW_CORES,
     QUALITIES,
@@ -94,6 +96,30 @@ class Options:
     def span(self) -> Span:
         """The part of the video to paint."""
         return Span(self.start_s, self.end_s)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a video that is painted apart from what comes before and after it, and without
+    its sound, to be joined to them.
+
+    Where a scene goes on, the next piece begins to paint `warm_up` frames early, and this one
+    fades to what that one sees there: a painting depends on all that came before it, so the two
+    would not meet otherwise, however long the warm-up.
+
+    Attributes:
+        span: of the video: what is decoded, the warm-up too.
+        warm_up: frames that are painted first, and not shown.
+        ticks: when each frame shows, from the first one's 0, and the end of the last.
+        tick_s: one of them in seconds.
+        fade: how many of the last frames the next piece has as its warm-up.
+    """
+
+    span: Span
+    warm_up: int
+    ticks: tuple[int, ...]
+    tick_s: Fraction
+    fade: int
 
 
 @dataclass(frozen=True)
@@ -184,35 +210,75 @@ class PaintedFrame:
         painting = self._painter.paint_next(self._seen, None)
         return _finish(self.timed.frame, self._seen, painting, self._options)
 
+    def faded(self, other: "PaintedFrame", share: float) -> "PaintedFrame":
+        """The same frame, with so much of another painting of it."""
+        return replace(self, _painting=_mix(other._painting, self._painting, share))
+
 
 @torch.inference_mode()
 def paint_frames(
-    source: Iterable[Timed[Yuv]], painter: Painter, options: Options
+    source: Iterable[Timed[Yuv]], painter: Painter | Sequence[Painter], options: Options
 ) -> Generator[PaintedFrame]:
     """The paintings of frames of one size and matrix, in order: the one loop that paints.
 
     With temporal consistency, the last painting is carried to where the frame has what it shows,
     and given to the network; that painting and the last frame in gray are the only state. The next
     frame's motion is found while this one is painted. Without it, frames are painted side by side.
-    The source is read in another thread: close the paintings before it.
+    Of several painters each paints a shot, in turn. The source is read in another thread: close
+    the paintings before it.
 
     Raises:
         StylevidError: there is not enough memory for frames of this size.
     """
     frames = ((timed, for_brush(timed.frame, options.brush)) for timed in source)
-    if options.temporal:
-        paintings = _paint_in_turn(frames, painter)
+    painters = _painters(painter)
+    if options.temporal or len(painters) > 1:
+        paintings = _paint_in_turn(frames, painters, options.temporal)
     else:
         both, ahead = tee(frames)
-        alone = painter.paint(seen for _, seen in ahead)
-        paintings = ((*frame, painting) for frame, painting in zip(both, alone, strict=True))
-    for timed, seen, painting in paintings:
-        yield PaintedFrame(timed, seen, painting, painter, options)
+        alone = painters[0].paint(seen for _, seen in ahead)
+        paintings = ((*f, painting, painters[0]) for f, painting in zip(both, alone, strict=True))
+    for timed, seen, painting, by in paintings:
+        yield PaintedFrame(timed, seen, painting, by, options)
+
+
+def _painters(painter: Painter | Sequence[Painter]) -> Sequence[Painter]:
+    return [painter] if isinstance(painter, Painter) else painter
+
+
+def paint_piece(
+    source: Iterable[Timed[Yuv]], painters: Sequence[Painter], options: Options, piece: Piece
+) -> Generator[PaintedFrame]:
+    """The paintings of a piece's frames, timed as in the video.
+
+    Raises:
+        VideoError: there are not as many frames as times.
+    """
+    times_s = [tick * piece.tick_s for tick in piece.ticks]
+    try:
+        with closing(_faded(source, painters, options, piece)) as paintings:
+            for painted, (start_s, end_s) in zip(paintings, pairwise(times_s), strict=True):
+                timed = Timed(painted.timed.frame, start_s, end_s - start_s)
+                yield replace(painted, timed=timed)
+    except ValueError as cause:  # of zip
+        raise VideoError("A piece of the video has not the frames that it should.") from cause
+
+
+def _faded(
+    source: Iterable[Timed[Yuv]], painters: Sequence[Painter], options: Options, piece: Piece
+) -> Generator[PaintedFrame]:
+    steady = len(piece.ticks) - 1 - piece.fade
+    with closing(paint_frames(source, painters, options)) as paintings:
+        yield from islice(paintings, piece.warm_up, piece.warm_up + steady)
+        last = list(paintings)
+    anew = paint_frames([painted.timed for painted in last], painters, options)
+    for number, (old, new) in enumerate(zip(last, anew, strict=True), 1):
+        yield old.faded(new, number / (len(last) + 1))
 
 
 def _paint_in_turn(
-    frames: Iterable[tuple[Timed[Yuv], Yuv]], painter: Painter
-) -> Iterator[tuple[Timed[Yuv], Yuv, Yuv]]:
+    frames: Iterable[tuple[Timed[Yuv], Yuv]], painters: Sequence[Painter], temporal: bool
+) -> Iterator[tuple[Timed[Yuv], Yuv, Yuv, Painter]]:
     follower = Follower()
 
     def followed() -> Generator[tuple[Timed[Yuv], Yuv, Motion | None]]:
@@ -220,37 +286,46 @@ def _paint_in_turn(
             yield timed, seen, follower.step(seen)
 
     last: Yuv | None = None
+    shot = -1
     with closing(_ahead(followed())) as motions:
         for timed, seen, motion in motions:
-            past = carry(last, motion) if motion and last else None
+            shot += motion is None
+            painter = painters[shot % len(painters)]
+            past = carry(last, motion) if temporal and motion and last else None
             last = painter.paint_next(seen, past)
-            yield timed, seen, last
+            yield timed, seen, last, painter
 
 
 def stylize_video(
-    source: Path | str,
+    source: Path | str | VideoInfo,
     target: Path | str,
-    painter: Painter,
+    painter: Painter | Sequence[Painter],
     options: Options | None = None,
     progress: Callable[[Progress], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    piece: Piece | None = None,
 ) -> Result:
     """Paint a video, sound and all.
 
     Args:
-        source: any video that ffmpeg reads.
-        target: an .mp4, written only when whole.
-        painter: the style.
+        source: any video that ffmpeg reads, or what `probe` says of it.
+        target: an .mp4, written only when whole; its comment is the `Recipe`.
+        painter: the style; of several, each paints a shot, in turn.
         options: how to paint.
         progress: called after each frame, in the caller's thread.
         should_stop: asked with each frame, and while the reader or the writer is waited for; it
             may raise an error of ours instead of saying yes.
+        piece: paint this part only.
     Raises:
         VideoError: the source cannot be read or the target not be written.
         Cancelled: `should_stop` said yes; the target is untouched.
     """
     options = options or Options()
-    info, span = probe(source), options.span
+    info, span = source if isinstance(source, VideoInfo) else probe(source), options.span
+    if piece is not None:
+        info, span = replace(info, audio=()), piece.span
+    painters = _painters(painter)
+    recipe = _recipe(painters, options).as_json()
     duration_s = span.of(info.duration_s)
     _check_length(info.path, duration_s, options.max_seconds)
     _check_pixels(info, round(duration_s * info.fps), options.max_pixels)
@@ -260,11 +335,15 @@ def stylize_video(
     meter = _meter(round(duration_s * info.fps)) if options.measure else None
     frames, first_s = 0, Fraction(0)
     with (
-        _opencv_aside(painter.device),
-        VideoWriter(target, info, size, span, options.quality, should_stop) as writer,
+        _opencv_aside(painters[0].device),
+        VideoWriter(target, info, size, span, options.quality, recipe, should_stop) as writer,
         _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
-        closing(paint_frames(source_frames, painter, options)) as paintings,
+        closing(
+            paint_piece(source_frames, painters, options, piece)
+            if piece
+            else paint_frames(source_frames, painters, options)
+        ) as paintings,
     ):
         for painted in paintings:
             timed, picture = painted.timed, painted.shown
@@ -288,10 +367,17 @@ def stylize_video(
         start_s=span.start_s + float(first_s) if span.start_s else 0.0,
         seconds=seconds,
         fps=frames / seconds,
-        device=_device_name(painter.device),
+        device=_device_name(painters[0].device),
         has_audio=writer.written.has_audio,  # some of the source's may not be readable
         flicker=meter.result() if meter and frames > 1 else None,
     )
+
+
+def _recipe(painters: Sequence[Painter], options: Options) -> Recipe:
+    mix = painters[0].mix if len(painters) == 1 else None
+    styles = tuple(slug for painter in painters for slug in painter.styles if is_slug(slug))
+    return Recipe(styles[:MAX_STYLES], mix, options.temporal, options.strength,
+                  options.keep_colors, options.size, options.brush)  # fmt: skip
 
 
 def _measure(meter: FlickerMeter, painted: PaintedFrame, temporal: bool) -> None:
@@ -337,12 +423,15 @@ def _finish(frame: Yuv, seen: Yuv, painted: Yuv, options: Options) -> Yuv:
     painted = enlarge(painted, seen, frame)
     if options.strength == 1 and not options.keep_colors:
         return painted
-    share = options.strength
-    pixels = cv2.addWeighted(painted.pixels, share, frame.pixels, 1 - share, 0.0)
-    mixed = Yuv(cast(Bytes, pixels), painted.matrix)
+    mixed = _mix(painted, frame, options.strength)
     if options.keep_colors:
         mixed.chroma[:] = frame.chroma
     return mixed
+
+
+def _mix(picture: Yuv, other: Yuv, share: float) -> Yuv:
+    pixels = cv2.addWeighted(picture.pixels, share, other.pixels, 1 - share, 0.0)
+    return Yuv(cast(Bytes, pixels), picture.matrix)
 
 
 def _progress(

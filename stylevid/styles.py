@@ -60,9 +60,9 @@ class Style:
     licence: str
     source: str
     sha256: str
-    network: dict[str, Any]
-    training: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    network: dict[str, Any] = field(hash=False)
+    training: dict[str, Any] = field(default_factory=dict, hash=False)
+    metrics: dict[str, Any] = field(default_factory=dict, hash=False)
     folder: Path = BUNDLED
     origin: str = "bundled"
     file: Path | None = None
@@ -79,6 +79,43 @@ class Style:
     @property
     def preview(self) -> Path:
         return self.folder / f"{self.slug}.jpg"
+
+    @property
+    def painting(self) -> Path:
+        """A small picture of the painting itself, which a style may do without."""
+        return self.folder / f"{self.slug}.painting.jpg"
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Two styles in one.
+
+    Attributes:
+        one, other: styles, or weights files, whose networks come from one start.
+        share: of the other, 0 to 1.
+    """
+
+    one: Style | Path
+    other: Style | Path
+    share: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"a mix is a number from 0 to 1; got {self.share}")
+
+    @property
+    def slug(self) -> str:
+        return "-".join(slug_of(style) for style in (self.one, self.other))
+
+    @property
+    def title(self) -> str:
+        both = (self.one, self.other)
+        return " and ".join(s.title if isinstance(s, Style) else s.stem for s in both)
+
+
+def slug_of(style: Style | Path) -> str:
+    """The slug of a style, or of a lone weights file."""
+    return style.slug if isinstance(style, Style) else style.stem
 
 
 def list_styles(folder: Path | None = None) -> list[Style]:

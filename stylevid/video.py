@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -483,7 +483,7 @@ class VideoWriter:
 
     def __init__(
         self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE,
-        quality: str = "good", should_stop: Callable[[], bool] | None = None,
+        quality: str = "good", comment: str = "", should_stop: Callable[[], bool] | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -493,6 +493,7 @@ class VideoWriter:
             span: of the source, whose frames are to come; the sound is cut to it.
             quality: one of QUALITIES; the better, the more of the paint is kept, and the larger
                 the file.
+            comment: for the file's metadata; nothing leaves the source's.
             should_stop: asked twice a second while the encoder is waited for.
         Raises:
             VideoError: as `check_target`, or the source would be overwritten.
@@ -505,6 +506,7 @@ class VideoWriter:
         self._size = size
         self._span = span
         self._crf = QUALITIES[quality]
+        self._comment = comment
         self._should_stop = should_stop
         self._resources = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
@@ -521,7 +523,13 @@ class VideoWriter:
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
         self._first_time_s = first_time_s
         command = _encode_command(
-            self._source, self._size, self._span, self._crf, first_time_s, self._partial
+            self._source,
+            self._size,
+            self._span,
+            self._crf,
+            first_time_s,
+            self._comment,
+            self._partial,
         )
         pixels = math.prod(self._size)
         process = _run(command, pixels, stdin=subprocess.PIPE, stderr=self._messages)
@@ -611,9 +619,48 @@ class VideoWriter:
 
     def _failure(self) -> VideoError:
         self._messages.seek(0)
-        lines = self._messages.read().decode("utf-8", "replace").strip().splitlines()
-        reason = lines[-1].split("] ")[-1].rstrip(".") if lines else "no frame came"
-        return VideoError(f"{self._path.name} could not be written: {reason}. Nothing was kept.")
+        return _not_written(self._path, self._messages.read())
+
+
+def _not_written(path: Path, messages: bytes) -> VideoError:
+    lines = messages.decode("utf-8", "replace").strip().splitlines()
+    reason = lines[-1].split("] ")[-1].rstrip(".") if lines else "no frame came"
+    return VideoError(f"{path.name} could not be written: {reason}. Nothing was kept.")
+
+
+def join_pieces(
+    pieces: Sequence[Path], starts_s: Sequence[Fraction], target: Path, source: VideoInfo,
+    span: Span = WHOLE, comment: str = "",
+) -> None:  # fmt: skip
+    """Write one MP4 of pieces that `VideoWriter` made of a source without its sound, not encoded
+    again, with the source's sound.
+
+    Args:
+        starts_s: when each piece shows, as `read_yuv` times its first frame.
+        span: of the source, whose pieces they are.
+        comment: as for `VideoWriter`.
+    Raises:
+        VideoError: they cannot be joined.
+    """
+    check_target(target, ".mp4")
+    with written_whole(target) as partial:
+        lines = ["ffconcat version 1.0"]
+        starts_us = [round(start_s * 10**6) for start_s in starts_s]
+        for number, piece in enumerate(pieces):
+            (partial.parent / f"{number}").symlink_to(piece.resolve())
+            lines.append(f"file {number}")
+            if number + 1 < len(pieces):
+                length_us = starts_us[number + 1] - starts_us[number]
+                lines.append(f"duration {length_us // 10**6}.{length_us % 10**6:06}")
+        names = partial.with_suffix(".ffconcat")
+        names.write_text("\n".join(lines))
+        frames = ["-f", "concat", "-i", f"{names}"]
+        command = _mux_command(
+            source, span, starts_s[0], frames, ["-c:v", "copy"], comment, partial
+        )
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode:
+            raise _not_written(target, done.stderr)
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
@@ -630,9 +677,26 @@ def _changed_ns(path: Path) -> int:
 
 def _encode_command(
     source: VideoInfo, size: tuple[int, int], span: Span, crf: int, first_time_s: Fraction,
-    target: Path,
+    comment: str, target: Path,
 ) -> list[str]:  # fmt: skip
-    """ffmpeg's arguments: frames on stdin, sound from the source, MP4 out.
+    """ffmpeg's arguments: frames on stdin, sound from the source, MP4 out."""
+    colors = ["-colorspace", source.matrix, "-color_range", "tv"]
+    for option, value in (("primaries", source.color_primaries), ("trc", source.color_trc)):
+        if value not in ("unknown", "reserved"):
+            colors += [f"-color_{option}", value]
+    codec = ["-vf", f"setparams=range=tv:colorspace={source.matrix}",
+             "-fps_mode", "passthrough", "-enc_time_base", f"{written_tick(source)}",
+             *_H264, "-crf", f"{crf}", *_threads(*size), "-pix_fmt", "yuv420p",
+             *colors]  # fmt: skip
+    frames = ["-f", "matroska", "-i", "pipe:0"]
+    return _mux_command(source, span, first_time_s, frames, codec, comment, target)
+
+
+def _mux_command(
+    source: VideoInfo, span: Span, first_time_s: Fraction, frames: list[str], codec: list[str],
+    comment: str, target: Path,
+) -> list[str]:  # fmt: skip
+    """ffmpeg's arguments: frames from an input, sound from the source, MP4 out.
 
     `first_time_s` is when the first picture shows; ffmpeg lets every input begin at 0, so without
     it a picture that starts after its sound would come too early. A part that does not start the
@@ -644,27 +708,34 @@ def _encode_command(
         first_time_s = Fraction(0)
     if span.end_s is not None:
         seek += ["-to", f"{span.end_s:.6f}"]
-    colors = ["-colorspace", source.matrix, "-color_range", "tv"]
-    for option, value in (("primaries", source.color_primaries), ("trc", source.color_trc)):
-        if value not in ("unknown", "reserved"):
-            colors += [f"-color_{option}", value]
     sound: list[str] = []
-    for track, codec in enumerate(source.audio):
+    for track, name in enumerate(source.audio):
         # Copied sound could only be cut between its packets.
-        copied = codec in _COPIED_AUDIO and span == WHOLE
+        copied = name in _COPIED_AUDIO and span == WHOLE
         sound += [f"-c:a:{track}", "copy" if copied else "aac"]
-    ticks = source.time_base if source.time_base.denominator > 1000 else _fine_ticks(source.fps)
     return [
-        *_ffmpeg(), "-y", "-itsoffset", f"{float(first_time_s):.9f}", "-f", "matroska",
-        "-i", "pipe:0", *seek, *_input(source.path),
+        *_ffmpeg(), "-y", "-itsoffset", f"{float(first_time_s):.9f}", *frames,
+        *seek, *_input(source.path),
         "-map", "0:v:0", *(["-map", "1:a?"] if source.audio else []),
         "-map_metadata", "1", "-map_chapters", "-1",
-        "-vf", f"setparams=range=tv:colorspace={source.matrix}",
-        "-fps_mode", "passthrough", "-enc_time_base", f"1/{round(1 / ticks)}",
-        *_H264, "-crf", f"{crf}", *_threads(*size), "-pix_fmt", "yuv420p", *colors,
-        *sound, "-metadata:s:v:0", "rotate=0", "-video_track_timescale", f"{round(1 / ticks)}",
+        *(["-metadata", f"comment={comment}"] if comment else []),
+        *codec, *sound, "-metadata:s:v:0", "rotate=0",
+        "-video_track_timescale", f"{written_tick(source).denominator}",
         "-movflags", "+faststart", "-max_muxing_queue_size", "9999", "-f", "mp4", f"file:{target}",
     ]  # fmt: skip
+
+
+def written_tick(source: VideoInfo) -> Fraction:
+    """Of what is written from this source, the seconds that timestamps are rounded to."""
+    if source.time_base.denominator > 1000:
+        return Fraction(1, round(1 / source.time_base))
+    return _fine_ticks(source.fps)
+
+
+def metadata_command(path: Path) -> list[str]:
+    """ffmpeg's arguments that write a file's metadata to stdout, in its own text format."""
+    return [*_ffmpeg(), "-v", "quiet", *_input(path), "-c", "copy", "-map", "0:V:0",
+            "-frames:v", "1", "-f", "ffmetadata", "-"]  # fmt: skip
 
 
 def _run(

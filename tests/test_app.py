@@ -186,11 +186,12 @@ def test_the_operator_limits_size_and_length() -> None:
 
 
 def paint_on(
-    page: gr.Blocks, video: Path, start_s: float | None, end_s: float | None, *learn: object
-) -> dict:
+    page: gr.Blocks, video: Path, start_s: float | None, end_s: float | None, *learn: object,
+    second: str | None = None,
+) -> dict:  # fmt: skip
     """What the page shows at the end, by the component's id or kind."""
     asked = (str(video), "starry-night", True, 1.0, False, "360 px", "fine", start_s, end_s)
-    asked += learn or ("Quick", 60, None)
+    asked += (second, 0.5, *(learn or ("Quick", 60, None)))
     shown = {}
     for step in handler(page, "run")(*asked, Job(), []):
         for part, value in step.items():
@@ -230,6 +231,8 @@ def test_a_painting_is_learned_and_kept_and_one_that_cannot_be_is_a_sentence(
     assert "5 frames" in shown["status"] and shown["newest"].visible is False
     assert shown["keep"].visible and load_painting(Path(shown["keep"].value["path"]))
     Image.new("RGB", (90, 120)).save(own)
+    refused = paint_on(page, example, 0.2, 0.4, "Quick", 1, str(own), second="udnie")
+    assert "One style is learned from" in refused["status"]
     assert "own.png is blank" in paint_on(page, example, 0.2, 0.4, "Quick", 1, str(own))["status"]
 
 

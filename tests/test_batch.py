@@ -320,15 +320,21 @@ def test_what_is_asked_for_again_is_painted_again(
         (("nothing", "--style", "starry-night"), "nothing does not exist"),
         (("clips", "--style", "starry-night", "--workers", "0"), "--workers is 1 or more"),
         (("clips", "--style", "starry-night", "--size", "3"), "size is from 16"),
+        (("clips", "--style", "starry-night", "--split", "0.5"), "--split is 1 second or more"),
+        (("clips", "--style", "starry-night", "--learn-seconds", "0"), "--learn-seconds is more"),
+        (("clips", "--style", "tiny.safetensors", "--fine"), "does not hold what is to be learned"),
+        (("clips", "--style", "starry-night", "--ray", "auto"), "pip install 'stylevid[batch]'"),
         (("clips", "--style", "starry-night", "--device", "gpu"), "gpu"),
     ],
 )
 def test_trouble_is_one_line(
-    tmp_path: Path, clip: Path, arguments: tuple[str, ...], match: str,
+    tmp_path: Path, clip: Path, tiny_weights: Path, arguments: tuple[str, ...], match: str,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     (tmp_path / "clips").mkdir()
     shutil.copy(clip, tmp_path / "clips")
+    shutil.copy(tiny_weights, tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
     monkeypatch.chdir(tmp_path)
     assert run(*arguments, "--out", "out") == 1
     said = capsys.readouterr().err
@@ -392,7 +398,7 @@ def test_killed_workers_and_drivers_lose_nothing(
     (heir,) = (child for child in children(batch.pid) if child != worker)
     wait_for(at_work)
     batch.kill()
-    wait_for(lambda: not Path(f"/proc/{heir}").exists(), 30)  # it notices, and leaves
+    wait_for(lambda: not Path(f"/proc/{heir}").exists())  # it notices, and leaves
     assert not (out / "long-tiny.mp4").exists()
     again = begin()
     said, errors = again.communicate(timeout=120)
@@ -506,11 +512,12 @@ def test_actors_of_a_ray_that_are_killed_lose_nothing(
         shutil.copy(clip, tmp_path / "clips" / f"{name}.mp4")
     (tmp_path / "clips/cut.mp4").write_bytes(clip.read_bytes()[:900])
     arguments = [tmp_path / "clips", "--style", tiny_weights, "--out", tmp_path / "out", "--ray",
-                 "local", "--workers", 2, "--device", "cpu"]  # fmt: skip
+                 "local", "--workers", 2, "--device", "cpu", "--split", 8]  # fmt: skip
     command = [sys.executable, "-m", "stylevid.batch", *map(str, arguments)]
     with subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True) as batch:
-        wait_for(lambda: list((tmp_path / "out").glob(".partial/*/*/painted/.*/long*")), 300)
-        (at_work,) = (tmp_path / "out").glob(".partial/*/*/painted/.*/long*")
+        pieces = lambda: list((tmp_path / "out").glob(".partial/*/*/painted/.*/*-8-*"))  # noqa: E731
+        wait_for(pieces, 300)
+        at_work, *_ = pieces()
         os.kill(writer_of(at_work), signal.SIGKILL)
         said, errors = batch.communicate(timeout=300)
     assert batch.returncode == 1, errors

@@ -30,6 +30,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 REQUIRED = os.environ.get("STYLEVID_REQUIRE_BROWSER") == "1"
 CLIPS = ROOT.parent / "shared" / "data" / "videos"
 SCREENSHOTS = os.environ.get("STYLEVID_SCREENSHOTS")
+LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+MOVES = "text => { const s = document.querySelector('#stage'), v = s?.querySelector('video');\
+ return v?.currentTime > 0.1 && s.innerText.includes(text); }"
 
 
 def free_port() -> int:
@@ -96,7 +99,7 @@ def browser() -> Iterator[object]:
 
 @pytest.fixture
 def page(browser, page_url: str) -> Iterator[object]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context = browser.new_context(viewport=LAPTOP, accept_downloads=True)
     page = context.new_page()
     page.foreign = []
     page.on("request", lambda request: note_foreign(page, request.url, page_url))
@@ -127,6 +130,15 @@ def real_clip() -> Path:
 def upload(page, clip: Path) -> None:
     page.locator("#video input[type=file]").first.set_input_files(str(clip))
     page.locator("#video video").wait_for(timeout=60_000)
+
+
+def wait_for_motion(page, caption: str) -> None:
+    page.wait_for_function(MOVES, arg=caption, timeout=120_000)
+
+
+def said(page, text: str | re.Pattern[str]):
+    """A part of the status; it is said aloud elsewhere, too."""
+    return page.locator("#status").get_by_text(text)
 
 
 def paint(page) -> None:
@@ -245,7 +257,9 @@ def test_a_part_is_painted_and_exported(page, tmp_path: Path) -> None:
     picture(page, "2-part")
     page.locator("#to input").fill("0.5")
     page.get_by_role("button", name="Paint it").click()
-    page.get_by_text("the end comes after the start, 1 s; got 0.5").wait_for(timeout=60_000)
+    page.locator("#status").get_by_text("the end comes after the start, 1 s; got 0.5").wait_for(
+        timeout=60_000
+    )
 
 
 def test_a_painting_of_ones_own_is_learned_kept_and_painted_with(page, tmp_path: Path) -> None:
@@ -254,12 +268,12 @@ def test_a_painting_of_ones_own_is_learned_kept_and_painted_with(page, tmp_path:
     Image.fromarray(chance).resize((320, 240)).save(own)
     page.get_by_role("button", name="Try the example").click()
     page.locator("#video video").wait_for(timeout=60_000)
-    page.get_by_role("button", name="Your own painting").click()
+    page.get_by_role("button", name="your own painting").click()
     page.locator("#picture input[type=file]").first.set_input_files(str(own))
     page.locator("#picture img").wait_for(timeout=60_000)
     page.locator("#learn-seconds").wait_for(timeout=30_000)
     page.get_by_role("button", name="Paint it").click()
-    page.get_by_text(re.compile(r"Learning, about \d+ s left")).wait_for(timeout=240_000)
+    said(page, re.compile(r"Learning, about \d+ s left")).wait_for(timeout=240_000)
     page.locator("#newest img").wait_for(timeout=60_000)
     picture(page, "3-learning")
     page.get_by_role("button", name="Stop").click()  # which paints with what it knows
@@ -277,10 +291,10 @@ def test_stop_stops_and_the_page_is_ready_again(page) -> None:
     page.locator("#video video").wait_for(timeout=60_000)
     page.get_by_role("button", name="Paint it").click()
     page.locator("#status progress").wait_for(timeout=60_000)
-    page.get_by_text(re.compile(r"\d+ frames done")).wait_for(timeout=60_000)
+    said(page, re.compile(r"\d+ frames done")).wait_for(timeout=60_000)
     picture(page, "3-working")
     page.get_by_role("button", name="Stop").click()
-    page.get_by_text(re.compile(r"Stopped after \d+ frames")).wait_for(timeout=60_000)
+    said(page, re.compile(r"Stopped after \d+ frames")).wait_for(timeout=60_000)
     assert page.get_by_role("button", name="Paint it").is_visible()
     assert page.locator("#result video").count() == 0
 
@@ -289,9 +303,11 @@ def test_a_file_that_is_no_video_gets_one_sentence(page, tmp_path: Path) -> None
     broken = tmp_path / "letter.mp4"
     broken.write_text("Dear reader, this is no video.\n" * 40)
     page.locator("#video input[type=file]").first.set_input_files(str(broken))
-    page.locator("#video").get_by_label("Clear").or_(page.locator("#video video")).first.wait_for()
+    sentence = said(page, "letter.mp4 cannot be read as a video")
+    sentence.wait_for(timeout=60_000)  # before it is asked for
     page.get_by_role("button", name="Paint it").click()
-    page.get_by_text("letter.mp4 cannot be read as a video").wait_for(timeout=60_000)
+    sentence.wait_for(state="detached", timeout=60_000)
+    sentence.wait_for(timeout=60_000)
 
 
 def test_a_link_chooses_the_style(browser, page_url: str) -> None:
@@ -303,17 +319,98 @@ def test_a_link_chooses_the_style(browser, page_url: str) -> None:
     page.close()
 
 
-def test_a_phone_sees_everything_in_one_column(browser, page_url: str) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844})
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_the_first_screen_has_everything_and_moves(browser, page_url: str, size) -> None:
+    page = browser.new_page(viewport=size)
     page.goto(page_url)
-    page.get_by_role("button", name="Paint it").wait_for(timeout=60_000)
-    wide = page.evaluate("() => document.documentElement.scrollWidth")
-    assert page.get_by_role("button", name="Run").count() == 0, "a part that has no place is shown"
-    picture(page, "4-phone")
+    wait_for_motion(page, "The example, and its painting")
+    picture(page, f"0-start-{size['width']}")
+    for part in ("#stage video", "#card img", "#video", "#styles", "#temporal", "#paint"):
+        box = page.locator(part).bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= size["height"], part
+        assert box["x"] >= 0 and box["x"] + box["width"] <= size["width"], part
+    assert "Vincent van Gogh, 1889" in page.locator("#card").inner_text()
     bring(page, "no name")
     page.locator("#hub-note").get_by_text("is no name of a repo").wait_for(timeout=30_000)
-    picture(page, "5-hub-phone")
-    assert max(wide, page.evaluate("() => document.documentElement.scrollWidth")) <= 400
+    picture(page, f"5-hub-{size['width']}")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= size["width"]
+    foot = page.locator("#paint").bounding_box()
+    assert foot["y"] + foot["height"] <= size["height"] or size is LAPTOP
+    assert page.get_by_role("button", name="Run").count() == 0, "a part that has no place is shown"
+    page.close()
+
+
+def test_ones_own_video_is_shown_in_every_style_then_in_motion_and_found_again(
+    browser, page, page_url: str
+) -> None:
+    def tiles() -> list[str]:
+        return [tile.get_attribute("src") for tile in page.locator("#styles img").all()]
+
+    def pressed() -> list[str]:
+        found = page.locator("#styles [aria-pressed=true]").all()
+        return [tile.get_attribute("aria-label") for tile in found]
+
+    def wait_for_new(old: list[str]) -> list[str]:
+        changed = "old => document.querySelector('#styles img').src != old"
+        page.wait_for_function(changed, arg=old[0], timeout=120_000)
+        assert len(tiles()) == BUNDLED and not set(tiles()) & set(old)
+        return tiles()
+
+    shown = tiles()
+    assert pressed() == ["The Starry Night"]
+    upload(page, real_clip())
+    shown = wait_for_new(shown)
+    wait_for_motion(page, "Your video as The Starry Night")
+    page.locator("#scrub input[type=number]").fill("80")
+    page.keyboard.press("Tab")
+    wait_for_new(shown)
+    page.locator("#styles").get_by_label("The Great Wave").press("Enter")
+    wait_for_motion(page, "Your video as The Great Wave")
+    assert "Hokusai" in page.locator("#card").inner_text()
+    assert pressed() == ["The Great Wave off Kanagawa"]
+    length = page.evaluate("() => document.querySelector('#stage video').duration")
+    assert length == pytest.approx(3, abs=0.1)
+    picture(page, "1-tried")
+
+    page.get_by_role("button", name="Paint it").click()
+    page.locator("#newest img").wait_for(timeout=60_000)
+    page.reload()
+    page.locator("#newest img").wait_for(timeout=60_000)
+    assert page.locator("#video video").count() == 1 and "Great Wave" in chosen(page)
+    other = browser.new_page()
+    other.goto(page_url)
+    wait_for_motion(other, "The example")
+    assert other.locator("video").count() == 1 and other.locator("#newest img").count() == 0
+    other.close()
+    page.locator("#facts").wait_for(timeout=240_000)
+    page.reload()
+    page.locator("#result video").wait_for(timeout=60_000)
+    assert "92 frames" in page.locator("#said").inner_text()
+    assert not page.foreign, "the page fetched from elsewhere"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_serious_keeps_anybody_out(browser, page_url: str, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = browser.new_page(viewport=LAPTOP, color_scheme=scheme)
+
+    def assert_open_to_all(state: str) -> None:
+        picture(page, f"9-{state}-{scheme}")
+        found = axe.run(page).response["violations"]
+        serious = [v for v in found if v["impact"] in ("serious", "critical")]
+        assert not serious, [(state, v["id"], v["nodes"][0]["failureSummary"]) for v in serious]
+
+    page.goto(page_url)
+    wait_for_motion(page, "The example")
+    assert_open_to_all("empty")
+    page.get_by_role("button", name="Try the example").click()
+    wait_for_motion(page, "Your video")
+    assert_open_to_all("video")
+    page.get_by_role("button", name="Advanced").click()
+    page.locator("#to input").fill("0.5")
+    paint(page)
+    page.locator("#compare img").first.wait_for()
+    assert_open_to_all("done")
     page.close()
 
 

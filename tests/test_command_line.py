@@ -11,8 +11,12 @@ from PIL import Image
 
 from stylevid.__main__ import main
 from stylevid.network import StyleNet
+from stylevid.recipe import Recipe, read_recipe
+from stylevid.styles import BUNDLED
 from stylevid.video import probe
 from stylevid.weights import save_network
+
+OTHER = BUNDLED / "starry-night.safetensors"
 
 
 @pytest.fixture
@@ -98,6 +102,20 @@ def test_both_ways_and_other_forms_are_written(tmp_path: Path, paint) -> None:
         assert gif.size == (96, 32) and gif.n_frames > 2
 
 
+def test_styles_are_mixed_or_take_turns(
+    tmp_path: Path, run, clip: Path, styles: Path, encode, textured_frames
+) -> None:
+    def recipe(*options: object) -> Recipe | None:
+        run(film, "--weights", styles, "-o", tmp_path / "out.mp4", *options)
+        return read_recipe(tmp_path / "out.mp4")
+
+    film = encode(tmp_path / "film.mp4", [*textured_frames(3), *textured_frames(3, seed=1)])
+    mixed = recipe("--style", "wave", "--style", "acorn", "--mix", 0.4, "--brush", 2)
+    assert mixed == Recipe(("wave", "acorn"), 0.4, True, 1.0, False, None, 2.0)
+    turns = recipe("--style", "wave,acorn", "--per-shot", "--no-temporal")
+    assert turns == Recipe(("wave", "acorn"), None, False, 1.0, False, None, None)
+
+
 def test_output_is_named_after_video_and_style(
     tmp_path: Path, run, clip: Path, styles: Path
 ) -> None:
@@ -138,9 +156,19 @@ def test_styles_are_listed_without_a_hub(
         (("-o", "missing/out.mp4"), "does not exist"),
         (("--device", "gpu"), "gpu"),
         (("--engine", "steam"), "no engine 'steam'"),
-        (("--style", "candy"), "There is no style 'candy'. Known styles: acorn, wave."),
-        (("--style", "al--ice/styles/wave"), "'al--ice/styles' is no name of a repo"),
-        (("--style", __file__ + ".safetensors"), "does not exist"),
+        (("--style", "wave"), "what are 2 styles for? Give --mix SHARE or --per-shot"),
+        (("--mix", 0.5), "--mix takes two styles: --style a --style b; got 1"),
+        (("--style", "wave", "--mix", 2), "a mix is a number from 0 to 1; got 2.0"),
+        (("--style", "wave", "--mix", 0.5, "--fine"), "one style is learned from; got 2"),
+        (("--style", "starry", "--mix", 0.5), "There is no style 'starry'"),
+        (("--per-shot",), "--per-shot takes two styles or more"),
+        (("--style", OTHER, "--mix", 0.5), "tiny and starry-night cannot be mixed"),
+        (
+            ("--style", "candy", "--per-shot"),
+            "There is no style 'candy'. Known styles: acorn, wave.",
+        ),
+        (("--style", "al--ice/styles/wave", "--per-shot"), "'al--ice/styles' is no name of a repo"),
+        (("--style", __file__ + ".safetensors", "--per-shot"), "does not exist"),
     ],
 )
 def test_trouble_is_one_line(tmp_path: Path, paint, styles: Path, options, match: str) -> None:

@@ -7,6 +7,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = {
     "errors": 0,
+    "version": 0,
     "files": 0,
     "frames": 0,
     "warp": 0,
@@ -34,6 +35,8 @@ LAYERS = {
     "learn.painting": 4,
     "hub": 4,
     "hub_errors": 1,
+    "live": 7,
+    "recipe": 2,
     "pipeline": 7,
     "comparison": 8,
     "__init__": 8,
@@ -41,6 +44,7 @@ LAYERS = {
     "batch.__init__": 0,
     "batch.places": 1,
     "batch.clips": 8,
+    "batch.film": 8,
     "batch.jobs": 9,
     "batch.worker": 10,
     "batch.crew": 11,

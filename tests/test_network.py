@@ -1,10 +1,12 @@
 """Known answers for StyleNet and its configuration."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import Tensor
 
-from stylevid.network import BLEND, Past, StyleNet, StyleNetConfig
+from stylevid.network import BLEND, Past, StyleNet, StyleNetConfig, mix_networks
 
 
 @pytest.fixture
@@ -32,6 +34,21 @@ def test_a_new_network_blends_its_past_in(network: StyleNet, size) -> None:
     alone, past = network(image), past_of(image, 0.5)
     blended = alone + BLEND * 0.5 * (past.painting - alone)
     assert torch.allclose(network(image, past), blended, atol=1e-6)
+
+
+def test_a_mix_lies_between_two_of_one_start(network: StyleNet) -> None:
+    other = deepcopy(network)
+    for parameter in other.parameters():
+        parameter.add_(0.1 * torch.randn(parameter.shape))
+    image = random_image()
+    ends, half = [network(image), other(image)], mix_networks(network, other, 0.5)(image)
+    for share, wanted in enumerate(ends):
+        assert torch.allclose(mix_networks(network, other, share)(image), wanted, atol=1e-5)
+    assert all((half - end).abs().mean() < (ends[0] - ends[1]).abs().mean() for end in ends)
+    strangers = [StyleNet(network.config), StyleNet(StyleNetConfig(width=4, blocks=2))]
+    for stranger in strangers:
+        with pytest.raises(ValueError, match="not learned from one start"):
+            mix_networks(network, stranger, 0.5)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (16, 24), (40, 38)])

@@ -3,7 +3,9 @@
 import threading
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -14,9 +16,17 @@ import torch
 from stylevid import pipeline
 from stylevid.errors import Cancelled, StylevidError, VideoError
 from stylevid.frames import to_frame, to_image
+from stylevid.network import StyleNet
 from stylevid.painter import Painter
-from stylevid.pipeline import Options, Progress, Result, stylize_image, stylize_video
-from stylevid.video import VideoWriter, probe, read_frames, read_yuv
+from stylevid.pipeline import (
+    Options,
+    Progress,
+    Result,
+    paint_frames,
+    stylize_image,
+    stylize_video,
+)
+from stylevid.video import Timed, VideoWriter, probe, read_frames, read_yuv
 from stylevid.yuv import image_to_yuv, yuv_to_image
 
 PLAIN = Options(temporal=False, measure=False)
@@ -353,3 +363,22 @@ def test_opencv_steps_aside_where_cores_are_few_until_the_last_video_is_done(
         assert cv2.getNumThreads() == 2
     finally:
         cv2.setNumThreads(before)
+
+
+@pytest.mark.parametrize("temporal", [True, False])
+def test_each_shot_has_a_style_of_its_own(
+    painter: Painter, tiny_network: StyleNet, textured_frames, temporal: bool
+) -> None:
+    light = deepcopy(tiny_network)
+    light.get_parameter("leave.1.bias").add_(1.0)
+    painters = [painter, Painter(light, "cpu")]
+    shown = [frame for seed in range(3) for frame in textured_frames(2, seed=seed)]
+    frames = [image_to_yuv(to_image(frame)) for frame in shown]
+    timed = [Timed(frame, Fraction(i), Fraction(1)) for i, frame in enumerate(frames)]
+    options = Options(temporal=temporal)
+    paintings = list(paint_frames(timed, painters, options))
+    for first in (0, 2, 4):  # each shot as if there were no other
+        wanted = paint_frames(timed[first : first + 2], painters[first // 2 % 2], options)
+        for painted, alike in zip(paintings[first:], wanted, strict=False):
+            assert np.array_equal(painted.shown.pixels, alike.shown.pixels)
+            assert np.array_equal(painted.alone.pixels, alike.alone.pixels)

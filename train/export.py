@@ -24,6 +24,7 @@ from stylevid.weights import save_network
 from .learning.checkpoint import load_checkpoint, load_network_from
 
 _PREVIEW = 384  # pixels, square
+_THUMBNAIL = 160  # pixels, the longest side
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write the three files of a style: all of them, or none.
+    """Write the files of a style: all of them, or none.
 
     Raises:
         WeightsError: the network's output is not finite, or the same everywhere.
@@ -76,6 +77,8 @@ def export(options: argparse.Namespace) -> None:
         slug = Path(options.slug).name or "none"
         record["sha256"] = save_network(network, whole / f"{slug}.safetensors", painting)
         Image.fromarray(preview).save(whole / f"{slug}.jpg", quality=88)
+        if options.style:
+            save_thumbnail(options.style, whole / f"{slug}.painting.jpg")
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
         (whole / f"{slug}.json").write_text(text, "utf-8")
         read_style(whole / f"{slug}.json")
@@ -113,6 +116,21 @@ def paint_preview(network: StyleNet, picture: Path) -> Frame:
     image = to_image(read_picture(picture))
     square = paint_square(network, resize(image, fit(*size_of(image), 640)))
     return to_frame(resize(square, (_PREVIEW, _PREVIEW)))
+
+
+def save_thumbnail(picture: Path, target: Path) -> None:
+    """A picture's small copy, a JPEG.
+
+    Raises:
+        StyleError: it is not there, or is no picture.
+    """
+    try:
+        with Image.open(picture) as painting:
+            small = painting.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as cause:
+        raise StyleError(f"{picture} is no readable picture.") from cause
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    small.save(target, quality=85)
 
 
 @torch.inference_mode()

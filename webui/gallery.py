@@ -1,5 +1,7 @@
 """What the gallery and the list of styles show."""
 
+from collections.abc import Iterable
+
 from PIL import Image
 
 from stylevid.example import example_picture
@@ -17,11 +19,15 @@ def choices(styles: list[Style]) -> list[tuple[str, str]]:
     ]
 
 
-def pictures(styles: list[Style]) -> list[tuple[Image.Image, str]]:
-    """What the gallery shows: a picture, and the title with the origin below it."""
+def pictures(
+    styles: list[Style], shown: Iterable[Image.Image] | None = None
+) -> list[tuple[Image.Image, str]]:
+    """What the gallery shows: a picture, by default the preview, and the title with the origin
+    below it."""
+    shown = map(picture_of, styles) if shown is None else shown
     return [
-        (_picture(style), f"{_short(style.title)}\n{origin}".rstrip())
-        for style, origin in zip(styles, _origins(styles), strict=True)
+        (picture, f"{_short(style.title)}\n{origin}".rstrip())
+        for picture, style, origin in zip(shown, styles, _origins(styles), strict=True)
     ]
 
 
@@ -36,7 +42,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
-def _picture(style: Style) -> Image.Image:
+def picture_of(style: Style) -> Image.Image:
     """The style's preview, decoded here so that nobody else's file reaches a visitor; if there is
     none, the style's painting of the example."""
     if style.preview.is_file():

@@ -12,6 +12,7 @@ from stylevid.styles import Style
 from .gallery import choices, pictures
 from .hub_box import add_hub_box
 from .report import OWN
+from .stage import OPENING_STYLE, card_html, opening_html
 
 SIZES = {"the video's own": None, "360 px": 360, "640 px": 640, "960 px": 960, "1280 px": 1280}
 BRUSHES = {"grows with the picture": None, "fine": 1.0, "medium": 1.5, "large": 2.0, "broad": 3.0}
@@ -23,7 +24,7 @@ EXPORTS = {
 STILLS, MOTION = ["Video | painted", "Without | with temporal consistency"]
 QUICK, FINE = "Quick", "Fine: learns your video first"
 COLORS = {"off": "#ea580c", "on": "#6366f1", OWN: "#8b95a5"}  # on white and in the dark
-HELLO = "<p>The painted video will appear here. No video at hand? Press <b>Try the example</b>.</p>"
+HELLO = "<p>Drop a video, or press <b>Try the example</b>, and see it in every style.</p>"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Choices:
     brush: gr.Dropdown
     start: gr.Number
     end: gr.Number
+    second: gr.Dropdown
+    mix: gr.Slider
     way: gr.Radio
     learn_s: gr.Slider
     picture: gr.Image
@@ -52,6 +55,9 @@ class Choices:
 class Outcomes:
     """The right side: what comes of it."""
 
+    stage: gr.HTML
+    scrub: gr.Slider
+    card: gr.HTML
     status: gr.HTML
     flicker: gr.LinePlot
     newest: gr.Image
@@ -77,34 +83,41 @@ def place_choices(
         bring: whether there is a way to bring some.
         learn_s: the most seconds that a visitor may have it learn; 0 for none.
     """
-    gr.Markdown("### 1 Your video", elem_classes="step")
-    video = gr.Video(label="Drop, browse or record a video", elem_id="video",
-                     sources=["upload", "webcam"], height=290)  # fmt: skip
-    example = gr.Button("Try the example", size="sm", visible=has_example)
-    gr.Markdown("### 2 A style", elem_classes="step")
+    with gr.Row(elem_classes="step"):
+        gr.Markdown("## 1 Your video")
+        example = gr.Button("Try the example", size="sm", visible=has_example, scale=0,
+                            min_width=150)  # fmt: skip
+    video = gr.Video(label="Your video", show_label=False, elem_id="video",
+                     sources=["upload", "webcam"], height=140)  # fmt: skip
+    gr.Markdown("## 2 A style", elem_classes="step")
+    first = first_style(styles)
     gallery = gr.Gallery(
-        pictures(styles), label="Styles", show_label=False, columns=3,
+        pictures(styles), label="Styles", show_label=False, columns=5, format="jpeg",
         height="auto", object_fit="cover", allow_preview=False, buttons=[],
-        interactive=False, selected_index=0 if styles else None, elem_id="styles",
+        interactive=False, selected_index=styles.index(first) if first else None,
+        elem_id="styles",
     )  # fmt: skip
-    first = styles[0].slug if styles else None
-    style = gr.Dropdown(choices(styles), value=first, label="Chosen style", elem_id="style")
-    with gr.Accordion("Your own painting", open=False, visible=learn_s > 0, elem_id="own"):
+    style = gr.Dropdown(choices(styles), value=first and first.slug, label="Chosen style",
+                        show_label=False, elem_id="style")  # fmt: skip
+    with gr.Row(elem_id="go"):
+        temporal = gr.Checkbox(
+            True, label="Temporal consistency", elem_id="temporal",
+            info="Paint sticks to things; no flicker.",
+        )  # fmt: skip
+        paint = gr.Button("Paint it", variant="primary", elem_id="paint")
+        stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+    with gr.Accordion("Learn it first: finer, or your own painting", open=False,
+                      visible=learn_s > 0, elem_id="own"):  # fmt: skip
+        way = gr.Radio([QUICK, FINE], value=QUICK, label="How", elem_id="way",
+                       info="Fine paints richer and steadier.")  # fmt: skip
         picture = gr.Image(
             label="Any picture: it is learned while you watch", type="filepath", height=200,
             sources=["upload", "clipboard"], elem_id="picture",
         )  # fmt: skip
+        seconds = gr.Slider(5, max(learn_s, 5), min(120, max(learn_s, 5)), step=5, visible=False,
+                            label="Seconds to learn", elem_id="learn-seconds")  # fmt: skip
     if bring:
         add_hub_box(styles, guests, gallery, style)
-    gr.Markdown("### 3 Keep it steady", elem_classes="step")
-    temporal = gr.Checkbox(
-        True, label="Temporal consistency", elem_id="temporal",
-        info="Paint sticks to things as they move; no flicker.",
-    )  # fmt: skip
-    way = gr.Radio([QUICK, FINE], value=QUICK, label="How", visible=learn_s > 0, elem_id="way",
-                   info="Fine paints richer and steadier.")  # fmt: skip
-    seconds = gr.Slider(5, max(learn_s, 5), min(120, max(learn_s, 5)), step=5, visible=False,
-                        label="Seconds to learn", elem_id="learn-seconds")  # fmt: skip
     gr.on(
         [way.change, picture.change],
         lambda way, picture: gr.Slider(visible=way == FINE or picture is not None),
@@ -121,26 +134,35 @@ def place_choices(
             start = gr.Number(0, label="From, seconds", minimum=0, elem_id="from")
             end = gr.Number(None, label="To, seconds", minimum=0, elem_id="to",
                             placeholder="the end")  # fmt: skip
-    paint = gr.Button("Paint it", variant="primary", elem_id="paint")
-    stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+        second = gr.Dropdown([("none", None), *choices(styles)], value=None,
+                             label="Mix with a second style", elem_id="second")  # fmt: skip
+        mix = gr.Slider(0, 1, 0.5, step=0.05, label="Share of the second style", elem_id="mix")
+        guests.change(
+            lambda guests: gr.Dropdown([("none", None), *choices([*styles, *guests])]), guests,
+            second, queue=False, show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
     return Choices(video, example, gallery, style, temporal, strength, keep_colors, size, brush,
-                   start, end, way, seconds, picture, paint, stop)  # fmt: skip
+                   start, end, second, mix, way, seconds, picture, paint, stop)  # fmt: skip
 
 
-def place_outcomes() -> Outcomes:
+def place_outcomes(styles: list[Style]) -> Outcomes:
     """The parts of the right side, most of them out of sight until there is something to show."""
+    stage = gr.HTML(opening_html(), elem_id="stage")
+    newest = gr.Image(label="Newest frame", visible=False, elem_id="newest", buttons=[])
+    result = gr.Video(label="Painted", interactive=False, visible=False,
+                      elem_id="result", buttons=[])  # fmt: skip
     status = gr.HTML(HELLO, elem_id="status")
+    download = gr.DownloadButton("Download", visible=False, elem_id="download")
+    keep = gr.DownloadButton("Keep the style", visible=False, elem_id="keep")
+    scrub = gr.Slider(0, 100, 30, step=1, label="Moment, % of the clip", visible=False,
+                      elem_id="scrub")  # fmt: skip
+    card = gr.HTML(card_html(first_style(styles)), elem_id="card")
+    form = gr.Radio([WHOLE, *EXPORTS], value=WHOLE, label="Download as", visible=False,
+                    elem_id="form")  # fmt: skip
     flicker = gr.LinePlot(
         visible=False, x="seconds", y="flicker", color="of", color_title="Temporal consistency",
         color_map=COLORS, height=220, show_label=False, buttons=[], elem_id="flicker-plot",
     )  # fmt: skip
-    newest = gr.Image(label="Newest frame", visible=False, elem_id="newest", buttons=[])
-    result = gr.Video(label="Painted", interactive=False, visible=False,
-                      elem_id="result", buttons=[])  # fmt: skip
-    download = gr.DownloadButton("Download", visible=False, elem_id="download")
-    keep = gr.DownloadButton("Keep the style", visible=False, elem_id="keep")
-    form = gr.Radio([WHOLE, *EXPORTS], value=WHOLE, label="Download as", visible=False,
-                    elem_id="form")  # fmt: skip
     with gr.Group(visible=False) as compare:
         view = gr.Radio([STILLS, MOTION], value=STILLS, label="Compare", elem_id="view")
         before_after = gr.ImageSlider(
@@ -153,8 +175,17 @@ def place_outcomes() -> Outcomes:
         )  # fmt: skip
         both_note = gr.HTML(visible=False, elem_id="both-note")
         moment = gr.Slider(0, 100, 50, step=1, label="At which moment, % of the clip")
-    return Outcomes(status, flicker, newest, result, download, keep, form, compare, view,
-                    before_after, both, both_note, moment)  # fmt: skip
+    return Outcomes(stage, scrub, card, status, flicker, newest, result, download, keep, form,
+                    compare, view, before_after, both, both_note, moment)  # fmt: skip
+
+
+def first_style(styles: list[Style]) -> Style | None:
+    """The style that is chosen when the page opens: that of the clip it opens with, unless the
+    operator's own come first."""
+    first = styles[0] if styles else None
+    if first is None or first.origin != "bundled":
+        return first
+    return next((style for style in styles if style.slug == OPENING_STYLE), first)
 
 
 def plot(table: pd.DataFrame | None) -> gr.LinePlot:

@@ -14,7 +14,7 @@ from typing import Any
 from stylevid.errors import StylevidError
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, Result, stylize_video
-from stylevid.styles import Style
+from stylevid.styles import Mix, Style
 
 Outcome = Result | Path  # of stylize_video, of compare_video
 GPU_SECONDS = 120  # asked of ZeroGPU for one video
@@ -69,7 +69,7 @@ def in_time(seconds: float, should_stop: Callable[[], bool] = lambda: False) -> 
 def work(
     video: Path,
     target: Path,
-    style: Style,
+    style: Style | Mix,
     options: Options,
     device: str | None,
     job: Job,

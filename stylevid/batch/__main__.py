@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import shutil
 import sys
 import time
@@ -11,17 +12,18 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
+from torch import Tensor
 from tqdm import tqdm
 
 from ..__main__ import add_painting_options, painting_options
-from ..errors import StylevidError
+from ..errors import StyleError, StylevidError
 from ..hub import get_style, repo_names
 from ..network import StyleNet
-from ..weights import file_sha256, find_weights, load_network
+from ..weights import file_sha256, find_weights, load_network, load_painting
 from .clips import is_list, read_wishes
 from .crew import Crew, ProcessCrew, RayCrew, connect, hand_out
-from .jobs import NAME, Job, Ledger, Record
-from .places import full_name, open_place, scratch_of
+from .jobs import NAME, PIECES, Job, Ledger, Record
+from .places import full_name, open_place, remove, scratch_of
 from .worker import WorkerConfig
 
 _SHOWN_ERRORS = 20
@@ -62,6 +64,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--retry-failed", action="store_true", help="try what was refused or "
                         "failed before, too")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="paint what is done, too")
+    parser.add_argument("--fine", action="store_true", help="learn each clip before it is painted: "
+                        "richer, steadier")  # fmt: skip
+    parser.add_argument("--learn-seconds", type=float, default=120.0, metavar="N",
+                        help="for so long (120)")  # fmt: skip
+    parser.add_argument("--split", type=float, default=60.0, metavar="SECONDS", help="paint clips "
+                        "that are more than twice as long in pieces of so long, side by side (60; "
+                        "0 never)")  # fmt: skip
     add_painting_options(parser)
     return parser
 
@@ -69,6 +78,10 @@ def build_parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     if options.workers is not None and options.workers < 1:
         raise ValueError(f"--workers is 1 or more; got {options.workers}")
+    if not 0 < options.learn_seconds < math.inf:
+        raise ValueError(f"--learn-seconds is more than 0; got {options.learn_seconds:g}")
+    if not (options.split == 0 or 1 <= options.split < math.inf):
+        raise ValueError(f"--split is 1 second or more, or 0; got {options.split:g}")
     out = full_name(*open_place(options.out)).rstrip("/")
     scratch = scratch_of(out)
     scratch.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +97,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _paint(options: argparse.Namespace, out: str) -> int:
-    shelf = Shelf(options.weights, repo_names(options.hub_repo))
+    shelf = Shelf(options.weights, repo_names(options.hub_repo), options.fine)
     ledger, table, jobs = Ledger(out), Table(), list[Job]()
     for asked in _ask(options, out, shelf):
         if isinstance(asked, Record):
@@ -97,7 +110,7 @@ def _paint(options: argparse.Namespace, out: str) -> int:
         else:
             jobs.append(asked)
     if jobs:
-        crew = _crew(options, out, shelf.networks, len(jobs))
+        crew = _crew(options, out, shelf, len(jobs))
         bar = tqdm(total=len(jobs), unit="clip", disable=None)
         try:
             for record in hand_out(jobs, crew):
@@ -109,13 +122,14 @@ def _paint(options: argparse.Namespace, out: str) -> int:
             bar.close()
             crew.close()
             ledger.save()
+        remove(f"{out}/{PIECES}")
     print(table)  # noqa: T201
     return 0 if table.whole else 1
 
 
 def _ask(options: argparse.Namespace, out: str, shelf: "Shelf") -> Iterator[Job | Record]:
     """What is to be painted, each target once, and what cannot be."""
-    settings = painting_options(options)
+    settings, learn_s = painting_options(options), options.learn_seconds * options.fine
     if not options.style and not all(map(is_list, options.inputs)):
         raise StylevidError("Name a --style.")
     for style in options.style:
@@ -130,7 +144,7 @@ def _ask(options: argparse.Namespace, out: str, shelf: "Shelf") -> Iterator[Job 
                 if not styles:
                     raise StylevidError("it names no style, and there is no --style.")
                 for style in styles:
-                    job = Job.of(wish, *shelf.find(style))
+                    job = Job.of(wish, *shelf.find(style), learn_s, options.split)
                     other = asked.setdefault(job.target, job)
                     if other is job:
                         yield job
@@ -144,12 +158,14 @@ def _ask(options: argparse.Namespace, out: str, shelf: "Shelf") -> Iterator[Job 
 
 
 class Shelf:
-    """The styles of a batch, each loaded and checked once: `networks` by sha256."""
+    """The styles of a batch, each loaded and checked once: `networks` and, where clips are to be
+    learned, `paintings` by sha256."""
 
-    def __init__(self, folder: Path | None, repos: list[str]) -> None:
-        self._folder, self._repos = folder, repos
+    def __init__(self, folder: Path | None, repos: list[str], fine: bool) -> None:
+        self._folder, self._repos, self._fine = folder, repos, fine
         self._known: dict[str, tuple[str, str]] = {}
         self.networks: dict[str, StyleNet] = {}
+        self.paintings: dict[str, dict[str, Tensor]] = {}
 
     def find(self, name: str) -> tuple[str, str]:
         """A style's slug, or its file's stem, and the sha256 of its weights.
@@ -160,23 +176,29 @@ class Shelf:
         if name not in self._known:
             is_file = name.endswith(".safetensors")
             style = Path(name) if is_file else get_style(name, self._folder, self._repos)
-            network = load_network(style)
+            network, painting = load_network(style), load_painting(style) if self._fine else {}
+            if self._fine and not painting:
+                raise StyleError(f"{name} does not hold what is to be learned of its painting. "
+                                 "Leave --fine out.")  # fmt: skip
             sha256 = file_sha256(find_weights(style))
+            self.paintings[sha256] = painting
             self._known[name] = style.stem if isinstance(style, Path) else style.slug, sha256
             self.networks[sha256] = network
         return self._known[name]
 
 
-def _crew(options: argparse.Namespace, out: str, networks: dict[str, StyleNet], jobs: int) -> Crew:
-    """Workers on Ray or on this machine, no more than there are clips."""
+def _crew(options: argparse.Namespace, out: str, shelf: Shelf, jobs: int) -> Crew:
+    """Workers on Ray or on this machine, no more than can be at work."""
     cpus, gpus = torch.get_num_threads(), torch.cuda.device_count()
     ray = connect(options.ray) if options.ray else None
     if ray:
         resources = ray.cluster_resources()
         cpus, gpus = int(resources.get("CPU", 1)), int(resources.get("GPU", 0))
     gpus = 0 if options.device == "cpu" else gpus
-    size = min(jobs, options.workers or gpus or max(1, cpus // 2))
-    config = WorkerConfig(out, networks, max(1, cpus // size), options.device, options.engine)
+    size = options.workers or gpus or max(1, cpus // 2)
+    size = size if options.split else min(jobs, size)
+    config = WorkerConfig(out, shelf.networks, shelf.paintings, max(1, cpus // size),
+                          options.device, options.engine)  # fmt: skip
     return RayCrew(ray, config, size, min(1, gpus / size)) if ray else ProcessCrew(config, size)
 
 

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from ..errors import Cancelled, StylevidError
-from .jobs import Job, Record
+from .jobs import InPieces, Job, Join, Record
 from .worker import Worker, WorkerConfig
 
 TRIES = 3  # of a clip whose worker died, or whose store was out of reach
@@ -24,8 +24,8 @@ class WorkerDied:
     """A worker's last sign: its process, actor or node is gone."""
 
 
-Outcome = Record | StylevidError | WorkerDied | None
-"""A clip's record, why a worker cannot start, its end, or None: it is ready."""
+Outcome = Record | InPieces | StylevidError | WorkerDied | None
+"""A clip's record or its pieces, why a worker cannot start, its end, or None: it is ready."""
 
 
 class Crew(Protocol):
@@ -57,13 +57,16 @@ def hand_out(jobs: Iterable[Job], crew: Crew, tries: int = TRIES) -> Iterator[Re
         StylevidError: workers cannot be started.
     """
     queue = deque(sorted(jobs, key=lambda job: -job.size_bytes))
-    left, begun = len(queue), Counter[str]()
+    left, begun = len(queue), Counter[Job]()
+    in_pieces: dict[str, InPieces] = {}  # by the clip's target
     at_work: dict[int, Job] = {}
     idle: list[int] = []
+    unborn, coming = deque(range(crew.size)), 0
     stillborn = 0  # workers, one after another, that died before they were ready
-    for worker in range(crew.size):
-        crew.start(worker)
     while left:
+        while unborn and len(queue) > len(idle) + coming:
+            crew.start(unborn.popleft())
+            coming += 1
         for worker, outcome in crew.wait():
             if isinstance(outcome, StylevidError):
                 raise outcome
@@ -72,19 +75,30 @@ def hand_out(jobs: Iterable[Job], crew: Crew, tries: int = TRIES) -> Iterator[Re
             if stillborn > TRIES * crew.size:
                 raise StylevidError(f"{stillborn} workers died one after another as they started.")
             crew.start(worker) if died else idle.append(worker)
+            coming += died - (job is None)
             if job is None:
+                continue
+            if isinstance(outcome, InPieces):
+                in_pieces[job.target] = outcome
+                queue.extendleft(reversed(outcome.jobs))
                 continue
             record = outcome if isinstance(outcome, Record) else job.record(
                 "failed", error="Each worker that painted it died; its memory may be too small."
             )  # fmt: skip
-            if record.status == "failed" and begun[job.target] < tries:
+            if record.status == "failed" and begun[job] < tries:
                 queue.appendleft(job) if died else queue.append(job)
-            else:
+                continue
+            record = replace(record, tries=max(begun[job], record.tries))
+            if job.clip is None:
                 left -= 1
-                yield replace(record, tries=begun[job.target])
+                yield record
+            elif (clip := in_pieces.get(job.clip)) and (following := clip.add(record)):
+                del in_pieces[job.clip]
+                queue = deque(other for other in queue if other.clip != job.clip)
+                queue.appendleft(following)
         while queue and idle:
             worker, job = idle.pop(), queue.popleft()
-            begun[job.target] += 1
+            begun[job] += 1
             at_work[worker] = job
             crew.give(worker, job)
 
@@ -185,11 +199,13 @@ class RayCrew:
             gpus: that an actor asks for.
         """
         self.size, self._ray, self._config = size, ray, ray.put(config)
-        actor = ray.remote(num_cpus=config.threads, num_gpus=gpus, max_restarts=-1)(_Actor)
-        self._actors = [actor.remote(number) for number in range(size)]
+        self._actor = ray.remote(num_cpus=config.threads, num_gpus=gpus, max_restarts=-1)(_Actor)
+        self._actors: dict[int, Any] = {}
         self._busy: dict[Any, int] = {}
 
     def start(self, worker: int) -> None:
+        if worker not in self._actors:
+            self._actors[worker] = self._actor.remote(worker)
         # Waits for the actor's restart, and for a node that has room for it.
         ready = self._actors[worker].get_ready.options(max_task_retries=-1)
         self._busy[ready.remote(self._config)] = worker
@@ -227,9 +243,11 @@ class _Actor(Worker):
         self._clips = Counter("stylevid_clips", "Clips done.", ("status",))
         self._frames = Counter("stylevid_frames", "Frames painted.")
 
-    def paint(self, job: Job) -> Record:
-        record = super().paint(job)
-        self._clips.inc(1, {"status": record.status})
-        if record.frames:
-            self._frames.inc(record.frames)
-        return record
+    def paint(self, job: Job) -> Record | InPieces:
+        outcome = super().paint(job)
+        if isinstance(outcome, Record):
+            if job.clip is None:
+                self._clips.inc(1, {"status": outcome.status})
+            if outcome.frames and not isinstance(job.part, Join):
+                self._frames.inc(outcome.frames)
+        return outcome

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,13 +12,15 @@ from typing import Any, Literal
 
 from .. import __version__
 from ..errors import StylevidError
-from ..pipeline import Options
+from ..pipeline import Options, Piece
 from .clips import Wish
+from .film import Film
 from .places import deliver, is_local, open_place, scratch_of, telling_trouble
 
 log = logging.getLogger(__name__)
 
 NAME = "manifest.jsonl"
+PIECES = ".pieces"  # the folder of those that wait to be joined
 _UPLOAD_EVERY_S = 5.0  # objects cannot be appended to
 
 
@@ -51,9 +53,26 @@ class Record:
     tries: int = 1
 
 
+@dataclass(frozen=True, eq=False)
+class Join:
+    """What is left to do when all pieces of a film are painted: `records` in order."""
+
+    film: Film
+    records: tuple[Record, ...]
+
+
 @dataclass(frozen=True)
 class Job:
-    """What a worker is given; `weights` is the sha256 of the style's."""
+    """What a worker is given.
+
+    Attributes:
+        weights: the sha256 of the style's.
+        learn_s: seconds to learn the clip for; 0 paints with the style as it is.
+        piece_s: of a long clip; 0 paints it in one.
+        clip: of a piece, the target that it is for.
+        learned: of a piece, where the weights are that the clip was learned with.
+        part: the piece, or that all are to be joined.
+    """
 
     source: str
     target: str
@@ -62,18 +81,56 @@ class Job:
     options: Options
     size_bytes: int
     fingerprint: str
+    learn_s: float = 0.0
+    piece_s: float = 0.0
+    clip: str | None = None
+    learned: str | None = None
+    part: Piece | Join | None = None
 
     @classmethod
-    def of(cls, wish: Wish, style: str, weights: str) -> "Job":
+    def of(
+        cls, wish: Wish, style: str, weights: str, learn_s: float = 0.0, piece_s: float = 0.0
+    ) -> "Job":
         """`style` is a name for the result's."""
         parts = [wish.size_bytes, wish.state, weights, asdict(wish.options), __version__]
+        parts += [learn_s] if learn_s else []
         fingerprint = sha256(json.dumps(parts).encode()).hexdigest()
         target = f"{wish.output or f'{wish.name}-{style}'}.mp4"
-        return cls(wish.source, target, style, weights, wish.options, wish.size_bytes, fingerprint)
+        return cls(wish.source, target, style, weights, wish.options, wish.size_bytes, fingerprint,
+                   learn_s, piece_s)  # fmt: skip
+
+    @property
+    def pieces(self) -> str:
+        """How the names of its pieces begin, below the output folder."""
+        return f"{PIECES}/{self.target}/{self.fingerprint[:16]}"
 
     def record(self, status: Literal["painted", "refused", "failed"], **what: Any) -> Record:
         """What became of it."""
         return Record(self.target, self.source, self.style, self.fingerprint, status, **what)
+
+
+class InPieces:
+    """A long clip's job, taken apart: the `jobs` for its pieces."""
+
+    def __init__(self, whole: Job, film: Film, learned: str | None) -> None:
+        self._whole, self._film = whole, film
+        self._done: dict[str, Record] = {}
+        self.jobs = [
+            replace(whole, target=f"{whole.pieces}-{whole.piece_s:g}-{number:04}.mp4",
+                    clip=whole.target, learned=learned, part=piece)
+            for number, piece in enumerate(film.pieces)
+        ]  # fmt: skip
+
+    def add(self, record: Record) -> Job | None:
+        """What follows when this piece is done: to join all, or, where it is not painted, the clip
+        in one after all; None while others are at work."""
+        if record.status != "painted":
+            return replace(self._whole, piece_s=0)
+        self._done[record.target] = record
+        if len(self._done) < len(self.jobs):
+            return None
+        records = tuple(self._done[job.target] for job in self.jobs)
+        return replace(self._whole, part=Join(self._film, records))
 
 
 class Ledger:

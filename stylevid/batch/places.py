@@ -3,7 +3,7 @@
 import tempfile
 import uuid
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,18 @@ def fetch(place: str, folder: Path) -> Path:
     copy = folder / Path(path).name
     files.get_file(path, str(copy))
     return copy
+
+
+def exists(place: str) -> bool:
+    files, path = open_place(place)
+    return bool(files.exists(path))
+
+
+def remove(place: str) -> None:
+    """Make an end of a file or folder, if there is one and its store is not out of reach."""
+    files, path = open_place(place)
+    with suppress(Exception):
+        files.rm(path, recursive=True)
 
 
 def deliver(whole: Path, place: str) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from stylevid.errors import StyleError
 from stylevid.styles import list_styles
+from train import thumbnails
 from train.catalog import CATALOG, main, read_catalog
 from train.config import TrainConfig
 
@@ -108,6 +109,12 @@ def test_all_styles_are_made_once(
     assert "/wave " in record["training"]["command"]
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.width > sheet.height
+    thumbnail = tmp_path / "weights" / "wave.painting.jpg"
+    made = thumbnail.read_bytes()
+    thumbnail.unlink()
+    assert (
+        thumbnails.main([*arguments[:4], *arguments[12:14]]) == 0 and made == thumbnail.read_bytes()
+    )
 
     checkpoints = [
         tmp_path / "runs" / slug / "checkpoint.safetensors" for slug in ("acorn", "wave")

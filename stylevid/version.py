@@ -1,0 +1,3 @@
+"""The version, which results name as well."""
+
+__version__ = "0.1.0"
