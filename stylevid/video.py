@@ -513,7 +513,10 @@ class VideoWriter:
         self._first_time_s = Fraction(0)
 
     def __enter__(self) -> "VideoWriter":
-        self._partial = self._resources.enter_context(written_whole(self._path))
+        try:
+            self._partial = self._resources.enter_context(written_whole(self._path))
+        except OSError as cause:
+            raise VideoError(f"{self._path} cannot be written: {cause.strerror}.") from cause
         self._messages = self._resources.enter_context(tempfile.TemporaryFile())
         return self
 

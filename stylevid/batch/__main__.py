@@ -38,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (StylevidError, ValueError) as error:
         print(f"stylevid: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    except OSError as error:  # of the folder for the results itself
+        print(f"stylevid: {options.out} cannot be written: {error.strerror}.", file=sys.stderr)  # noqa: T201
+        return 1
     except KeyboardInterrupt:
         print("stylevid: stopped; the same command goes on from here.", file=sys.stderr)  # noqa: T201
         return 130
