@@ -33,7 +33,7 @@ from stylevid.video import VideoWriter, even, probe, read_yuv
 from stylevid.weights import load_network
 from stylevid.yuv import Yuv, yuv_to_image
 
-from .classic import ClassicNet, in_openvino, in_torch
+from .classic import ClassicNet, in_torch
 from .peer import peer
 
 PAUSE_S = 0.03  # before each turn: until the idle threads of the one before have stopped spinning
@@ -119,17 +119,12 @@ def our_networks(network: StyleNet, frames: Sequence[Yuv], device: torch.device)
 
 
 def classic_networks(frame: Yuv, device: torch.device) -> dict[str, Work]:
-    """The classic network in torch, as people run it, and in our own engine and precision."""
+    """The classic network in torch, as people run it, and in our own precision."""
     pixels = to_frame(yuv_to_image(frame))
     pixels = pixels[: pixels.shape[0] // 4 * 4, : pixels.shape[1] // 4 * 4].copy()
-    best, _, precision = engine_names(device)[0].partition("-")
-    runs = {"torch-float32": in_torch(ClassicNet(), device, torch.float32)}
-    if best == "openvino":
-        height, width = pixels.shape[:2]
-        runs[f"openvino-{precision}"] = in_openvino(ClassicNet(), height, width, precision)
-    else:
-        runs[f"torch-{precision}"] = in_torch(ClassicNet(), device, getattr(torch, precision))
-    return {f"classic, {name}": timed(partial(run, pixels)) for name, run in runs.items()}
+    precisions = dict.fromkeys(("float32", engine_names(device)[0].partition("-")[2]))
+    runs = {name: in_torch(ClassicNet(), device, getattr(torch, name)) for name in precisions}
+    return {f"classic, torch-{name}": timed(partial(run, pixels)) for name, run in runs.items()}
 
 
 def race_videos(clip: Path, painter: Painter, folder: Path) -> dict[str, list[float]]:

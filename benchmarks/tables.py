@@ -20,6 +20,9 @@ from .sheet import paste
 ROOT = Path(__file__).resolve().parent.parent
 CATALOG = ROOT / "docs" / "catalog.md"
 START, END = "<!-- styles -->", "<!-- end of styles -->"  # in CATALOG
+HEAD = ("| style | painting | steps | 1 frame | 10 frames | sharpness | style: photographs | "
+        "style: frames off / on | content |")  # fmt: skip
+ERRORS = ("floor", "off", "on")  # E_warp of the clip, and with temporal consistency off and on
 COLUMNS, TILE = 3, (225, 400)  # of docs/styles.jpg: height, width in pixels
 FRAME = 48  # of the clip, which all paint
 
@@ -50,57 +53,33 @@ def styles_text(styles: Sequence[Style], notes: dict[str, dict[str, Any]]) -> st
         size = style.metrics.get("photos", {}).get("size", "?")
         how = f"{style.metrics['how']}; {len(clips(style))} clips; photographs {size} px"
         ways.setdefault(how, []).append(f"`{style.slug}`")
-    steadied = [clip_mean(style, "on") for style in styles if clips(style)]
-    spread = (
-        f"With temporal consistency the median is {1000 * median(steadied):.1f}, the largest "
-        f"{max(steadied) / median(steadied):.1f} times that."
-        if steadied
-        else ""
-    )
-    return "\n".join(
-        [
-            "| style | painting | steps | 1 frame | 10 frames | sharpness | style: photographs | "
-            "style: frames off / on | content |",
-            "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-            *map(row, styles),
-            "",
-            spread,
-            "",
-            *(f"- {', '.join(slugs)}: {how}." for how, slugs in ways.items()),
-            "",
-            *(
-                f"- **{style.title}** (`{style.slug}`): {notes[style.slug]['note']}"
-                for style in styles
-                if "note" in notes.get(style.slug, {})
-            ),
-        ]
-    )
+    steadied = [clip_mean(style, "on") for style in styles if clips(style)] or [0.0]
+    middle = median(steadied)
+    lines = [HEAD, "| --- | --- |" + " ---: |" * 7, *map(row, styles), ""]
+    if middle:
+        lines += [f"With temporal consistency the median is {1000 * middle:.1f}, the largest "
+                  f"{max(steadied) / middle:.1f} times that.", ""]  # fmt: skip
+    lines += [*(f"- {', '.join(slugs)}: {how}." for how, slugs in ways.items()), ""]
+    told = [(style, notes.get(style.slug, {}).get("note")) for style in styles]
+    lines += [f"- **{style.title}** (`{style.slug}`): {note}" for style, note in told if note]
+    return "\n".join(lines)
 
 
 def row(style: Style) -> str:
-    cells = [f"`{style.slug}`", f"{style.title}, {style.artist}, {style.year}", steps(style)]
-    cells += measured(style) if clips(style) else [""] * 6
-    return f"| {' | '.join(cells)} |"
-
-
-def measured(style: Style) -> list[str]:
-    """The cells of a style's numbers; losses that a record does not have are left empty."""
-    cells = [
-        " / ".join(
-            f"{1000 * clip_mean(style, kind + after):.1f}" for kind in ("floor", "off", "on")
+    """A line of the table; losses that a record does not have are left empty."""
+    photos, cells = style.metrics.get("photos", {}), [""] * 6
+    if clips(style):
+        cells[0], cells[1] = (
+            " / ".join(f"{1000 * clip_mean(style, key + apart):.1f}" for key in ERRORS)
+            for apart in ("", "_10")
         )
-        for after in ("", "_10")
-    ]
-    photos = style.metrics.get("photos", {})
-    has_losses = all("style_on" in clip for clip in clips(style))
-    frames = [f"{clip_mean(style, key):.2f}" for key in ("style", "style_on") if has_losses]
-    return [
-        *cells,
-        f"{clip_mean(style, 'sharpness'):.0%}",
-        f"{photos['style']:.2f}" if photos else "",
-        " / ".join(frames),
-        f"{photos['content']:.2f}" if photos else "",
-    ]
+        cells[2] = f"{clip_mean(style, 'sharpness'):.0%}"
+        if photos:
+            cells[3], cells[5] = (f"{photos[key]:.2f}" for key in ("style", "content"))
+        if all("style_on" in clip for clip in clips(style)):
+            cells[4] = " / ".join(f"{clip_mean(style, key):.2f}" for key in ("style", "style_on"))
+    about = f"| `{style.slug}` | {style.title}, {style.artist}, {style.year} | {steps(style)} |"
+    return f"{about} {' | '.join(cells)} |"
 
 
 def steps(style: Style) -> str:

@@ -20,7 +20,7 @@ from .network import StyleNet
 from .painter import Painter
 from .pipeline import Options, Progress, Result, stylize_video
 from .styles import Style, list_styles, name_styles
-from .video import check_target
+from .video import QUALITIES, check_target
 from .weights import load_network, load_painting, save_network
 
 
@@ -93,6 +93,8 @@ def add_painting_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-colors", action="store_true", help="keep the video's own colors")
     parser.add_argument("--brush", type=float, help="size of the strokes, 1 to 8 times that of the "
                         "training (default: grows with the picture, 2 for 1080p)")  # fmt: skip
+    parser.add_argument("--quality", choices=QUALITIES, default="good", help="of the file: better "
+                        "keeps more of the paint, and is larger (good)")  # fmt: skip
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--engine", help="such as openvino-bfloat16 or torch-float32 (default: "
                         "what suits the device)")  # fmt: skip
@@ -115,6 +117,7 @@ def painting_options(options: argparse.Namespace) -> Options:
         strength=options.strength,
         keep_colors=options.keep_colors,
         brush=options.brush,
+        quality=options.quality,
         start_s=options.start_s,
         end_s=options.end_s,
     )

@@ -54,7 +54,7 @@ def compare_video(
     began, count, length_s = monotonic(), 0, span.of(info.duration_s)
     show = arranger(side_by_side)
     with (
-        VideoWriter(target, shown, (half[0], 2 * half[1]), span) as writer,
+        VideoWriter(target, shown, (half[0], 2 * half[1]), span, options.quality) as writer,
         closing(read_yuv(info, size, span, should_stop)) as frames,
         closing(paint_frames(frames, painter, replace(options, temporal=True))) as paintings,
     ):

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import validate_repo_id
 from huggingface_hub.utils.sha import git_hash
 from tqdm import tqdm
@@ -82,20 +83,21 @@ class HubName:
                        "USER/NAME@revision.")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class HubFile:
-    """What the Hub announces about a file: its size, its git id and, if it is large, its sha256."""
+def list_files(info: Any) -> dict[str, RepoSibling]:
+    """The files of a repo by path, of `HfApi.repo_info(..., files_metadata=True)`."""
+    return {file.rfilename: file for file in info.siblings or []}
 
-    path: str
-    size: int
-    blob_id: str
-    sha256: str | None
 
-    def is_intact(self, body: bytes) -> bool:
-        """Whether this is the file's content."""
-        if self.sha256 is not None:
-            return hashlib.sha256(body).hexdigest() == self.sha256
-        return git_hash(body) == self.blob_id
+def is_content(body: bytes, file: RepoSibling) -> bool:
+    """Whether this is what a file holds, by what the Hub announces of it: its sha256 if it is
+    large, else its git id."""
+    if file.lfs:
+        return hashlib.sha256(body).hexdigest() == file.lfs.sha256
+    return git_hash(body) == file.blob_id
+
+
+def size_bytes(file: RepoSibling) -> int:
+    return file.size or 0  # the client's type lets it be unknown
 
 
 @dataclass(frozen=True)
@@ -245,15 +247,6 @@ def follow_load(
         yield kept
 
 
-def list_files(info: Any) -> dict[str, HubFile]:
-    """What is announced about the files of a repo, by path, in the answer to the client's
-    `repo_info(..., files_metadata=True)`."""
-    return {
-        one.rfilename: HubFile(one.rfilename, one.size, one.blob_id, one.lfs and one.lfs.sha256)
-        for one in info.siblings or []
-    }
-
-
 def _followed(
     repo: HubName, only: Collection[str] | None, limits: Limits, api: HfApi
 ) -> Iterator[Download | HubStyles]:
@@ -301,7 +294,9 @@ def _load(
     if not _COMMIT.fullmatch(commit):
         raise HubError(NO_HUB.format(host=host))
     chosen, warnings = _choose(files, only, limits)
-    step = Download(f"Loading {repo}", 0, sum(f.size for own in chosen.values() for f in own))
+    step = Download(
+        f"Loading {repo}", 0, sum(size_bytes(file) for own in chosen.values() for file in own)
+    )
     for what, found, limit in (
         ("files", len(files), MAX_FILES),
         ("styles", len(chosen), limits.styles),
@@ -325,16 +320,16 @@ def _load(
 
 
 def _choose(
-    files: Mapping[str, HubFile], only: Collection[str] | None, limits: Limits
-) -> tuple[dict[str, list[HubFile]], list[str]]:
+    files: Mapping[str, RepoSibling], only: Collection[str] | None, limits: Limits
+) -> tuple[dict[str, list[RepoSibling]], list[str]]:
     """The files of each style that may be downloaded, by slug, and a sentence for each style that
     may not."""
-    chosen: dict[str, list[HubFile]] = {}
+    chosen: dict[str, list[RepoSibling]] = {}
     warnings: list[str] = []
     for path in sorted(p for p in files if p.endswith(".safetensors") and "/" not in p):
         slug = path.removesuffix(".safetensors")
         own = [files[p] for p in (f"{slug}.json", path, f"{slug}.jpg") if p in files]
-        large = [file for file in own if file.size > limits.of(file.path)]
+        large = [file for file in own if size_bytes(file) > limits.of(file.rfilename)]
         if not is_slug(slug):
             warnings.append(f"{slug[:60]!a} is no name of a style, which is lower-case words "
                             "joined by dashes.")  # fmt: skip
@@ -343,8 +338,10 @@ def _choose(
         elif f"{slug}.json" not in files:
             warnings.append(f"{slug} has no record ({slug}.json).")
         elif large:
-            limit = limits.of(large[0].path)
-            warnings.append(f"{large[0].path} has {large[0].size:,} bytes; the limit is {limit:,}.")
+            limit = limits.of(large[0].rfilename)
+            warnings.append(
+                f"{large[0].rfilename} has {large[0].size:,} bytes; the limit is {limit:,}."
+            )
         else:
             chosen[slug] = own
     return chosen, warnings
@@ -363,30 +360,30 @@ class _Meter(tqdm):
 
 
 def _fetch(
-    file: HubFile, commit: str, repo: HubName, api: HfApi, start: Download,
+    file: RepoSibling, commit: str, repo: HubName, api: HfApi, start: Download,
     tell: Callable[[Download], None],
 ) -> Download:  # fmt: skip
     """Have one file in the cache, as it was announced."""
-    step = start
+    step, announced = start, size_bytes(file)
 
     def come(size: int) -> None:
         nonlocal step
-        if size > file.size:
-            raise HubError(f"{file.path} is longer than the {file.size:,} bytes that {repo} "
+        if size > announced:
+            raise HubError(f"{file.rfilename} is longer than the {announced:,} bytes that {repo} "
                            "announces.")  # fmt: skip
         step = replace(start, received_bytes=start.received_bytes + size)
         tell(replace(step, done_bytes=start.done_bytes + size))
 
     for force in (False, True):  # again if what the cache holds is damaged
         path = api.hf_hub_download(
-            repo.repo, file.path, revision=commit, etag_timeout=ANSWER_S, force_download=force,
+            repo.repo, file.rfilename, revision=commit, etag_timeout=ANSWER_S, force_download=force,
             tqdm_class=partial(_Meter, come),  # pyright: ignore
         )  # fmt: skip
-        if file.is_intact(Path(path).read_bytes()):
-            step = replace(step, done_bytes=start.done_bytes + file.size)
+        if is_content(Path(path).read_bytes(), file):
+            step = replace(step, done_bytes=start.done_bytes + announced)
             tell(step)
             return step
-    raise StyleError(f"{file.path} is not what was announced; its content has another hash.")
+    raise StyleError(f"{file.rfilename} is not what was announced; its content has another hash.")
 
 
 def _read(repo: HubName, commit: str, slugs: Collection[str], warnings: Sequence[str]) -> HubStyles:

@@ -14,6 +14,7 @@ from .warp import motion_boundary_mask, occlusion_mask, warp
 # Likeness of two frames along the flow under which a scene cut lies between them: of 210 pairs
 # across real clips none is above 0.31, and of 150 within them none below 0.35.
 CUT_BELOW = 0.33
+JUDGE: Method = "farneback"  # of the flow: nothing that is measured was steadied with it
 
 
 def warping_error(cur: Tensor, prev: Tensor, flow_cur_to_prev: Tensor, visible: Tensor) -> float:
@@ -154,7 +155,6 @@ class FlickerMeter:
         cut_below: likeness along the flow under which a scene cut lies between the two frames,
             and the pair says nothing of flicker; None measures every pair.
         longest: frames are scaled to this longest side first; None keeps their size.
-        judge: estimator of the flow; one that nothing measured was steadied with.
     """
 
     interval: int = 1
@@ -162,7 +162,6 @@ class FlickerMeter:
     most: int | None = None
     cut_below: float | None = None
     longest: int | None = 384
-    judge: Method = "farneback"
     _seen: int = 0
     _cuts: int = 0
     _waiting: dict[int, Seen] = field(default_factory=dict)
@@ -199,13 +198,13 @@ class FlickerMeter:
         """Keep the pair of two frames, unless a cut lies between them; `start` is the number of
         the earlier one."""
         (prev_image, prev_versions), (image, versions) = prev, cur
-        flow_cur_to_prev = estimate_flow(image, prev_image, self.judge)
+        flow_cur_to_prev = estimate_flow(image, prev_image, JUDGE)
         if self.cut_below is not None:
             warped, _ = warp(prev_image, flow_cur_to_prev)
             if likeness(image, warped) < self.cut_below:
                 self._cuts += 1
                 return
-        visible = trusted(flow_cur_to_prev, estimate_flow(prev_image, image, self.judge))
+        visible = trusted(flow_cur_to_prev, estimate_flow(prev_image, image, JUDGE))
         floor = warping_error(image, prev_image, flow_cur_to_prev, visible)
         errors = {
             name: warping_error(version, prev_versions[name], flow_cur_to_prev, visible)

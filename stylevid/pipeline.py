@@ -27,7 +27,7 @@ from .frames import Frame, fit, size_of, to_frame, to_image, unpad
 from .memory import Follower, Motion, carry
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
-from .video import FEW_CORES, Span, Timed, VideoWriter, even, probe, read_yuv
+from .video import FEW_CORES, QUALITIES, Span, Timed, VideoWriter, even, probe, read_yuv
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 
 Item = TypeVar("Item")
@@ -48,6 +48,7 @@ class Options:
         keep_colors: take light and dark from the painting, colors from the video.
         brush: size of the strokes, 1 to 8 times that of the training; None lets them grow with
             the picture.
+        quality: of the video file, one of `video.QUALITIES`.
         measure: measure the flicker while painting.
         max_seconds: refuse a longer video; None takes any.
         start_s, end_s: paint this part of the video only, in seconds; None goes on to the end.
@@ -59,6 +60,7 @@ class Options:
     strength: float = 1.0
     keep_colors: bool = False
     brush: float | None = None
+    quality: str = "good"
     measure: bool = True
     max_seconds: float | None = None
     start_s: float = 0.0
@@ -71,6 +73,8 @@ class Options:
             raise ValueError(f"size is from 16 to 8192 pixels; got {self.size}")
         if self.brush is not None and not 1 <= self.brush <= 8:
             raise ValueError(f"brush is a number from 1 to 8; got {self.brush}")
+        if self.quality not in QUALITIES:
+            raise ValueError(f"quality is one of {', '.join(QUALITIES)}; got {self.quality!r}")
         _ = self.span
 
     @property
@@ -242,7 +246,7 @@ def stylize_video(
     frames, first_s = 0, Fraction(0)
     with (
         _opencv_aside(painter.device),
-        VideoWriter(target, info, size, span) as writer,
+        VideoWriter(target, info, size, span, options.quality) as writer,
         _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
         closing(paint_frames(source_frames, painter, options)) as paintings,

@@ -4,33 +4,13 @@ network looks at."""
 
 import math
 from copy import deepcopy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from .frames import fit, pad, resize, size_of, unpad
 from .network import MINIMUM, MULTIPLE, Past, StyleNet
-
-
-class FixedNorm(nn.Module):
-    """Instance norm with a mean and a variance from elsewhere: a scale and a shift per channel."""
-
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(self, norm: nn.InstanceNorm2d, mean: Tensor, variance: Tensor) -> None:
-        """
-        Args:
-            mean, variance: 1,C,1,1, of the features that the norm was given.
-        """
-        super().__init__()
-        scale = norm.weight.float().view_as(mean) * (variance + norm.eps).rsqrt()
-        shift = norm.bias.float().view_as(mean) - mean * scale
-        self.register_buffer("scale", scale.to(norm.weight.dtype))
-        self.register_buffer("shift", shift.to(norm.weight.dtype))
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features * self.scale + self.shift
 
 
 def paint_in_tiles(network: StyleNet, image: Tensor, tile: int, past: Past | None = None) -> Tensor:
@@ -74,13 +54,12 @@ def _small(past: Past, size: tuple[int, int]) -> Past:
 @torch.inference_mode()
 def fix_statistics(network: StyleNet, image: Tensor, past: Past | None = None) -> StyleNet:
     """A copy of the network that normalizes with the statistics it has on `image`, 1,3,H,W."""
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
+    seen: dict[str, tuple[Tensor, ...]] = {}  # variance and mean
 
     def watch(name: str) -> torch.utils.hooks.RemovableHandle:
         def note(_: nn.Module, inputs: tuple[Tensor]) -> None:
-            features = inputs[0].float()
-            variance, mean = torch.var_mean(features, (2, 3), correction=0, keepdim=True)
-            seen[name] = (mean, variance)
+            found = torch.var_mean(inputs[0].float(), (2, 3), correction=0)
+            seen[name] = tuple(part.to(inputs[0].dtype) for part in found)
 
         return norms[name].register_forward_pre_hook(note)
 
@@ -92,7 +71,8 @@ def fix_statistics(network: StyleNet, image: Tensor, past: Past | None = None) -
         for handle in handles:
             handle.remove()
     fixed = deepcopy(network)
-    for name, norm in norms.items():
-        parent, _, child = name.rpartition(".")
-        setattr(fixed.get_submodule(parent), child, FixedNorm(norm, *seen[name]))
-    return fixed
+    for name, statistics in seen.items():
+        norm = cast(nn.InstanceNorm2d, fixed.get_submodule(name))
+        norm.track_running_stats = True  # an instance norm that has any uses them when it paints
+        norm.running_var, norm.running_mean = (part.flatten() for part in statistics)
+    return fixed.eval()

@@ -45,8 +45,10 @@ _MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "smpte2
 FEW_CORES = 4  # up to here threads of one part take time from another
 # Sound that both MP4 and every browser take as it is; anything else becomes AAC.
 _COPIED_AUDIO = {"aac", "mp3"}
-# On paintings, against veryfast: half the work, a quarter more bytes, 0.5 dB more PSNR.
-_H264 = ("-c:v", "libx264", "-preset", "superfast", "-crf", "18", "-coder", "vlc", "-bf", "0")
+# Chosen by what is kept of the paint for the work and the bytes: docs/encoder.md.
+_H264 = ("-c:v", "libx264", "-preset", "superfast", "-tune", "grain", "-coder", "vlc", "-bf", "0",
+         "-x264-params", "no-deblock=1")  # fmt: skip
+QUALITIES = {"draft": 24, "good": 20, "best": 16}  # x264's constant rate factor
 
 
 @dataclass(frozen=True)
@@ -435,14 +437,17 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE
-    ) -> None:
+        self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE,
+        quality: str = "good",
+    ) -> None:  # fmt: skip
         """
         Args:
             path: where the MP4 goes; an existing file is replaced at the end.
             source: the video whose sound, frame rate and colors are carried over.
             size: (height, width) of the frames to come, even.
             span: of the source, whose frames are to come; the sound is cut to it.
+            quality: one of QUALITIES; the better, the more of the paint is kept, and the larger
+                the file.
         Raises:
             VideoError: as `check_target`, or the source would be overwritten.
         """
@@ -453,6 +458,7 @@ class VideoWriter:
         self._source = source
         self._size = size
         self._span = span
+        self._crf = QUALITIES[quality]
         self._resources = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
         self._first_time_s = Fraction(0)
@@ -464,7 +470,9 @@ class VideoWriter:
 
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
         self._first_time_s = first_time_s
-        command = _encode_command(self._source, self._size, self._span, first_time_s, self._partial)
+        command = _encode_command(
+            self._source, self._size, self._span, self._crf, first_time_s, self._partial
+        )
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages
         )
@@ -526,8 +534,9 @@ class VideoWriter:
 
 
 def _encode_command(
-    source: VideoInfo, size: tuple[int, int], span: Span, first_time_s: Fraction, target: Path
-) -> list[str]:
+    source: VideoInfo, size: tuple[int, int], span: Span, crf: int, first_time_s: Fraction,
+    target: Path,
+) -> list[str]:  # fmt: skip
     """ffmpeg's arguments: frames on stdin, sound from the source, MP4 out.
 
     `first_time_s` is when the first picture shows; ffmpeg lets every input begin at 0, so without
@@ -557,7 +566,7 @@ def _encode_command(
         "-map_metadata", "1", "-map_chapters", "-1",
         "-vf", f"setparams=range=tv:colorspace={source.matrix}",
         "-fps_mode", "passthrough", "-enc_time_base", f"1/{round(1 / ticks)}",
-        *_H264, *_threads(*size), "-pix_fmt", "yuv420p", *colors,
+        *_H264, "-crf", f"{crf}", *_threads(*size), "-pix_fmt", "yuv420p", *colors,
         *sound, "-metadata:s:v:0", "rotate=0", "-video_track_timescale", f"{round(1 / ticks)}",
         "-movflags", "+faststart", "-max_muxing_queue_size", "9999", "-f", "mp4", f"file:{target}",
     ]  # fmt: skip

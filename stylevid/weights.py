@@ -37,11 +37,7 @@ def find_weights(style: Style | Path | str) -> Path:
     return style.weights if isinstance(style, Style) else Path(style)
 
 
-def load_network(
-    style: Style | Path | str,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> StyleNet:
+def load_network(style: Style | Path | str) -> StyleNet:
     """The network of a style's record, or of a lone safetensors file, ready to paint.
 
     The file is read once, so that what is checked is what is used.
@@ -50,8 +46,8 @@ def load_network(
         WeightsError: the file is missing, damaged, tampered with, or not one of ours.
     """
     network, _ = _load_checked(style)
-    network = network.requires_grad_(False).eval()
-    return network.to(device, dtype).to(memory_format=torch.channels_last)  # pyright: ignore
+    network = network.float().requires_grad_(False).eval()
+    return network.to(memory_format=torch.channels_last)  # pyright: ignore
 
 
 def _load_checked(style: Style | Path | str) -> tuple[StyleNet, dict[str, Tensor]]:

@@ -1,28 +1,28 @@
 """A small Hugging Face Hub on loopback, for the unmodified `huggingface_hub` client.
 
-It speaks what the client asks for when it creates repos, uploads (plain LFS and Xet), commits,
-lists and downloads; a commit is an immutable snapshot and a branch moves in one step. `HubServer`
-is a context manager. Point the client at it with `HfApi(endpoint=hub.url, token="hf_write")`, or
-give another process `hub.environment(...)`.
+It speaks what the client asks for when it creates repos, uploads (plain LFS), commits, lists and
+downloads (plain and Xet); a commit is an immutable snapshot and a branch moves in one step.
+`HubServer` is a context manager. Point the client at it with `HfApi(endpoint=hub.url,
+token="hf_write")`, or give another process `hub.environment(...)`.
 """
 
 import base64
 import hashlib
 import json
 import re
-import shutil
 import socket
-import struct
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
+
+from huggingface_hub import ModelCard
 
 # The user and the rights that come with each token.
 TOKENS = {"hf_write": ("alice", "write"), "hf_read": ("alice", "read"), "hf_bob": ("bob", "write")}
@@ -130,7 +130,7 @@ class HubServer:
     def __init__(self) -> None:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.content: dict[str, bytes] = {}  # by sha256
-        self.xet_hashes: dict[str, str] = {}  # by sha256, of what came through Xet
+        self.xet_hashes: dict[str, str] = {}  # by sha256, of what is downloaded through Xet
         self.requests: list[Logged] = []
         self.lock = threading.RLock()
         self.closing = threading.Event()
@@ -162,13 +162,11 @@ class HubServer:
 
     # What a test arranges and looks at.
 
-    def environment(
-        self, home: Path, token: str | None = None, xet: bool = False
-    ) -> dict[str, str]:
+    def environment(self, home: Path, token: str | None = None) -> dict[str, str]:
         """What a client's process needs in its environment; `home` takes its cache and settings."""
-        off = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-        off["HF_HUB_DISABLE_XET"] = "0" if xet else "1"
-        return {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_TOKEN": token or "", **off}
+        off = dict.fromkeys(("TELEMETRY", "PROGRESS_BARS", "XET"), "1")
+        given = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_TOKEN": token or ""}
+        return given | {f"HF_HUB_DISABLE_{name}": value for name, value in off.items()}
 
     def use(self, monkeypatch: Any, cache: Path) -> None:
         """Be the usual Hub of this process, for somebody without a token."""
@@ -189,6 +187,12 @@ class HubServer:
             new = {path: self._keep(body, _is_large(path, body)) for path, body in files.items()}
             return self._commit(repo, branch, {**old, **new}, "put")
 
+    def move_to_xet(self, sha256s: list[str]) -> None:
+        """Have these contents downloaded by way of Xet from now on."""
+        store = Path(tempfile.mkdtemp(dir=self._stores.name))
+        hashes = _write_xet(store, [self.content[sha256] for sha256 in sha256s])
+        self.xet_hashes |= dict(zip(sha256s, hashes, strict=True))
+
     def head(self, name: str, type: str = "model", branch: str = "main") -> str | None:
         """The branch's commit; None when there is no such repo or branch."""
         repo = self.repos.get((type, name))
@@ -202,8 +206,8 @@ class HubServer:
     def fail(self, method: str, pattern: str, how: int | str, times: int = 1) -> None:
         """Answer the next `times` requests with the pattern in their path with a fault.
 
-        `how` is a status, or "drop" (no answer), "lost" (the work is done, its answer is dropped),
-        "hang" (silent for a minute), "half" (half of the body) or "loop" (sent to itself again).
+        `how` is a status, or "drop" (no answer), "hang" (silent for a minute), "half" (half of the
+        body) or "loop" (sent to itself again).
         """
         self.faults += [(method, pattern, how)] * times
 
@@ -247,37 +251,18 @@ class HubServer:
     def _at(self, request: Request, write: bool = False, open_gate: bool = True) -> Commit:
         return self._repo(request, write, open_gate).at(request.args["revision"])
 
-    # Xet: a client writes into a store on disk that its own library keeps. Each token has its own
-    # store, for only one process at a time can open one; a commit reads the content out of it.
-
-    def _new_store(self) -> Path:
-        return Path(tempfile.mkdtemp(dir=self._stores.name))
-
-    def _take_from_xet(self, sha256: str, size: int) -> bool:
-        """Whether a client's store held this content, which then is kept; or has been before."""
-        if sha256 in self.xet_hashes:
-            return True
-        for shard in Path(self._stores.name).glob("*/xet/xorbs/shards/*.mdb"):
-            if file_hash := dict(_files_of_shard(shard.read_bytes())).get(sha256):
-                copy = shutil.copytree(shard.parents[3], self._new_store(), dirs_exist_ok=True)
-                with suppress(RuntimeError):  # the client died before all was there
-                    body = _read_xet(copy, file_hash, size)
-                    if hashlib.sha256(body).hexdigest() == sha256:
-                        self.content[sha256], self.xet_hashes[sha256] = body, file_hash
-                        return True
-        return False
-
-    @route("GET", "{API}/xet-write-token/{REV}")
-    def xet_write(self, request: Request) -> Reply:
-        self._at(request, write=True)
-        return _xet_token(self._new_store())
+    # Xet: a client reads from a store on disk that its own library keeps. Each token has its own
+    # store, for only one process at a time can open one.
 
     @route("GET", "{API}/xet-read-token/{REV}")
     def xet_read(self, request: Request) -> Reply:
         files = self._at(request, open_gate=False).files.values()
-        store = self._new_store()
+        store = Path(tempfile.mkdtemp(dir=self._stores.name))
         _write_xet(store, [self.content[f.sha256] for f in files if f.sha256 in self.xet_hashes])
-        return _xet_token(store)
+        url, expiry = f"local://{store}", int(time.time()) + 3600
+        headers = {"X-Xet-Cas-Url": url, "X-Xet-Access-Token": "xet"}
+        headers["X-Xet-Token-Expiration"] = str(expiry)
+        return _json({"casUrl": url, "accessToken": "xet", "exp": expiry}, headers=headers)
 
     # Accounts and repos.
 
@@ -317,7 +302,7 @@ class HubServer:
         repo = self._repo(request)
         commit = repo.at(request.args.get("revision", "main"))
         readme = commit.files.get("README.md")
-        card = _front_matter(self.content[readme.sha256].decode()) if readme else {}
+        card = ModelCard(self.content[readme.sha256].decode()).data.to_dict() if readme else {}
         told = {key: card[key] for key in ("library_name", "pipeline_tag") if key in card}
         told |= {"id": repo.name, "author": repo.owner, "sha": commit.sha, "sdk": repo.sdk}
         access = {"private": repo.private, "gated": "auto" if repo.gated else False}
@@ -388,7 +373,7 @@ class HubServer:
                 files[path] = self._keep(base64.b64decode(value["content"]), False)
             elif key == "lfsFile":
                 sha256 = value["oid"]
-                if not self._take_from_xet(sha256, value["size"]) and sha256 not in self.content:
+                if sha256 not in self.content:
                     raise Refusal(400, f"LFS object {sha256} was not uploaded")
                 files[path] = self._keep(self.content[sha256], True)
             else:  # deletedFile, deletedFolder
@@ -470,7 +455,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             fault = hub.next_fault(self.command, url.path)
             if len(body) < length or hub.closing.is_set():  # the client died, or we did
                 reply, fault = None, "drop"
-            elif fault is None or fault in ("lost", "half"):
+            elif fault in (None, "half"):
                 reply = hub.answer(request)
             elif fault == "loop":
                 reply = Reply(302, {"Location": self.path}, b"")
@@ -479,7 +464,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             hub.requests.append(Logged(self.command, url.path))
             if fault == "hang":
                 hub.closing.wait(60)
-            if reply is None or fault == "lost":
+            if reply is None:
                 self.close_connection = True
                 return
             self.send_response(reply.status)
@@ -524,13 +509,6 @@ def _check_rights(request: Request, owner: str) -> None:
         raise Refusal(403, f'You don\'t have the rights under the namespace "{owner}".')
 
 
-def _front_matter(text: str) -> dict[str, str]:
-    """The plain `key: value` lines between a card's two `---` lines."""
-    found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-    pairs = re.findall(r"^(\w+): (.+)$", found.group(1), re.MULTILINE) if found else []
-    return {key: value.strip("\"'") for key, value in pairs}
-
-
 def _is_large(path: str, sample: bytes) -> bool:
     """Whether the Hub keeps a file out of git: weights, and all that is no text."""
     return path.endswith(".safetensors") or b"\0" in sample[:512]
@@ -545,51 +523,13 @@ def _pointer(sha256: str, size: int) -> bytes:
     return f"{spec}\noid sha256:{sha256}\nsize {size}\n".encode()
 
 
-def _xet_token(store: Path) -> Reply:
-    url, expiry = f"local://{store}", int(time.time()) + 3600
-    headers = {"X-Xet-Cas-Url": url, "X-Xet-Access-Token": "xet"}
-    headers["X-Xet-Token-Expiration"] = str(expiry)
-    return _json({"casUrl": url, "accessToken": "xet", "exp": expiry}, headers=headers)
-
-
-def _files_of_shard(shard: bytes) -> Iterator[tuple[str, str]]:
-    """The sha256 and the Xet hash of each file in a shard.
-
-    Source: the Xet specification's shard format. After 48 bytes each file has a header, its
-    segments, their checks (if flag 31) and its sha256 (if flag 30), 48 bytes each; a hash is shown
-    as four little-endian numbers.
-    """
-
-    def shown(at: int) -> str:
-        return "".join(f"{number:016x}" for number in struct.unpack_from("<4Q", shard, at))
-
-    at = 48
-    while len(shard) >= at + 96 and shard[at : at + 32] != b"\xff" * 32:
-        start = at
-        flags, segments = struct.unpack_from("<II", shard, at + 32)
-        at += 48 * (1 + segments * (2 if flags >> 31 & 1 else 1))
-        if flags >> 30 & 1 and len(shard) >= at + 48:
-            yield shown(at), shown(start)
-            at += 48
-
-
-def _read_xet(store: Path, file_hash: str, size: int) -> bytes:
-    from hf_xet import XetFileInfo, XetSession  # pyright: ignore
-
-    group = XetSession().new_file_download_group(
-        endpoint=f"local://{store}", token="xet", token_expiry_unix_secs=int(time.time()) + 3600
-    )
-    with group:
-        group.start_download_file(XetFileInfo(file_hash, size), f"{store}.read")
-    return Path(f"{store}.read").read_bytes()
-
-
-def _write_xet(store: Path, bodies: list[bytes]) -> None:
+def _write_xet(store: Path, bodies: list[bytes]) -> list[str]:
+    """Put contents into a store; returns their hashes in Xet."""
     from hf_xet import XetSession  # pyright: ignore
 
     commit = XetSession().new_upload_commit(
         endpoint=f"local://{store}", token="xet", token_expiry_unix_secs=int(time.time()) + 3600
     )
     with commit:
-        for body in bodies:
-            commit.start_upload_bytes(body, sha256=hashlib.sha256(body).hexdigest())
+        sent = [commit.start_upload_bytes(b, sha256=hashlib.sha256(b).hexdigest()) for b in bodies]
+    return [one.result().xet_info.hash for one in sent]

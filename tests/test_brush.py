@@ -3,12 +3,11 @@
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from stylevid.brush import enlarge, for_brush, shrink
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_image, stylize_video
-from stylevid.yuv import Yuv, image_to_yuv
+from stylevid.yuv import Yuv
 
 
 def gray(light: np.ndarray) -> Yuv:
@@ -70,16 +69,6 @@ def test_strokes_that_have_nothing_to_do_with_the_picture_stay() -> None:
     whole = enlarge(gray(stripes), seen, picture).luma
     assert whole.min() >= 40 and whole.max() <= 200  # no more than the cubic's overshoot
     assert whole[:, 3:6].mean() < 80 and whole[:, 10:14].mean() > 160
-
-
-def test_colors_are_enlarged_as_well() -> None:
-    image = torch.zeros(1, 3, 64, 64)
-    image[:, 0, :, :32] = image[:, 2, :, 32:] = 0.8
-    picture = image_to_yuv(image)
-    seen = shrink(picture, (32, 32))
-    whole = enlarge(seen, seen, picture)
-    assert np.abs(whole.chroma.astype(int) - picture.chroma).mean() < 3
-    assert whole.matrix == picture.matrix
 
 
 # --- in the pipeline ------------------------------------------------------------------------

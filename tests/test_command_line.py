@@ -70,6 +70,14 @@ def test_each_option_reaches_the_work(tmp_path: Path, paint) -> None:
     assert "→" not in said and "Temporal consistency was off." in said and "on CPU" in said
 
 
+def test_better_quality_is_a_larger_file(tmp_path: Path, paint) -> None:
+    sizes = []
+    for options in (("--quality", "draft"), (), ("--quality", "best")):
+        paint(*options)
+        sizes.append((tmp_path / "out.mp4").stat().st_size)
+    assert sizes == sorted(set(sizes))
+
+
 def test_a_part_is_painted(tmp_path: Path, paint) -> None:
     assert "5 frames of" in paint("--from", 0.12, "--to", 0.32)
     with av.open(str(tmp_path / "out.mp4")) as part:

@@ -40,12 +40,6 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert dead_links(path, path.read_text("utf-8")) == []
 
 
-def test_a_dead_link_and_a_dead_anchor_are_found() -> None:
-    text = "# Here, there\n[a](#here-there) [b](#gone) [c](gone.md) [d](README.md#gone) [e](docs)"
-    found = dead_links(ROOT / "README.md", text)
-    assert found == ["#gone", "gone.md", "README.md#gone"]
-
-
 def test_the_numbers_of_the_catalog_are_the_records() -> None:
     document = CATALOG.read_text("utf-8")
     assert with_styles(document, list_styles()) == document, "run python -m benchmarks.tables"

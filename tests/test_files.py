@@ -28,14 +28,6 @@ def test_after_an_error_all_is_as_it_was(tmp_path: Path, error: BaseException) -
     assert [*tmp_path.iterdir()] == [path]
 
 
-def test_two_at_once_do_not_meet(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    with written_whole(path) as first, written_whole(path) as second:
-        first.write_text("first", "utf-8")
-        second.write_text("second", "utf-8")
-    assert path.read_text("utf-8") == "first"  # which is the last to be whole
-
-
 def _umask(folder: Path) -> int:
     (folder / "usual").touch()
     return 0o666 & ~(folder / "usual").stat().st_mode

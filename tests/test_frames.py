@@ -21,13 +21,7 @@ def flat_image(*color: float) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     "frame",
-    [
-        np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2),
-        random_frame(),
-        random_frame(7, 13),
-        random_frame(1, 1),
-        random_frame()[..., ::-1],  # a view with turned channels
-    ],
+    [random_frame(64, 64), random_frame(1, 1), random_frame()[..., ::-1]],  # the last is a view
 )
 def test_every_byte_survives_the_round_trip_and_no_memory_is_shared(frame: np.ndarray) -> None:
     image, before = to_image(frame), frame.copy()
@@ -38,17 +32,6 @@ def test_every_byte_survives_the_round_trip_and_no_memory_is_shared(frame: np.nd
     assert back.dtype == np.uint8 and back.flags.c_contiguous
     image.zero_()
     assert np.array_equal(frame, before)
-
-
-def test_each_pixel_keeps_its_place_and_color() -> None:
-    frame = random_frame()
-    image = to_image(frame)
-    for y, x, channel in ((0, 0, 0), (0, 23, 1), (15, 0, 2), (5, 17, 0), (11, 3, 1)):
-        assert round(image[0, channel, y, x].item() * 255) == frame[y, x, channel]
-    image = torch.zeros(1, 3, 4, 6)
-    image[0, 2, 1, 5] = 1.0
-    frame = to_frame(image)
-    assert frame[1, 5].tolist() == [0, 0, 255] and frame.sum() == 255
 
 
 @pytest.mark.parametrize(
@@ -97,15 +80,10 @@ def test_resize_takes_height_first_and_keeps_flat_colors_and_the_range() -> None
     assert torch.equal(resize(random_image(), (16, 24)), random_image())
     flat = torch.full((1, 3, 16, 24), 0.25)
     assert torch.allclose(resize(flat, (5, 7)), torch.tensor(0.25), atol=1e-6)
+    stripes = (torch.arange(24) % 2).float().expand(1, 3, 16, 24)
+    assert torch.allclose(resize(stripes, (4, 6))[..., 1:-1], torch.tensor(0.5), atol=0.05)
     enlarged = resize(random_image().round(), (33, 50))
     assert enlarged.min() >= 0 and enlarged.max() <= 1
-
-
-def test_resize_antialiases_when_it_shrinks() -> None:
-    stripes = torch.zeros(1, 3, 16, 24)
-    stripes[..., ::2] = 1
-    middle = resize(stripes, (4, 6))[..., 1:-1]
-    assert torch.allclose(middle, torch.tensor(0.5), atol=0.05)
 
 
 @pytest.mark.parametrize("size", [(16, 24), (7, 13), (1, 1), (1, 9), (30, 2)])
@@ -114,12 +92,7 @@ def test_unpad_takes_the_padding_off(size: tuple[int, int]) -> None:
     padded = pad(image, 4, 8)
     assert all(side % 4 == 0 and side >= 8 for side in padded.shape[-2:])
     assert torch.equal(unpad(padded, *size), image)
-
-
-def test_pad_repeats_the_right_and_bottom_edge() -> None:
-    image = torch.arange(6.0).view(1, 1, 2, 3)
-    expected = torch.tensor([[0.0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [3, 4, 5, 5]])
-    assert torch.equal(pad(image, 4, 1)[0, 0], expected)
+    assert torch.equal(padded[..., -1, -1], image[..., -1, -1])
 
 
 def test_luma_weights_are_those_of_bt709() -> None:

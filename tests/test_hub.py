@@ -1,14 +1,11 @@
 """Styles from the Hub: loaded once, found again without it, and never half of one commit."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from huggingface_hub import HfApi, constants
+from huggingface_hub import constants
 
 from stylevid.errors import HubError, StyleError, WeightsError
 from stylevid.hub import (
@@ -77,9 +74,8 @@ def test_a_repos_name_is_understood(text: str, repo: str, revision: str) -> None
 @pytest.mark.parametrize(
     "text",
     [
-        "", "@", "alice", "alice/", "/styles", "a/b/c", "a b/c", "alice/styles@", "a/..", "../..",
-        "alice/styles@../../x", "alice/styles@/etc/passwd", "alice/styles@a..b", "alice/sty--les",
-        "alice/styles.git", "alice/sty\nles", "alice/styles@v1?x=1", "alice/x#y", "alice/x\0y",
+        "", "@", "alice", "a/b/c", "a b/c", "alice/styles@", "../..", "alice/styles@../../x",
+        "alice/styles@/etc/passwd", "alice/styles@a..b", "alice/sty\nles", "alice/styles@v1?x=1",
         "a" * 500, "http://example.org/alice/styles", "alice/styles@.hidden", "alice/<b>x</b>",
     ],
 )  # fmt: skip
@@ -133,42 +129,6 @@ def test_without_the_hub_the_copy_is_used_and_named(server: HubServer, load: Loa
         load("alice/styles@v2")
 
 
-@pytest.mark.parametrize("how", [500, 429])
-def test_a_hub_in_trouble_is_like_none(server: HubServer, load: Load, how: int) -> None:
-    load()
-    server.fail("GET", "/api/models/", how)
-    assert str(how) in load().warnings[0]
-
-
-def test_another_process_finds_the_copy(server: HubServer, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "stylevid", "--list-styles", "--hub-repo", "alice/styles"]
-    environment = os.environ | server.environment(tmp_path)
-
-    def listed() -> tuple[list[str], str]:
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        return [line.split()[0] for line in done.stdout.splitlines()], done.stderr
-
-    names, said = listed()
-    assert names[:2] == ["acorn", "wave"] and "starry-night" in names and said == ""
-    server.close()
-    names, said = listed()
-    assert names[:2] == ["acorn", "wave"] and "starry-night" in names
-    assert said.startswith("stylevid: 127.0.0.1") and said.count("\n") == 1
-
-
-def test_what_changed_on_the_hub_is_picked_up(server: HubServer, load: Load, files: Files) -> None:
-    first = load()
-    server.put("alice/styles", files("wave", title="Another Wave") | files("third"))
-    second = load()
-    assert second.commit != first.commit and slugs(second) == ["acorn", "third", "wave"]
-    assert find_style("wave", second.styles).title == "Another Wave"
-    assert find_style("wave", first.styles).title == "A Wave"
-    assert load(f"alice/styles@{first.commit}").commit == first.commit
-
-
 def test_a_branch_is_a_source_of_its_own(server: HubServer, load: Load, files: Files) -> None:
     server.put("alice/styles", files("branched"), branch="v2")
     loaded = load("alice/styles@v2")
@@ -194,21 +154,15 @@ def test_a_newer_commit_that_breaks_off_leaves_the_older_copy(
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)  # between the client's attempts
     first = load()
-    server.put("alice/styles", files("wave", title="Newer"))
+    server.put("alice/styles", files("wave", title="Newer") | files("third"))
     server.fail("GET", "/resolve/", "drop", times=20)
     loaded = load()
     assert loaded.commit == first.commit and "cannot be reached" in loaded.warnings[0]
-    server.close()
-    assert find_style("wave", load().styles).title == "A Wave"
-
-
-def test_a_short_break_is_bridged(
-    server: HubServer, load: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    server.fail("GET", "/cdn/", "half", times=2)
-    server.fail("GET", "/resolve/", "drop")
-    assert slugs(load()) == ["acorn", "wave"]
+    assert find_style("wave", loaded.styles).title == "A Wave"
+    server.faults.clear()
+    assert slugs(newer := load()) == ["acorn", "third", "wave"]
+    assert find_style("wave", newer.styles).title == "Newer"
+    assert load(f"alice/styles@{first.commit}").commit == first.commit
 
 
 def test_a_damaged_copy_is_loaded_again(load: Load) -> None:
@@ -289,14 +243,10 @@ def test_a_visitor_sees_what_is_public_and_no_more(
 
 
 @pytest.mark.skipif(constants.HF_HUB_DISABLE_XET, reason="HF_HUB_DISABLE_XET is set")
-def test_what_is_stored_in_xet_is_loaded(server: HubServer, files: Files, tmp_path: Path) -> None:
-    folder = tmp_path / "sent"
-    folder.mkdir()
-    for path, body in files("wave").items():
-        (folder / path).write_bytes(body)
-    api = HfApi(token="hf_write")
-    api.create_repo("alice/xet")
-    api.upload_folder(repo_id="alice/xet", folder_path=folder)
+def test_what_is_stored_in_xet_is_loaded(server: HubServer, files: Files) -> None:
+    server.put("alice/xet", files("wave"))
+    large = server.repos["model", "alice/xet"].at("main").files.values()
+    server.move_to_xet([file.sha256 for file in large if file.lfs])
     assert slugs(load_hub_styles("alice/xet")) == ["wave"]
     assert len(server.xet_hashes) == 2 and server.count("GET", "/cdn/") == 0
 
@@ -359,19 +309,14 @@ def test_repos_come_from_the_command_line_or_the_environment(
 
 
 def test_a_lone_file_is_a_style(tmp_path: Path, tiny_weights: Path) -> None:
-    path = tmp_path / "Grandma's Quilt (2).safetensors"
-    path.write_bytes(tiny_weights.read_bytes())
-    style = open_file(path)
-    assert (style.slug, style.title) == ("grandma-s-quilt-2", "Grandma's Quilt (2)")
-    assert style.full_name == "file/grandma-s-quilt-2" and style.weights == path
-    assert load_network(style).config.width == 4
+    for name, slug in (("Grandma's Quilt (2)", "grandma-s-quilt-2"), ("Ж", "style")):
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(tiny_weights.read_bytes())
+        style = open_file(path)
+        assert (style.title, style.full_name, style.weights) == (name, f"file/{slug}", path)
+        assert load_network(style).config.width == 4
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(WeightsError, match="was changed"):
         load_network(style)
-    path.rename(tmp_path / "Ж.safetensors")
-    with pytest.raises(WeightsError, match="does not exist"):
-        load_network(style)
-    (tmp_path / "Ж.safetensors").write_bytes(tiny_weights.read_bytes())
-    assert open_file(tmp_path / "Ж.safetensors").slug == "style"
     with pytest.raises(WeightsError, match="no other kind"):
         open_file(tmp_path / "x.pt")

@@ -139,18 +139,6 @@ def test_train_imports_downwards_only() -> None:
     assert not edges, f"these modules of train import each other in a circle: {sorted(edges)}"
 
 
-def test_every_spelling_of_an_import_is_read_where_the_packages_are() -> None:
-    assert {"errors", "frames", "warp", "network"} <= set(modules("stylevid"))
-    assert {"learning.loop", "data.pairs", "config"} <= set(modules("train"))
-    source = (
-        "import numpy as np\nimport stylevid.weights\nfrom stylevid import video\n"
-        "from . import flow\nfrom .warp import warp\ndef later():\n    from train.loop import fit\n"
-    )
-    names = {"weights", "video", "flow", "warp.warp"}
-    wanted = {"numpy", "train.loop.fit"} | {f"stylevid.{name}" for name in names}
-    assert imported(source, "stylevid") == wanted
-
-
 def test_what_is_upward_sideways_or_forbidden_is_found() -> None:
     names = {"stylevid.weights", "stylevid.flow", "stylevid.errors.VideoError", "torch"}
     assert upward("video", names) == {"weights", "flow"}

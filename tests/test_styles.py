@@ -3,7 +3,6 @@
 import json
 import random
 import struct
-import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -58,23 +57,14 @@ def test_styles_are_listed_by_slug(tmp_path: Path, record: dict[str, object]) ->
         write_record(tmp_path, slug, record)
     (tmp_path / "README.md").write_text("not a style")
     assert [style.slug for style in list_styles(tmp_path)] == ["acorn", "b-12", "wave"]
-
-
-def test_empty_folder_holds_no_styles(tmp_path: Path) -> None:
-    assert list_styles(tmp_path) == []
+    with pytest.raises(StyleError, match=r"no style 'x'\. Known styles: acorn, b-12, wave\."):
+        get_style("x", tmp_path)
     with pytest.raises(StyleError, match="Known styles: none"):
-        get_style("wave", tmp_path)
+        get_style("wave", tmp_path / "none")
 
 
 def test_bundled_records_are_readable() -> None:
     assert [s.slug for s in list_styles()] == sorted(p.stem for p in BUNDLED.glob("*.json"))
-
-
-def test_unknown_slug_names_those_known(tmp_path: Path, record: dict[str, object]) -> None:
-    for slug in ("wave", "acorn"):
-        write_record(tmp_path, slug, record)
-    with pytest.raises(StyleError, match=r"no style 'candy'\. Known styles: acorn, wave\."):
-        get_style("candy", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +78,7 @@ def test_slug_never_leaves_the_folder(tmp_path: Path, record: dict[str, object],
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "key", ["title", "artist", "year", "medium", "licence", "source", "sha256"]
-)
+@pytest.mark.parametrize("key", ["title", "year", "licence", "source", "sha256"])
 @pytest.mark.parametrize("value", [None, "  ", 1889])
 def test_record_without_a_text_is_refused(
     tmp_path: Path, record: dict[str, object], key: str, value: object
@@ -99,9 +87,7 @@ def test_record_without_a_text_is_refused(
 
 
 RECORDS: dict[str, tuple[object, str]] = {
-    "empty": (b"", "is not a readable style record"),
     "no JSON": (b"\x80\x04pickle", "is not a readable style record"),
-    "no text": (b"\xff\xfe\x00", "is not a readable style record"),
     "a list": (b"[1, 2]", "holds no JSON object"),
     "deep": (b"[" * 60_000, "is not a readable style record"),
     "key twice": (b'{"title": "a", "title": "b"}', "a key comes twice"),
@@ -109,17 +95,12 @@ RECORDS: dict[str, tuple[object, str]] = {
     "number of 10,000 digits": (b'{"a": ' + b"9" * 10_000 + b"}", "10000 digits"),
     "too large": ({"note": "x" * 70_000}, "larger than 64 KB"),
     "title of 10,000 letters": ({"title": "x" * 10_000}, "500 are allowed"),
-    "title with a new line": ({"title": "a\nb"}, "cannot be shown"),
     "title in red": ({"title": "\x1b[31mred"}, "cannot be shown"),
     "title written backwards": ({"title": "gpj.\u202eexe"}, "cannot be shown"),
     "title with half a character": ({"title": "\ud800"}, "cannot be shown"),
     "other slug": ({"slug": "acorn"}, "the slug must be"),
-    "slug with a path": ({"slug": "../../wave"}, "the slug must be"),
-    "short sha256": ({"sha256": "0" * 63}, "64 hexadecimal digits"),
     "sha256 in upper case": ({"sha256": "A" * 64}, "64 hexadecimal digits"),
-    "sha256 that is a path": ({"sha256": "../x"}, "64 hexadecimal digits"),
     "network that is a list": ({"network": [64, 5]}, "'network' is not an object"),
-    "training that is a list": ({"training": [1]}, "'training' is not an object"),
 }
 
 
@@ -143,10 +124,6 @@ def test_spoiled_records_are_read_or_refused(tmp_path: Path, record: dict[str, o
             read += 1
             assert style.slug == "wave" and style.title.encode()
     assert 0 < read < 1000
-
-
-def test_missing_record_is_refused(tmp_path: Path) -> None:
-    assert_refused(tmp_path / "wave.json", "not a readable style record")
 
 
 @pytest.mark.parametrize("name", ["Wave", "wave_1", "größe", "w" * 65])
@@ -186,13 +163,6 @@ def test_every_style_has_a_name_even_if_slugs_meet(
         find_style("x", styles)
 
 
-@pytest.mark.parametrize(
-    "title", ["Ночь", "神奈川沖浪裏", "ليلة", "a\u00a0b", "👩\u200d🎨", "<b>&amp;"]
-)
-def test_text_of_any_script_is_kept(tmp_path: Path, record: dict[str, object], title: str) -> None:
-    assert read_style(write_record(tmp_path, "wave", record, title=title)).title == title
-
-
 def test_preview_is_read_small(tmp_path: Path) -> None:
     path = tmp_path / "wave.jpg"
     for size, wanted in [((1200, 800), (512, 341)), ((64, 48), (64, 48))]:
@@ -201,9 +171,9 @@ def test_preview_is_read_small(tmp_path: Path) -> None:
     assert max(read_preview(style.preview).size[0] for style in list_styles()) <= THUMBNAIL
 
 
-def jpeg(size: tuple[int, int] = (16, 16)) -> bytes:
+def jpeg(size: tuple[int, int] = (16, 16), kind: str = "JPEG") -> bytes:
     picture = BytesIO()
-    Image.effect_noise(size, 90).convert("RGB").save(picture, "JPEG")
+    Image.effect_noise(size, 90).convert("RGB").save(picture, kind)
     return picture.getvalue()
 
 
@@ -215,21 +185,9 @@ def claiming(side: int) -> bytes:
     return bytes(picture)
 
 
-def png_bomb() -> bytes:
-    """20,000 x 20,000 pixels in 50 KB."""
-    size = struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)
-    rows = zlib.compress(bytes(2501 * 20_000), 9)
-    chunks = [(b"IHDR", size), (b"IDAT", rows), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in chunks
-    )
-
-
 PREVIEWS: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "no readable JPEG"),
-    "svg with a script": (lambda: b"<svg><script>alert(1)</script></svg>", "no readable JPEG"),
-    "png that unpacks to 50 MB": (png_bomb, "no readable JPEG"),
+    "png": (lambda: jpeg(kind="PNG"), "no readable JPEG"),
     "65500 x 65500 pixels": (lambda: claiming(65500), "no readable JPEG"),
     "8000 x 8000 pixels": (lambda: claiming(8000), "claims 8000x8000 pixels"),
     "cut off": (lambda: jpeg((99, 99))[:-2000], "no readable JPEG"),
@@ -244,13 +202,3 @@ def test_hostile_preview_is_refused(tmp_path: Path, case: str) -> None:
     with pytest.raises(StyleError, match=match) as caught:
         read_preview(tmp_path / "wave.jpg")
     assert_one_sentence(caught.value)
-
-
-def test_spoiled_previews_are_read_or_refused(tmp_path: Path) -> None:
-    chance, path = random.Random(0), tmp_path / "wave.jpg"
-    for _ in range(500):
-        path.write_bytes(spoiled(jpeg(), chance))
-        try:
-            assert max(read_preview(path).size) <= 512
-        except StyleError as error:
-            assert_one_sentence(error)

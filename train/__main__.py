@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from stylevid.errors import StyleError, StylevidError
+from stylevid.errors import StyleError, exit_status
 from stylevid.learn.allocation import keep_memory
 from stylevid.learn.painting import read_painting
 from stylevid.learn.vgg import load_vgg
@@ -32,13 +32,7 @@ from .learning.loop import fit, make_trainer
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        with join(options.device) as (processes, device):
-            train(options, processes, device)
-    except StylevidError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+    return exit_status(lambda: train(options))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -71,8 +65,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def train(options: argparse.Namespace, processes: Processes, device: str) -> None:
-    """Run the training that the options describe, or continue it.
+def train(options: argparse.Namespace) -> None:
+    """Run the training that the options describe, or continue it, among the other processes."""
+    with join(options.device) as (processes, device):
+        run(options, processes, device)
+
+
+def run(options: argparse.Namespace, processes: Processes, device: str) -> None:
+    """This process's part of the training.
 
     Raises:
         StylevidError: an option or a file cannot be used.

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from stylevid.errors import StyleError, StylevidError, WeightsError
+from stylevid.errors import StyleError, WeightsError, exit_status
 from stylevid.styles import list_styles
 
 from .config import TrainConfig
@@ -63,12 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sheet", type=Path, default=Path("runs/catalog.jpg"))
     parser.add_argument("--jobs", type=int, default=1, help="styles that are trained at once")
     options = parser.parse_args(arguments)
-    try:
-        make(read_catalog(options.catalog), options)
-    except StylevidError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+    return exit_status(lambda: make(read_catalog(options.catalog), options))
 
 
 def read_catalog(path: Path) -> list[Entry]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from stylevid.errors import StyleError, WeightsError, exit_status
 from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
@@ -105,22 +106,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-@torch.inference_mode()
 def paint_preview(network: StyleNet, picture: Path) -> Frame:
-    """The middle square of the painted picture, uint8, and a check that it is a picture at all.
+    """The middle square of the painted picture, uint8.
 
     Raises:
-        WeightsError: the output is not finite, or the same everywhere.
+        StyleError: the picture cannot be read.
+        WeightsError: it is painted in one color.
     """
     image = to_image(read_picture(picture))
-    image = resize(image, fit(*size_of(image), 640))
-    stylized = network.eval()(image)
-    spread = stylized.std(dim=(-2, -1)).max()
-    if not torch.isfinite(stylized).all() or spread < 0.01:
-        raise WeightsError(f"The network paints {picture.name} in one color or not at all.")
-    side = min(stylized.shape[-2:])
-    top, left = (stylized.shape[-2] - side) // 2, (stylized.shape[-1] - side) // 2
-    square = stylized[..., top : top + side, left : left + side]
+    square = paint_square(network, resize(image, fit(*size_of(image), 640)))
     return to_frame(resize(square, (_PREVIEW, _PREVIEW)))
 
 
@@ -137,6 +131,21 @@ def save_thumbnail(picture: Path, target: Path) -> None:
         raise StyleError(f"{picture} is no readable picture.") from cause
     small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
     small.save(target, quality=85)
+
+
+@torch.inference_mode()
+def paint_square(network: StyleNet, image: Tensor) -> Tensor:
+    """The middle square of the painting of an image 1,3,H,W.
+
+    Raises:
+        WeightsError: it is not finite, or the same everywhere: nobody can want such a network.
+    """
+    painted = network.eval()(image)
+    if not torch.isfinite(painted).all() or painted.std(dim=(-2, -1)).max() < 0.01:
+        raise WeightsError("The network paints in one color or not at all. Train it again.")
+    side = min(size_of(painted))
+    top, left = ((whole - side) // 2 for whole in size_of(painted))
+    return painted[..., top : top + side, left : left + side]
 
 
 if __name__ == "__main__":

@@ -41,10 +41,6 @@ class Judge:
         with torch.no_grad():
             self._grams = [losses.gram_matrix(f) for f in vgg(painting.to(vgg.mean.device))]
 
-    def __call__(self, painted: Tensor, image: Tensor) -> tuple[float, float]:
-        """Style and content loss of the painting of an image, both N,3,H,W in [0, 1]."""
-        return self.compare(painted, self.content(image))
-
     @torch.no_grad()
     def content(self, image: Tensor) -> Tensor:
         """What every painting of an image is compared with: relu3_3, N,256,h,w."""
@@ -52,7 +48,8 @@ class Judge:
 
     @torch.no_grad()
     def compare(self, painted: Tensor, content: Tensor) -> tuple[float, float]:
-        """The same as a call, with the `content` of the image."""
+        """Style and content loss of a painting N,3,H,W in [0, 1] of the image with that
+        `content`."""
         features = self._vgg(painted.to(self._vgg.mean.device))
         style = losses.style_loss(features, self._grams)
         return style.item(), losses.content_loss(features.relu3_3, content).item()

@@ -15,24 +15,23 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import httpx2
 import torch
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import disable_progress_bars, logging
 
 from stylevid.errors import HubError, StyleError, StylevidError, WeightsError, exit_status
-from stylevid.hub import ANSWER_S, HubFile, HubName, Limits, list_files
+from stylevid.hub import ANSWER_S, HubName, Limits, is_content, list_files, size_bytes
 from stylevid.hub_errors import asking
-from stylevid.network import StyleNetConfig
 from stylevid.styles import Style, get_style, list_styles, read_preview, read_style
 from stylevid.weights import load_network
 
+from .export import paint_square
 from .model_card import SHEET, build_card, build_space_card, contact_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,7 +81,7 @@ class Plan:
     head: str | None = None
     has_branch: bool = False
     private: bool = False
-    files: Mapping[str, HubFile] = field(default_factory=dict[str, HubFile])
+    files: Mapping[str, RepoSibling] = field(default_factory=dict[str, RepoSibling])
     contents: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     removed: Sequence[str] = ()
 
@@ -92,7 +91,7 @@ class Plan:
         states = dict.fromkeys(self.removed, "removed")
         for path, body in self.contents.items():
             there = self.files.get(path)
-            same = there is not None and there.is_intact(body)
+            same = there is not None and is_content(body, there)
             states[path] = "unchanged" if same else "changed" if there else "new"
         return dict(sorted(states.items()))
 
@@ -148,9 +147,9 @@ def publish(options: argparse.Namespace, api: HfApi) -> None:
         styles = [_take(get_style(slug, options.weights), folder) for slug in dict.fromkeys(slugs)]
         if not options.dry_run:
             _check_token(api)
-        plans = [plan_styles(api, _look(api, name, "model", options), styles, folder)]
+        plans = [plan_styles(api, look(api, name, "model", options), styles, folder)]
     if space:
-        plans.append(plan_space(_look(api, space, "space", options), name))
+        plans.append(plan_space(look(api, space, "space", options), name))
     for plan in plans:
         _say(describe(plan, options.private))
     if options.dry_run:
@@ -185,7 +184,6 @@ def _take(style: Style, folder: Path) -> Style:
     return taken
 
 
-@torch.inference_mode()
 def check_style(style: Style) -> None:
     """See that a style can be published.
 
@@ -193,25 +191,17 @@ def check_style(style: Style) -> None:
         WeightsError: the weights are damaged, do not fit the record, or paint nothing.
         StyleError: the record states no licence or origin, or the preview is no picture.
     """
+    read_preview(style.preview)
     network = load_network(style)
-    try:
-        # Older records are of networks without dilation, and do not speak of it.
-        recorded = StyleNetConfig.from_dict({"dilation": 1} | style.network)
-    except ValueError as cause:
-        raise StyleError(f"{style.slug}.json: {cause}. Export the style again.") from cause
-    if recorded != network.config:
-        raise WeightsError(f"{style.slug}.json records a network of {recorded}, its weights file "
-                           f"holds {network.config}. Export the style again.")  # fmt: skip
+    recorded = {"dilation": 1} | style.network  # older records do not speak of it
+    if recorded != network.config.as_dict():
+        raise WeightsError(f"{style.slug}.json records a network of {style.network}, its weights "
+                           f"file holds {network.config}. Export the style again.")  # fmt: skip
     for key in ("licence", "source"):
         if getattr(style, key).strip().lower().rstrip(".") in _NO_WORD:
             raise StyleError(f"{style.slug}.json states no {key}. Nobody may use what comes "
                              "without one; fill it in.")  # fmt: skip
-    coarse = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
-    image = torch.nn.functional.interpolate(coarse, (96, 128), mode="bicubic").clamp(0, 1)
-    stylized = network(image)
-    if not torch.isfinite(stylized).all() or stylized.std(dim=(-2, -1)).max() < 0.01:
-        raise WeightsError(f"{style.slug} paints in one color or not at all. Train it again.")
-    read_preview(style.preview)
+    paint_square(network, torch.rand(1, 3, 96, 128, generator=torch.Generator().manual_seed(0)))
 
 
 def plan_styles(api: HfApi, plan: Plan, styles: Sequence[Style], folder: Path) -> Plan:
@@ -219,7 +209,7 @@ def plan_styles(api: HfApi, plan: Plan, styles: Sequence[Style], folder: Path) -
     contents = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
     sizes = {style.slug: style.weights.stat().st_size for style in styles}
     others = _others(api, plan, set(sizes), folder)
-    sizes |= {style.slug: plan.files[style.weights.name].size for style in others}
+    sizes |= {style.slug: size_bytes(plan.files[style.weights.name]) for style in others}
     shown = sorted([*styles, *others], key=lambda style: style.slug)
     contents["README.md"] = build_card(plan.repo, shown, sizes).encode()
     done = replace(plan, contents=contents)
@@ -235,10 +225,9 @@ def _others(api: HfApi, plan: Plan, sent: set[str], folder: Path) -> list[Style]
     slugs = {p.removesuffix(".json") for p in plan.files if p.endswith(".json") and "/" not in p}
     slugs = sorted(s for s in slugs - sent if f"{s}.safetensors" in plan.files)
     wanted = [f"{slug}.{kind}" for slug in slugs for kind in ("json", "jpg")]
-    wanted = [p for p in wanted if p in plan.files and plan.files[p].size <= Limits().of(p)]
-    with asking(api, plan.repo), tempfile.TemporaryDirectory() as cache:
-        for path, body in _read_back(api, plan, wanted, str(plan.head), cache).items():
-            (folder / path).write_bytes(body)
+    wanted = [p for p in wanted if p in plan.files and size_bytes(plan.files[p]) <= Limits().of(p)]
+    for path, body in read_files(api, plan, wanted, str(plan.head)).items():
+        (folder / path).write_bytes(body)
     try:
         return [read_style(folder / f"{slug}.json") for slug in slugs]
     except StyleError as cause:
@@ -297,40 +286,31 @@ def _check_token(api: HfApi) -> None:
                         "https://huggingface.co/settings/tokens.")  # fmt: skip
 
 
-def _look(api: HfApi, name: HubName, kind: str, options: argparse.Namespace) -> Plan:
-    """The repo as it is now; in a dry run one that cannot be seen counts as new."""
+def look(api: HfApi, name: HubName, kind: str, options: argparse.Namespace) -> Plan:
+    """The repo as it is now; in a dry run one that cannot be seen counts as new.
+
+    Raises:
+        PushError: it holds something else, or is public although a private one is wanted.
+        HubError: the Hub does not answer as it should.
+    """
+    repo, branch, has_branch = name.repo, name.revision, True
+    ask = partial(api.repo_info, repo, repo_type=kind, timeout=ANSWER_S, files_metadata=True)
     try:
-        plan = read_repo(api, name.repo, kind, name.revision)
+        with asking(api, repo):
+            try:
+                info = ask(revision=branch)
+            except RevisionNotFoundError:  # then it will start from the main branch
+                info, has_branch = ask(), False
+            except GatedRepoError:
+                raise
+            except RepositoryNotFoundError:
+                return Plan(repo, kind, branch)
+            files = list_files(info)
     except HubError as error:
         if not options.dry_run:
             raise
         _say(f"{error} All is shown as if it were new.")
-        return Plan(name.repo, kind, name.revision)
-    if options.private and plan.head is not None and not plan.private:
-        raise PushError(f"{name.repo} is there and is public. Make it private in its settings, or "
-                        "leave --private out.")  # fmt: skip
-    return plan
-
-
-def read_repo(api: HfApi, repo: str, kind: str, branch: str) -> Plan:
-    """The repo as it is now.
-
-    Raises:
-        PushError: it holds something else.
-        HubError: the Hub does not answer as it should.
-    """
-    with asking(api, repo):
-        ask = partial(api.repo_info, repo, repo_type=kind, timeout=ANSWER_S, files_metadata=True)
-        has_branch = True
-        try:
-            info = ask(revision=branch)
-        except RevisionNotFoundError:  # then it will start from the main branch
-            info, has_branch = ask(), False
-        except GatedRepoError:
-            raise
-        except RepositoryNotFoundError:
-            return Plan(repo, kind, branch)
-        files = list_files(info)
+        return Plan(repo, kind, branch)
     library = getattr(info, "library_name", None)
     styles = [p for p in files if p.endswith(".safetensors") and f"{p[:-12]}.json" in files]
     ours = "stylevid/__init__.py" in files if kind == "space" else library == "stylevid" or styles
@@ -338,6 +318,9 @@ def read_repo(api: HfApi, repo: str, kind: str, branch: str) -> Plan:
         other = f"a {library} model" if library else "something else"
         raise PushError(f"The name {repo} is taken: that {kind} holds {other} and no styles of "
                         "ours. Choose another name.")  # fmt: skip
+    if options.private and not info.private:
+        raise PushError(f"{repo} is there and is public. Make it private in its settings, or "
+                        "leave --private out.")  # fmt: skip
     return Plan(repo, kind, branch, info.sha, has_branch, bool(info.private), files)
 
 
@@ -366,19 +349,10 @@ def commit(api: HfApi, plan: Plan, options: argparse.Namespace) -> str:
             parent = api.repo_info(plan.repo, repo_type=plan.kind).sha
         if not plan.has_branch and plan.branch != "main":
             api.create_branch(plan.repo, branch=plan.branch, revision=parent)
-        try:
-            return api.create_commit(
-                plan.repo, operations, commit_message=message, repo_type=plan.kind,
-                revision=plan.branch, parent_commit=parent,
-            ).oid  # fmt: skip
-        except (HfHubHTTPError, httpx2.TransportError) as error:
-            if isinstance(error, HfHubHTTPError) and error.response.status_code < 500:
-                raise
-            # The answer was lost; the commit may have been made all the same.
-            now = read_repo(api, plan.repo, plan.kind, plan.branch)
-            if now.head is None or not replace(now, contents=plan.contents).is_done:
-                raise
-            return now.head
+        return api.create_commit(
+            plan.repo, operations, commit_message=message, repo_type=plan.kind,
+            revision=plan.branch, parent_commit=parent,
+        ).oid  # fmt: skip
 
 
 def verify(api: HfApi, plan: Plan, made: str) -> None:
@@ -388,26 +362,27 @@ def verify(api: HfApi, plan: Plan, made: str) -> None:
         HubError: they cannot be read.
         PushError: a file is not the one that was sent.
     """
-    with tempfile.TemporaryDirectory(prefix="stylevid-verify-") as cache:
-        try:
-            with asking(api, plan.repo):
-                read = _read_back(api, plan, plan.contents, made, cache)
-        except HubError as error:
-            raise HubError(f"The commit was made, but it cannot be read back: {error}") from error
+    try:
+        read = read_files(api, plan, plan.contents, made)
+    except HubError as error:
+        raise HubError(f"The commit was made, but it cannot be read back: {error}") from error
     for path, body in plan.contents.items():
         if read[path] != body:
             raise PushError(f"{plan.repo} at {made[:12]} is not what was sent: {path} differs. Run "
                             "the same command again.")  # fmt: skip
 
 
-def _read_back(
-    api: HfApi, plan: Plan, paths: Collection[str], revision: str, cache: str
-) -> dict[str, bytes]:
-    """Files of the repo at a commit, by path."""
-    fetch = partial(
-        api.hf_hub_download, plan.repo, repo_type=plan.kind, revision=revision, cache_dir=cache
-    )
-    return {path: Path(fetch(path)).read_bytes() for path in paths}
+def read_files(api: HfApi, plan: Plan, paths: Collection[str], revision: str) -> dict[str, bytes]:
+    """Files of the repo at a commit, by path, downloaded anew.
+
+    Raises:
+        HubError: they cannot be read.
+    """
+    with asking(api, plan.repo), tempfile.TemporaryDirectory(prefix="stylevid-read-") as cache:
+        fetch = partial(
+            api.hf_hub_download, plan.repo, repo_type=plan.kind, revision=revision, cache_dir=cache
+        )
+        return {path: Path(fetch(path)).read_bytes() for path in paths}
 
 
 def _say(line: str) -> None:

@@ -3,10 +3,9 @@ FlyingThings3D tree, so that whatever reads the real dataset reads them unchange
 
 import argparse
 import json
-import math
 import re
 import sys
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,49 +24,41 @@ from .data.images import list_photos, random_crop
 from .data.layers import draw_layers, owner_boundaries, paint, true_flow
 from .export import read_json
 
-_SCENES_A_LETTER = 10_000
-_MOST_SCENES = 26 * _SCENES_A_LETTER
+_CUTOUTS = 3  # moving shapes before the background
+_MOST_SCENES = 10_000
 _RECORD = "synthesize.json"
 
 Array = npt.NDArray[Any]  # uint8 for pictures, float32 for flow
 
 
-def _option(default: Any, most: float, words: str) -> Any:
-    return field(default=default, metadata={"most": most, "help": words})
-
-
 @dataclass(frozen=True)
 class Recipe:
-    """What a tree is made of: with the photographs it decides every pixel."""
+    """What a tree is made of: with the photographs it decides every pixel.
 
-    size: tuple[int, int] = (540, 960)  # (height, width): SceneFlow's (Mayer et al. 2016)
-    seed: int = _option(0, 2**63, "of chance")
-    cutouts: int = _option(3, 100, "moving shapes before the background")
-    speed: float = _option(12.0, math.inf, "of a layer, standard deviation, pixels a frame")
-    still: float = _option(0.0, 1, "share of scenes before a fixed camera, 0 to 1")
-    hold_out: int = _option(40, math.inf, "leave out the last photographs by name")
+    Attributes:
+        height, width: of the frames, SceneFlow's unless told otherwise (Mayer et al. 2016).
+        speed: of a layer, standard deviation, pixels a frame.
+        hold_out: photographs that are left out, the last by name.
+    """
+
+    height: int = 540
+    width: int = 960
+    seed: int = 0
+    speed: float = 12.0
+    hold_out: int = 40
 
     def __post_init__(self) -> None:
         """
         Raises:
             DataError: a value that no tree can be made with.
         """
-        height, width = self.size
-        if not all(16 <= side <= 4096 for side in self.size):
-            raise DataError(f"--size is {height}x{width}; a side has 16 to 4096 pixels.")
-        for option in fields(self)[1:]:
-            value, most = getattr(self, option.name), option.metadata["most"]
-            if option.name == "speed":  # a faster layer bends so much that it may fold over itself
-                most = min(self.size) / 10
-            if not 0 <= value <= most:
-                raise DataError(
-                    f"{_flag(option.name)} is {value}; for frames of {height}x{width} pixels it "
-                    f"lies between 0 and {most}."
-                )
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+        fastest = min(self.height, self.width) / 10  # a faster layer may fold over itself
+        for name, least, most in (
+            ("height", 16, 4096), ("width", 16, 4096), ("speed", 0, fastest), ("seed", 0, 2**63),
+        ):  # fmt: skip
+            if not least <= (value := getattr(self, name)) <= most:
+                raise DataError(f"{name} is {value}; for a tree of {self.height}x{self.width} "
+                                f"pixels it lies between {least} and {most}.")  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -76,65 +67,46 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the tree; continued if it is ours")
     parser.add_argument("--pairs", type=int, required=True, help="how many; one scene each")
     parser.add_argument("--size", default="540x960", help="HEIGHTxWIDTH of the frames, pixels")
-    for option in fields(Recipe)[1:]:
-        parser.add_argument(_flag(option.name), type=type(option.default), default=option.default,
-                            help=option.metadata["help"])  # fmt: skip
+    parser.add_argument("--seed", type=int, default=Recipe.seed, help="of chance")
+    parser.add_argument("--speed", type=float, default=Recipe.speed, help="of a layer, standard "
+                        "deviation, pixels a frame")  # fmt: skip
+    parser.add_argument("--hold-out", type=int, default=Recipe.hold_out,
+                        help="leave out the last photographs by name")  # fmt: skip
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
-
-    def work() -> None:
-        options.size = parse_size(options.size)
-        recipe = Recipe(**{option.name: getattr(options, option.name) for option in fields(Recipe)})
-        synthesize(options.photos, options.out, options.pairs, recipe, options.device)
-
-    return exit_status(work)
+    return exit_status(lambda: synthesize(options))
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(height, width) from "540x960".
-
-    Raises:
-        DataError: it is something else.
-    """
-    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if found is None:
-        raise DataError(f'--size is "{text}"; it is written HEIGHTxWIDTH, such as 540x960.')
-    return int(found[1]), int(found[2])
-
-
-def synthesize(photos: Path, root: Path, pairs: int, recipe: Recipe, device: str) -> None:
+def synthesize(options: argparse.Namespace) -> None:
     """Write the scenes 0 to `pairs` - 1, those that are not there yet.
 
     On one kind of device the tree is a function of the photographs and the recipe, byte for byte.
-    It may be cut off at any moment: the same call completes it.
+    It may be cut off at any moment: the same command completes it.
 
-    Args:
-        photos: a folder of pictures.
-        root: the tree's folder: new, empty, or written with the same recipe.
-        device: where the scenes are drawn, in torch's words.
     Raises:
-        DataError: there are too few or too many pairs, no such device, or the root cannot be
-            written or is not ours.
+        DataError: an option cannot be used, or the folder cannot be written or is not ours.
         StyleError: there are no photographs, or one cannot be read.
     """
-    if not 1 <= pairs <= _MOST_SCENES:
-        raise DataError(f"--pairs is {pairs}; a tree holds 1 to {_MOST_SCENES}.")
+    size = re.fullmatch(r"(\d{1,5})x(\d{1,5})", options.size)
+    if size is None:
+        raise DataError(f"--size is {options.size!r}; it is written HEIGHTxWIDTH, such as 540x960.")
+    recipe = Recipe(int(size[1]), int(size[2]), options.seed, options.speed, options.hold_out)
+    if not 1 <= options.pairs <= _MOST_SCENES:
+        raise DataError(f"--pairs is {options.pairs}; a tree holds 1 to {_MOST_SCENES}.")
     try:
-        place = torch.zeros(1, device=device).device
+        device = torch.zeros(1, device=options.device).device
     except (RuntimeError, AssertionError) as cause:
-        raise DataError(f'--device "{device}" is not to be had here; "cpu" always is.') from cause
-    pictures = list_photos(photos, recipe.hold_out)
+        raise DataError(f"There is no device {options.device!r} here. Use --device cpu.") from cause
+    photos = list_photos(options.photos, recipe.hold_out)
     try:
-        claim(root, recipe, len(pictures))
-        with tqdm(total=pairs, unit="pair") as bar:
-            for number in range(pairs):
-                write_scene(root, number, pictures, recipe, place)
-                bar.update()
+        claim(options.out, {**asdict(recipe), "photos": len(photos)})
+        for number in tqdm(range(options.pairs), unit="pair"):
+            write_scene(options.out, number, photos, recipe, device)
     except OSError as cause:
-        raise DataError(f"{root} cannot be written: {cause.strerror or cause}.") from cause
+        raise DataError(f"{options.out} cannot be written: {cause.strerror or cause}.") from cause
 
 
-def claim(root: Path, recipe: Recipe, photos: int) -> None:
+def claim(root: Path, record: dict[str, Any]) -> None:
     """Record in the root what its tree is made of, or find the same record there.
 
     Raises:
@@ -142,14 +114,12 @@ def claim(root: Path, recipe: Recipe, photos: int) -> None:
         StyleError: its record cannot be read.
     """
     path = root / _RECORD
-    record = {**asdict(recipe), "size": list(recipe.size), "photos": photos}
     root.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         if any(not other.name.startswith(".partial-") for other in root.iterdir()):
             raise DataError(f"{root} holds files that are not from here; name a new folder.")
         with written_whole(path) as partial:
             partial.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-        return
     found = read_json(path)
     for key, value in record.items():
         if found.get(key) != value:
@@ -168,14 +138,19 @@ def write_scene(
         return
     arrays = make_arrays(number, photos, recipe, device)
     for key, path in paths.items():
-        write_array(path, arrays[key])
+        with written_whole(path) as partial:
+            if path.suffix == ".pfm":
+                write_pfm(partial, arrays[key])
+            else:  # Pillow calls PGM a PPM as well
+                Image.fromarray(arrays[key]).save(
+                    partial, "PNG" if path.suffix == ".png" else "PPM"
+                )
 
 
 def file_names(number: int) -> dict[str, str]:
     """Where the files of a scene lie below the root, by what they hold: FlyingThings3D's layout
     (Mayer et al. 2016). The frames of every scene are 0006 and 0007, the first that it has too."""
-    letter = chr(ord("A") + number // _SCENES_A_LETTER)
-    scene = f"TRAIN/{letter}/{number % _SCENES_A_LETTER:04d}"
+    scene = f"TRAIN/A/{number:04d}"
     names: dict[str, str] = {}
     for view, frame, way in (("prev", "0006", "Future"), ("cur", "0007", "Past")):
         into = f"{scene}/into_{way.lower()}/left"
@@ -193,38 +168,29 @@ def make_arrays(
     """What the files of scene `number` hold: frames uint8 H,W,3; flow float32 H,W,2, (dx, dy) in
     pixels; masks uint8 H,W, 255 where occluded or at a motion boundary."""
     rng = np.random.default_rng((recipe.seed, number))
-    count = 1 + recipe.cutouts
+    count, size = 1 + _CUTOUTS, (recipe.height, recipe.width)
     chosen = rng.choice(len(photos), count, replace=len(photos) < count)
     # A margin for the motion: a quarter more than the frame.
-    size = recipe.size[0] * 5 // 4, recipe.size[1] * 5 // 4
-    pictures = torch.cat([random_crop(photos[i], size, rng, 1.5) for i in chosen]).to(device)
+    wide = size[0] * 5 // 4, size[1] * 5 // 4
+    pictures = torch.cat([random_crop(photos[i], wide, rng, 1.5) for i in chosen]).to(device)
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**63)))
-    layers = draw_layers(pictures, recipe.size, generator, recipe.speed, recipe.still)
+    layers = draw_layers(pictures, size, generator, recipe.speed)
     prev, cur = paint(layers, 0), paint(layers, 1)
     there, seen_in_cur = true_flow(layers, prev, cur)
     back, seen_in_prev = true_flow(layers, cur, prev)
     frames = {"prev clean": prev.image, "cur clean": cur.image}
+    flows = {"prev flow": there, "cur flow": back}
     masks = {
         "prev boundaries": owner_boundaries(prev.owner),
         "cur boundaries": owner_boundaries(cur.owner),
         "prev occluded": 1 - seen_in_cur,
         "cur occluded": 1 - seen_in_prev,
     }
-    flows = {"prev flow": there, "cur flow": back}
-    return {
-        **{key: to_frame(image) for key, image in frames.items()},
-        **{key: (255 * mask[0, 0]).byte().cpu().numpy() for key, mask in masks.items()},
-        **{key: flow[0].permute(1, 2, 0).cpu().numpy() for key, flow in flows.items()},
-    }
-
-
-def write_array(path: Path, array: Array) -> None:
-    """Write a .pfm, .png or .pgm file, whole or not at all."""
-    with written_whole(path) as partial:
-        if array.dtype == np.float32:
-            write_pfm(partial, array)
-        else:  # Pillow calls PGM a PPM as well
-            Image.fromarray(array).save(partial, "PNG" if path.suffix == ".png" else "PPM")
+    return (
+        {key: to_frame(image) for key, image in frames.items()}
+        | {key: (255 * mask[0, 0]).byte().cpu().numpy() for key, mask in masks.items()}
+        | {key: flow[0].permute(1, 2, 0).cpu().numpy() for key, flow in flows.items()}
+    )
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stylevid.warp import inside, occlusion_mask, pixel_grid, warp
-from tests.train.flow_truth import assert_true, masked_error
+from stylevid.warp import occlusion_mask, pixel_grid, warp
+from tests.train.flow_truth import assert_true
 from train.data.layers import (
     Layer,
     Motion,
@@ -65,13 +65,6 @@ def test_inverse_motion_leads_back(bend: float, size: tuple[int, int]) -> None:
     assert (there + motion.to_start(points, 1)).abs().max() > 1  # minus the flow is not it
 
 
-def test_bend_is_its_control_points_over_the_frame() -> None:
-    control = torch.randn(1, 2, 4, 4, generator=torch.Generator().manual_seed(2))
-    motion = Motion(WIDE, torch.zeros(1, 2, 1, 1), bend=control)
-    over = nn.functional.interpolate(control, WIDE, mode="bicubic")
-    assert torch.allclose(motion.to_start(pixel_grid(*WIDE), 1), over, atol=1e-4)
-
-
 def test_surface_that_folds_over_itself_has_no_inverse() -> None:
     with pytest.raises(ValueError, match="folds over itself"):
         bent_motion(60.0).from_start(pixel_grid(*WIDE), 1)
@@ -109,34 +102,6 @@ def test_square_over_a_background_at_rest_hides_what_it_must(shift: tuple[int, i
     assert torch.equal(1 - back.visible, before * (1 - after))
 
 
-def test_rounding_hides_nothing() -> None:
-    rounded, whole, between = (
-        [pair(square_layers(shift), *times).visible for times in ((0, 1), (1, 0))]
-        for shift in ((3.0001, -1.9999), (3, -2), (3.5, -2))
-    )
-    assert all(torch.equal(a, b) for a, b in zip(rounded, whole, strict=True))
-    assert between[0].sum() < whole[0].sum()
-
-
-def test_background_alone_is_visible_wherever_it_stays_inside() -> None:
-    pairs = pair(make_layers(cutouts=0))
-    points = pixel_grid(*WIDE) + pairs.flow_cur_to_prev
-    assert torch.equal(pairs.visible, inside(points, *WIDE))
-    assert masked_error(pairs) < 0.02
-    assert pairs.flow_cur_to_prev.diff(dim=-1).abs().max() < 1.5
-    assert pair(make_layers()).flow_cur_to_prev.diff(dim=-1).abs().max() > 2  # at a cut-out's edge
-
-
-def test_layers_are_a_function_of_the_generators_seed_and_of_the_speed() -> None:
-    torch.manual_seed(0)
-    state, drawn = torch.get_rng_state(), pair(make_layers(3))
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(pair(make_layers(3)).cur, drawn.cur)
-    assert not torch.equal(pair(make_layers(4)).cur, drawn.cur)
-    slow, fast = (pair(make_layers(speed=v)).flow_cur_to_prev.abs().mean() for v in (0.5, 5.0))
-    assert fast > 3 * slow
-
-
 def test_boundaries_are_where_owners_change() -> None:
     square = filled(range(8, 14), range(10, 16))
     inner = filled(range(9, 13), range(11, 15))
@@ -158,14 +123,3 @@ def test_background_at_rest_leaves_the_cutouts_as_they_were() -> None:
     assert torch.equal(still[0].picture, moving[0].picture)
     assert torch.equal(before.image.where(background, 0), after.image.where(background, 0))
     assert visible[background].mean() > 0.9
-
-
-def test_share_of_still_scenes() -> None:
-    drawn = [make_layers(seed, cutouts=0, still=0.5)[0] for seed in range(24)]
-    assert 6 <= sum(layer.flow(1, 0).abs().max() == 0 for layer in drawn) <= 18
-
-
-def test_cutout_outside_the_frame_covers_nothing() -> None:
-    background, square = square_layers((3, 2))
-    hidden = Layer(square.picture, square.motion, shape=-torch.ones(1, 1, 24, 32))
-    assert paint([background, hidden], 0).owner.sum() == 0

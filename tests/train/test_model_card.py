@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from stylevid.styles import BUNDLED, Style, list_styles
-from train.model_card import SHEET, build_card, build_space_card, contact_sheet
+from stylevid.styles import Style
+from train.model_card import build_card, build_space_card, contact_sheet
 
 HOSTILE = (
     "<script>alert(1)</script> [click](https://evil.example) ![x](https://evil.example/x.png) "
@@ -60,13 +60,6 @@ def render(text: str) -> Elements:
     return Elements(page)
 
 
-def test_front_matter_is_what_the_hub_reads() -> None:
-    known = ModelCard(card(make_style())).data.to_dict()
-    assert known["license"] == "mit" and known["library_name"] == "stylevid"
-    assert known["pipeline_tag"] == "video-to-video"
-    assert "style-transfer" in known["tags"]
-
-
 @pytest.mark.parametrize(
     ("words", "name"),
     [
@@ -80,19 +73,16 @@ def test_front_matter_is_what_the_hub_reads() -> None:
 )
 def test_licence_is_named_if_the_hub_knows_it(words: str, name: str) -> None:
     known = ModelCard(card(make_style(licence=words))).data.to_dict()
-    assert known["license"] == name
+    assert (known["license"], known["library_name"]) == (name, "stylevid")
     if name == "other":
         assert known["license_link"].startswith("https://huggingface.co/alice/styles#")
 
 
 def test_styles_of_different_licences_are_licensed_each_for_itself() -> None:
-    known = ModelCard(card(make_style("a"), make_style("b", licence="CC0"))).data.to_dict()
-    assert (known["license"], known["license_name"]) == ("other", "see-each-style")
-
-
-def test_same_styles_same_bytes() -> None:
-    a, b = make_style("a"), make_style("b")
+    a, b = make_style("a"), make_style("b", licence="CC0")
     assert card(a, b) == card(b, a)
+    known = ModelCard(card(a, b)).data.to_dict()
+    assert (known["license"], known["license_name"]) == ("other", "see-each-style")
 
 
 def test_each_style_has_a_row_with_its_numbers() -> None:
@@ -112,9 +102,8 @@ def test_each_style_has_a_row_with_its_numbers() -> None:
 
 @pytest.mark.parametrize(
     "metrics",
-    [{}, {"clips": 3}, {"clips": {"x": 3}}, {"clips": {"x": {"off": "many"}}},
-     {"clips": {"x": {"off": float("nan")}}}, {"clips": {"x": {"off": 1}, "y": {}}}],
-)  # fmt: skip
+    [{"clips": 3}, {"clips": {"x": {"off": "many"}}}, {"clips": {"x": {"off": 1}, "y": {}}}],
+)
 def test_odd_metrics_count_as_none(metrics: dict[str, Any]) -> None:
     assert "not measured" in card(make_style(metrics=metrics))
 
@@ -156,22 +145,10 @@ def test_text_of_a_record_stays_text() -> None:
     assert front["license"] == "other" and front["license_name"] == "see-each-style"
 
 
-def test_bundled_styles_have_a_card() -> None:
-    styles = list_styles(BUNDLED)
-    page = render(card(*styles))
-    assert page.links.count(SHEET) == 1
-    assert [link for link in page.links if link.endswith(".jpg") and "/" not in link][1:] == [
-        f"{style.slug}.jpg" for style in styles
-    ]
-    assert page.tags.count("details") == len(styles)
-    assert sum("arxiv.org" in link for link in page.links) >= 4
-
-
 @pytest.mark.parametrize(
     ("count", "columns", "rows"),
-    [(1, 1, 1), (2, 2, 1), (3, 3, 1), (4, 4, 1), (5, 3, 2), (6, 3, 2), (7, 4, 2), (8, 4, 2),
-     (9, 3, 3), (12, 3, 4)],
-)  # fmt: skip
+    [(1, 1, 1), (4, 4, 1), (5, 3, 2), (8, 4, 2), (9, 3, 3)],
+)
 def test_contact_sheet_tiles_all_previews(count: int, columns: int, rows: int) -> None:
     colors = [(40 + 17 * i, 200 - 13 * i, 90) for i in range(count)]
     previews = [Image.new("RGB", (384, 384), color) for color in colors]
@@ -183,11 +160,6 @@ def test_contact_sheet_tiles_all_previews(count: int, columns: int, rows: int) -
             assert isinstance(shown, tuple)
             assert all(abs(a - b) < 6 for a, b in zip(shown, color, strict=True))
     assert made == contact_sheet(previews)
-
-
-def test_contact_sheet_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        contact_sheet([])
 
 
 def test_space_card_says_how_to_run_the_page() -> None:

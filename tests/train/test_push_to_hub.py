@@ -21,7 +21,6 @@ from PIL import Image
 
 from stylevid.hub import load_hub_styles
 from stylevid.network import StyleNet, StyleNetConfig
-from stylevid.styles import BUNDLED, list_styles
 from stylevid.weights import save_network
 from tests.hub_server import HubServer
 from train import push_to_hub
@@ -108,7 +107,9 @@ def test_a_push_joins_what_is_there_and_pushing_again_commits_nothing(
     assert push("--styles", "sea") == 0
     assert "The sea" in hub.files(REPO)["README.md"].decode()
     (weights / "sea.json").rename(weights / "aside")
+    stored = hub.count("PUT", "/lfs/")
     assert push() == 0  # the wave alone
+    assert hub.count("PUT", "/lfs/") - stored == 3  # its weights and preview, and the sheet
     card = hub.files(REPO)["README.md"].decode()
     assert set(hub.files(REPO)) == ALL and "The sea" in card and "The wave" in card
     (weights / "aside").rename(weights / "sea.json")
@@ -117,22 +118,6 @@ def test_a_push_joins_what_is_there_and_pushing_again_commits_nothing(
     assert push(yes=False) == 0  # there is nothing to ask
     assert (hub.head(REPO), hub.count("POST", "/(commit|preupload)/")) == (head, sent)
     assert "Nothing has changed." in capsys.readouterr().out
-
-
-def test_only_what_changed_is_sent(
-    hub: HubServer, push: Push, weights: Path, record: dict[str, object],
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    assert push() == 0
-    before, stored = hub.files(REPO), hub.count("PUT", "/lfs/")
-    write_style(weights, "wave", record, 3)
-    capsys.readouterr()
-    assert push() == 0
-    after = hub.files(REPO)
-    changed = {path for path in ALL if before[path] != after[path]}
-    assert changed == {"wave.safetensors", "wave.json", "wave.jpg", "contact_sheet.jpg"}
-    assert hub.count("PUT", "/lfs/") - stored == 3  # the record goes with the commit
-    assert "changed" in capsys.readouterr().out
 
 
 def test_a_branch_is_made_and_main_left_alone(hub: HubServer, push: Push) -> None:
@@ -210,14 +195,11 @@ def blank(folder: Path) -> None:
 
 SPOILED: list[tuple[Callable[[Path], object], str]] = [
     (cut_off, "its sha256 is not the one in its record"),
-    (lambda f: (f / "wave.safetensors").unlink(), "wave.safetensors cannot be read: No such file"),
     (lambda f: (f / "wave.jpg").unlink(), "wave.jpg cannot be read: No such file"),
     (lambda f: (f / "wave.jpg").write_bytes(b"GIF89a"), "no readable JPEG"),
     (lambda f: edit(f / "wave.json", licence="Unknown."), "states no licence"),
     (lambda f: edit(f / "wave.json", source=" "), "lacks 'source'"),
     (lambda f: edit(f / "wave.json", network={"width": 8, "blocks": 1}), "records a network of"),
-    (lambda f: edit(f / "wave.json", network={"width": 4, "blocks": 1}), "dilation=1"),
-    (lambda f: edit(f / "wave.json", network={"depth": 8}), "unknown network setting"),
     (blank, "paints in one color or not at all"),
 ]
 
@@ -229,18 +211,11 @@ def test_styles_that_are_not_sound_are_refused(
 ) -> None:  # fmt: skip
     spoil(weights)
     assert_refused(hub, push(), capsys, words)
-    assert not hub.requests
-    assert push("--styles", "sea") == 0
-
-
-def test_names_that_are_none_and_styles_that_are_not_there_are_refused(
-    hub: HubServer, push: Push, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
     for wrong in ("--repo=a/b/c", "--space=-alice/x", '--revision=x"; import os'):
         assert_refused(hub, push(wrong), capsys, "is no name of a repo")
     assert_refused(hub, push("--styles", "sea", "sun"), capsys, "Known styles: sea, wave")
-    assert_refused(hub, push("--weights", str(tmp_path / "none")), capsys, "There are no styles")
     assert not hub.requests
+    assert push("--styles", "sea") == 0
 
 
 def test_a_name_taken_by_something_else_is_refused(
@@ -256,12 +231,6 @@ def test_a_name_taken_by_something_else_is_refused(
     assert hub.head("alice/other") is None
 
 
-def test_a_repo_made_by_hand_is_taken(hub: HubServer, push: Push) -> None:
-    hub.put(REPO, {"README.md": b"---\nlicense: mit\n---\n", "LICENSE": b"MIT"})
-    assert push() == 0
-    assert set(hub.files(REPO)) == STYLES | {"README.md", "contact_sheet.jpg", "LICENSE"}
-
-
 def test_a_public_repo_is_not_taken_for_private(
     hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -272,16 +241,6 @@ def test_a_public_repo_is_not_taken_for_private(
     code = push("--repo", "alice/new", "--private", "--space", "alice/page")
     assert code == 1 and "alice/page is there and is public" in capsys.readouterr().err
     assert hub.head("alice/new") is None
-
-
-def test_somebody_elses_gate_stays_shut(
-    hub: HubServer, push: Push, weights: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    files = {path: (weights / path).read_bytes() for path in STYLES}
-    card = b"---\nlibrary_name: stylevid\n---\n"
-    hub.put("bob/gate", {**files, "README.md": card}, gated=True)
-    assert push("--repo", "bob/gate", "--styles", "sea") == 1
-    assert "bob/gate is gated" in capsys.readouterr().err
 
 
 def test_a_record_on_the_hub_that_cannot_be_read_is_named(
@@ -296,17 +255,11 @@ def test_a_record_on_the_hub_that_cannot_be_read_is_named(
     ("method", "path", "how", "words"),
     [
         ("GET", "whoami", "drop", "cannot be reached (RemoteProtocolError)"),
-        ("GET", f"models/{REPO}/revision/", 503, "trouble of its own (503)"),
         ("GET", f"models/{REPO}/revision/", "loop", "sends us round in circles"),
-        ("POST", "create", 429, "asks for fewer requests"),
         ("POST", "create", 402, "refuses to let us write to alice/styles (402: "),
-        ("POST", "validate-yaml", 500, "trouble of its own (500)"),
         ("POST", "preupload", 503, "trouble of its own (503)"),
-        ("POST", "batch", 502, "trouble of its own (502)"),
         ("PUT", "/lfs/", "drop", "cannot be reached"),
-        ("POST", "verify$", 500, "trouble of its own (500)"),
         ("POST", "/commit/", "drop", "cannot be reached"),
-        ("POST", "/commit/", 413, "(413: "),
     ],
 )
 def test_trouble_on_the_way_leaves_the_repo_as_it_was(
@@ -322,19 +275,6 @@ def test_trouble_on_the_way_leaves_the_repo_as_it_was(
     assert push() == 0 and set(hub.files(REPO)) == ALL
 
 
-def test_short_trouble_is_survived(hub: HubServer, push: Push) -> None:
-    for method, path in (("POST", "preupload"), ("POST", "batch"), ("PUT", "/lfs/")):
-        hub.fail(method, path, 503, times=2)
-    hub.fail("GET", "/cdn/", "half", times=2)
-    assert push() == 0 and set(hub.files(REPO)) == ALL
-
-
-def test_a_commit_whose_answer_is_lost_is_found(hub: HubServer, push: Push) -> None:
-    hub.fail("POST", "/commit/", "lost")
-    assert push() == 0
-    assert hub.count("POST", "/commit/") == 1 and set(hub.files(REPO)) == ALL
-
-
 def test_somebody_elses_commit_is_never_trampled(
     hub: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -346,13 +286,6 @@ def test_somebody_elses_commit_is_never_trampled(
     assert "Somebody else has just changed alice/styles" in err and err.count("\n") == 1
     assert set(hub.files(REPO)) == {p for p in ALL if "wave" not in p} | {"notes.txt"}
     monkeypatch.undo()
-
-
-def test_a_repo_made_meanwhile_is_left_alone(
-    hub: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(push_to_hub, "_ask", lambda _: hub.put(REPO, {"notes.txt": b"mine"}))
-    assert_refused(hub, push(), capsys, "made by somebody else", {"notes.txt": b"mine"})
 
 
 def test_what_was_sent_is_what_was_checked(
@@ -392,17 +325,6 @@ def test_trouble_while_reading_back_says_that_the_commit_was_made(
     assert set(hub.files(REPO)) == ALL
     hub.faults.clear()
     assert push() == 0 and hub.count("POST", "/commit/") == 1
-
-
-def test_the_bundled_styles(hub: HubServer, push: Push, weights: Path) -> None:
-    assert push("--weights", str(BUNDLED)) == 0
-    files = hub.files(REPO)
-    for style in list_styles(BUNDLED):
-        for path in (style.weights, style.preview, BUNDLED / f"{style.slug}.json"):
-            assert files[path.name] == path.read_bytes()
-        assert style.title in files["README.md"].decode()
-    head = hub.head(REPO)
-    assert push("--weights", str(BUNDLED)) == 0 and hub.head(REPO) == head
 
 
 # The Space.
@@ -459,34 +381,17 @@ def test_a_private_repo_and_its_space(
 # In processes of their own, with the environment that a user has.
 
 
-def start_push(
-    hub: HubServer, weights: Path, home: Path, xet: bool = False
-) -> "subprocess.Popen[str]":
+def start_push(hub: HubServer, weights: Path, home: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "train.push_to_hub", "--repo", REPO, "--yes", "--weights"]
     return subprocess.Popen(
         [*command, str(weights)], cwd=ROOT, text=True, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, env={**os.environ, **hub.environment(home, "hf_write", xet)},
+        stderr=subprocess.PIPE, env={**os.environ, **hub.environment(home, "hf_write")},
     )  # fmt: skip
-
-
-@pytest.mark.parametrize("xet", [False, True], ids=["lfs", "xet"])
-def test_both_ways_of_uploading(hub: HubServer, weights: Path, tmp_path: Path, xet: bool) -> None:
-    process = start_push(hub, weights, tmp_path, xet)
-    _, said = process.communicate()
-    assert (process.returncode, said) == (0, "")
-    files = hub.files(REPO)
-    assert set(files) == ALL
-    assert all(files[path] == (weights / path).read_bytes() for path in STYLES)
-    through_xet = (hub.count("GET", "/xet-write-token/"), hub.count("GET", "/xet-read-token/"))
-    stored = hub.count("PUT", "/lfs/")
-    assert (through_xet, stored) == (((1, 1), 0) if xet else ((0, 0), 5))
-    assert bool(hub.xet_hashes) == xet
 
 
 @pytest.mark.parametrize(
     ("method", "path", "there"),
-    [("POST", "preupload", False), ("PUT", "lfs", True), ("POST", "commit", False),
-     ("POST", "commit", True)],
+    [("PUT", "lfs", True), ("POST", "commit", False)],
 )  # fmt: skip
 def test_a_killed_push_leaves_the_old_or_the_new(
     hub: HubServer, push: Push, weights: Path, tmp_path: Path, method: str, path: str, there: bool
@@ -495,7 +400,7 @@ def test_a_killed_push_leaves_the_old_or_the_new(
     if there:
         hub.put(REPO, older)
     process = start_push(hub, weights, tmp_path)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not hub.count(method, path) and time.monotonic() < until:
         time.sleep(0.0005)
     process.kill()

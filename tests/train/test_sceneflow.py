@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylevid.errors import DataError
+from stylevid.learn.sequences import LEARNED
 from stylevid.warp import inside, pixel_grid
 from tests.train.flow_truth import assert_equal, assert_true
 from train.data.flow_files import write_pfm
@@ -29,7 +30,7 @@ from train.data.pair_files import (
     resize_pairs,
 )
 from train.data.pairs import Pairs
-from train.data.sceneflow import SceneFlow, pair_batch
+from train.data.sceneflow import SceneFlow
 
 HEIGHT, WIDTH = 48, 64
 STEP = (5, -3)  # (dx, dy) in pixels a frame
@@ -616,7 +617,59 @@ def test_a_mirror_turns_dx_round_and_keeps_dy(dataset: SceneFlow) -> None:
     assert_equal(mirror_pairs(mirrored), pairs)
 
 
-# ---- batches ----
+# ---- what is drawn ----
+
+
+def pair_batch(
+    dataset: SceneFlow, count: int, size: int, seed: int, step: int, first: int = 0
+) -> Pairs:
+    """Sequences of two frames, as pairs."""
+    places = range(first, first + count)
+    drawn = [dataset.truth(2, size, np.random.default_rng((seed, step, p))) for p in places]
+    frames, flow, visible = (torch.cat(parts, dim=1) for parts in zip(*drawn, strict=True))
+    return Pairs(frames[0], frames[1], flow[0], visible[0])
+
+
+def shows(part: Tensor, number: int) -> bool:
+    """Whether a square as high as the frame is a part of this frame, or of its mirror."""
+    both = torch.cat((image(number), image(number).flip(-1)))
+    return bool((both.unfold(3, HEIGHT, 1).movedim(3, 1) == part[:, None]).all((2, 3, 4)).any())
+
+
+@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("count", range(1, FRAMES + 1))
+def test_sequences_are_consecutive_frames_with_true_flow(
+    tmp_path: Path, name: str, count: int
+) -> None:
+    Tree(train_home(tmp_path, name), SCENES[name]).write(ends=True)
+    dataset = SceneFlow(tmp_path)
+    assert dataset.longest == FRAMES
+    for seed in range(4):
+        frames, flows, visible = dataset.truth(count, 32, np.random.default_rng(seed))
+        assert frames.shape == (count, 1, 3, 32, 32)
+        assert len(flows) == len(visible) == min(count - 1, LEARNED)
+        for t in range(1, count):  # everything moves alike: earlier frames, too
+            place = max(t - count, -len(flows))
+            assert_true(Pairs(frames[t - 1], frames[t], flows[place], visible[place]))
+
+
+def test_where_a_flow_file_is_missing_a_sequence_ends(tmp_path: Path) -> None:
+    forward_only(tmp_path, 6)
+    Tree(tmp_path, "scene").flow_path(3, "into_future").unlink()
+    dataset = SceneFlow(tmp_path)
+    assert dataset.longest == 4
+    sequences = [dataset.truth(4, HEIGHT, np.random.default_rng(seed))[0] for seed in range(8)]
+    # The only four are 3, 2, 1, 0 in the painter's order.
+    starts = {number for number in range(6) for frames in sequences if shows(frames[0], number)}
+    assert starts == {3}
+
+
+def test_a_frame_of_another_size_takes_its_sequences(tmp_path: Path) -> None:
+    dataset = forward_only(tmp_path, 4)
+    break_file(Tree(tmp_path, "scene").frame_path(3), "smaller")
+    with pytest.raises(DataError, match="one after the other cannot be used; skipped so far: 1 "):
+        dataset.truth(4, 32, np.random.default_rng(0))
+    assert len(dataset.truth(3, 32, np.random.default_rng(0))[0]) == 3
 
 
 def test_a_batch_holds_true_pairs_of_the_shapes_and_ranges_of_pairs(dataset: SceneFlow) -> None:

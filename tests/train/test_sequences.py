@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from stylevid.learn.sequences import LEARNED, concatenate, observe
 from stylevid.warp import warp
 from train.data.layers import Layer, paint, true_flow
-from train.data.pairs import Pairs
-from train.data.sequences import draw_sequence, of_pairs, show
+from train.data.sequences import draw_sequence, show
 
 SIZE = (72, 96)
 
@@ -95,18 +94,10 @@ def test_what_is_followed_is_the_true_motion_where_it_is_trusted() -> None:
     assert wrong[trusted].median() < 0.3 < flows.square().sum(2).sqrt().median()
 
 
-def test_pairs_are_sequences_of_two() -> None:
-    frames, flows, visible = show(clip(), 3)
-    pairs = Pairs(*(torch.cat([*part]) for part in (frames[:2], frames[1:], flows, visible)))
-    both = observe(*of_pairs(pairs), noise=0.0, exposure=0.0, generator=seeded())
-    assert torch.equal(both.frames[0], pairs.prev) and torch.equal(both.frames[1], pairs.cur)
-    assert torch.equal(both.flow_cur_to_prev[0], pairs.flow_cur_to_prev)
-    assert torch.equal(both.visible[0], pairs.visible)
-    one, other = (
-        observe(f, v, m, 0.0, 0.0, seeded())
-        for f, v, m in zip(*(part.split(1, dim=1) for part in of_pairs(pairs)), strict=True)
-    )
-    joined = concatenate([one, other])
-    assert all(
-        torch.equal(a, b) for a, b in zip(vars(joined).values(), vars(both).values(), strict=True)
-    )
+def test_sequences_are_joined_as_they_are() -> None:
+    truths = [show(clip(seed), 3) for seed in (0, 1)]
+    one, other = (observe(*truth, 0.0, 0.0, seeded()) for truth in truths)
+    frames, flows, visible = (torch.cat(parts, dim=1) for parts in zip(*truths, strict=True))
+    both = observe(frames, flows, visible, 0.0, 0.0, seeded())
+    joined = vars(concatenate([one, other]))
+    assert all(torch.equal(joined[name], part) for name, part in vars(both).items())

@@ -21,8 +21,8 @@ from stylevid.learn.sequences import Sequences, concatenate, observe
 from ..config import TrainConfig
 from .clips import Clips
 from .images import photo_batch
-from .sceneflow import SceneFlow, Trouble, pair_batch
-from .sequences import draw_sequence, of_pairs, show
+from .sceneflow import SceneFlow, Trouble
+from .sequences import draw_sequence, show
 
 Batch = Tensor | Sequences
 Item = tuple[Batch | StylevidError, dict[Trouble, str]]
@@ -39,7 +39,7 @@ class TrainingData(Dataset[Item]):
     """Photographs, and sequences for the temporal stage: an item for every step.
 
     Attributes:
-        sceneflow: where pairs are read from; None leaves motion to be generated from photographs.
+        sceneflow: where sequences are read from; None leaves them to be made from photographs.
         clips: where _CLIPS of the sequences come from, if they are given.
         rank, processes: this process takes the `rank`-th share of every batch.
         workers: processes that load, each with one thread and one batch that waits; 0 loads in
@@ -67,6 +67,7 @@ class TrainingData(Dataset[Item]):
         share = config.temporal_batch // self.processes
         rng = np.random.default_rng((config.seed, step))  # all sequences of a step are as long
         count = 1 if rng.random() < _PICTURES else int(rng.integers(2, config.frames + 1))
+        count = min(count, self.sceneflow.longest) if self.sceneflow else count
         places = range(self.rank * share, (self.rank + 1) * share)
         return concatenate([self._sequence(step, place, count) for place in places])
 
@@ -85,7 +86,7 @@ class TrainingData(Dataset[Item]):
             drawn = draw_sequence(pictures, (size, size), generator, config.speed, _STILL)
             truth = show(drawn, count)
         else:
-            truth = of_pairs(pair_batch(self.sceneflow, 1, size, config.seed, step, place))
+            truth = self.sceneflow.truth(count, size, chance)
         return observe(*truth, config.noise, config.exposure, generator, config.stray)
 
     def __getitem__(self, step: int) -> Item:

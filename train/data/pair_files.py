@@ -51,9 +51,11 @@ class PairFiles:
 
 Window = tuple[slice, slice]
 """Rows and columns of a frame."""
+Place = Callable[[int, int], Window]
+"""Which window of a frame of this height and width."""
 
 
-def read_pair(files: PairFiles, place: Callable[[int, int], Window] | None = None) -> Pairs:
+def read_pair(files: PairFiles, place: Place | None = None) -> Pairs:
     """One pair, 1,3,H,W at the size it has on disk: whole, or the window of it that
     `place(height, width)` gives.
 
@@ -101,6 +103,17 @@ def read_pair(files: PairFiles, place: Callable[[int, int], Window] | None = Non
     return Pairs(prev, cur, flow, visible)
 
 
+def read_prev(files: PairFiles, place: Place | None = None) -> Tensor:
+    """The pair's earlier frame alone, 1,3,H,W, whole or the window of it.
+
+    Raises:
+        DataError: it is broken.
+    """
+    frame = _picture(files.prev)
+    window = place(*frame.shape[:2]) if place else ...
+    return to_image(np.ascontiguousarray(frame[window]))
+
+
 def collision_mask(flow: Tensor) -> Tensor:
     """Where several pixels land on the same place: N,1,H,W on the flow's own grid, 1 = they do.
 
@@ -137,13 +150,17 @@ def _is_usable(flow: Tensor) -> Tensor:
 
 def _read(path: Path, flow: Path, size: tuple[int, int]) -> Frame:
     """A frame, or a mask, of the flow's size."""
-    try:
-        frame = read_picture(path)
-    except StyleError as cause:
-        raise DataError(str(cause), "unreadable picture") from cause
+    frame = _picture(path)
     height, width, _ = frame.shape
     _check_size(path, (height, width), flow, size)
     return frame
+
+
+def _picture(path: Path) -> Frame:
+    try:
+        return read_picture(path)
+    except StyleError as cause:
+        raise DataError(str(cause), "unreadable picture") from cause
 
 
 def _check_size(path: Path, found: tuple[int, int], flow: Path, size: tuple[int, int]) -> None:

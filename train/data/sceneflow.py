@@ -1,9 +1,11 @@
-"""The SceneFlow datasets on disk: an index of their pairs of frames, and batches of crops from it.
+"""The SceneFlow datasets on disk: an index of their pairs of frames, and random crops of the
+sequences that these make.
 
 FlyingThings3D, Monkaa and Driving (Mayer et al. 2016) and the subset of FlyingThings3D, whole or in
 part. Every flow file gives one pair: `cur` is the frame on whose grid the flow lives, `prev` the
 neighbour that it points to. With flow into the future that is the following frame: the pair runs
-backwards in time, which is as good for training.
+backwards in time, which is as good for training. Where a pair's `prev` is another one's `cur`, a
+sequence goes on: ten frames in FlyingThings3D, hundreds in Driving.
 """
 
 import logging
@@ -12,15 +14,27 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from stylevid.errors import DataError
+from stylevid.frames import resize
+from stylevid.learn.sequences import LEARNED
 
-from .pair_files import PairFiles, Window, crop_window, mirror_pairs, read_pair, resize_pairs
+from .pair_files import (
+    PairFiles,
+    Place,
+    Window,
+    crop_window,
+    mirror_pairs,
+    read_pair,
+    read_prev,
+    resize_pairs,
+)
 from .pairs import Pairs
 
 log = logging.getLogger(__name__)
@@ -40,6 +54,7 @@ _LEAST_VISIBLE = 0.1  # share of a crop
 _FEW_DRAWS = 5  # of a crop that is mostly invisible
 _MOST_DRAWS = 100  # of files that cannot be used
 
+Part = TypeVar("Part")
 Trouble = tuple[str, str]
 """Its kind, and which pair or folder has it."""
 
@@ -103,6 +118,7 @@ class SceneFlow:
     TEST and val are left for tests.
 
     Attributes:
+        longest: frames of the longest sequence, two at least.
         skipped: what was skipped so far, each pair once, and a sentence about it.
         counts: how many of each kind of trouble; the first of a kind is also logged. "end of
             sequence" is no trouble: SceneFlow has flow to frames it lacks.
@@ -140,6 +156,26 @@ class SceneFlow:
                 "frames_cleanpass or frames_finalpass, and for flow beside image_clean or "
                 f"image_final{self.troubles()}."
             )
+        places = {pair: index for index, pair in enumerate(self._pairs)}
+        self._before = [
+            places.get((view, frames, view.neighbour(number)))
+            for view, frames, number in self._pairs
+        ]
+        self._lengths = self._measure()
+        self.longest = max(self._lengths)
+
+    def _measure(self) -> list[int]:
+        """How many frames of a sequence there are up to each pair's `cur`."""
+
+        def time(index: int) -> int:
+            view, _, number = self._pairs[index]
+            return int(number) if view.to == "past" else -int(number)
+
+        lengths = [2] * len(self)
+        for index in sorted(range(len(self)), key=time):
+            if (before := self._before[index]) is not None:
+                lengths[index] = lengths[before] + 1
+        return lengths
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -153,17 +189,88 @@ class SceneFlow:
         view, frames, number = self._pairs[index]
         return view.files(frames, number)
 
-    def read(self, index: int, place: Callable[[int, int], Window] | None = None) -> Pairs:
+    def read(self, index: int, place: Place | None = None) -> Pairs:
         """The pair at this index, 1,3,H,W, whole or the window that `place(height, width)` gives.
 
         Raises:
             DataError: a file of the pair cannot be used; it has been counted.
         """
+        return self._read(index, read_pair, place)
+
+    def _read(
+        self, index: int, how: Callable[[PairFiles, Place | None], Part], place: Place | None
+    ) -> Part:
         try:
-            return read_pair(self[index], place)
+            return how(self[index], place)
         except DataError as error:
             self.skip({(error.kind, str(index)): str(error)})
             raise
+
+    def truth(
+        self, count: int, size: int, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`count` frames of a random square of `size` pixels, flow and visibility, as in
+        `Sequences`.
+
+        A sequence that cannot be used is counted and drawn anew, a crop that is mostly invisible
+        too, a few times.
+
+        Args:
+            count: from 1 to `longest`.
+        Raises:
+            DataError: one after the other cannot be used.
+        """
+        ends = [index for index, length in enumerate(self._lengths) if length >= count]
+        crops: list[tuple[Tensor, Tensor, Tensor]] = []
+        shares: list[float] = []
+        for _ in range(_MOST_DRAWS):
+            # As many numbers for every draw: the next one does not depend on how this one ends.
+            chosen, *where = rng.random(5).tolist()
+            try:
+                crops.append(self._cut(ends[int(chosen * len(ends))], count, size, *where))
+            except DataError:
+                continue
+            shares.append(crops[-1][2].mean().item() if count > 1 else 1.0)
+            if shares[-1] >= _LEAST_VISIBLE or len(crops) == _FEW_DRAWS:
+                break
+        if not crops:
+            raise DataError(
+                f"{_MOST_DRAWS} sequences drawn from {self.root} one after the other cannot be used"
+                f"{self.troubles()}."
+            )
+        return crops[shares.index(max(shares))]
+
+    def _cut(
+        self, end: int, count: int, size: int, scale: float, down: float, across: float,
+        mirror: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        """A square of the last `count` frames up to a pair's `cur`."""
+        sizes: set[tuple[int, int]] = set()
+
+        def place(height: int, width: int) -> Window:
+            sizes.add((height, width))
+            return crop_window(height, width, size, scale, down, across)
+
+        pairs: list[Pairs] = []
+        earlier: list[Tensor] = []
+        at: int | None = end
+        for number in range(max(1, count - 1)):  # from the last pair on, back in time
+            assert at is not None, f"sequences have {self.longest} frames at most"
+            if number < LEARNED:
+                pair = resize_pairs(self.read(at, place), size)
+                pairs.insert(0, mirror_pairs(pair) if mirror < 0.5 else pair)
+            else:
+                frame = resize(self._read(at, read_prev, place), (size, size))
+                earlier.insert(0, frame.flip(-1) if mirror < 0.5 else frame)
+            at = self._before[at]
+        if len(sizes) > 1:
+            message = f"The frames up to {self[end].cur} have several sizes."
+            self.skip({("sizes differ", str(end)): message})
+            raise DataError(message, "sizes differ")
+        frames = torch.stack([*earlier, pairs[0].prev, *(pair.cur for pair in pairs)])[-count:]
+        flows = torch.stack([pair.flow_cur_to_prev for pair in pairs])
+        visible = torch.stack([pair.visible for pair in pairs])
+        return frames, flows[: count - 1], visible[: count - 1]
 
     def summary(self) -> str:
         """One sentence: how many pairs there are, and what was skipped so far."""
@@ -242,41 +349,3 @@ def _find_views(root: Path) -> Iterator[_View]:
 def _existing(folder: Path, stem: str, suffixes: Sequence[str]) -> Path | None:
     paths = (folder / (stem + suffix) for suffix in suffixes)
     return next((path for path in paths if os.path.isfile(path)), None)
-
-
-def pair_batch(
-    dataset: SceneFlow, count: int, size: int, seed: int, step: int, first: int = 0
-) -> Pairs:
-    """`count` random crops of pairs, N,3,size,size.
-
-    Each is a function of the files, the seed, the step and its place in the batch alone, counted
-    from `first`, so that several processes can share one batch. A pair that cannot be used is
-    counted and drawn anew, a crop that is mostly invisible too, a few times.
-
-    Raises:
-        DataError: pair after pair cannot be used.
-    """
-    places = range(first, first + count)
-    drawn = [_draw(dataset, size, np.random.default_rng((seed, step, place))) for place in places]
-    return Pairs(*map(torch.cat, zip(*(vars(pair).values() for pair in drawn), strict=True)))
-
-
-def _draw(dataset: SceneFlow, size: int, rng: np.random.Generator) -> Pairs:
-    crops: list[Pairs] = []
-    for _ in range(_MOST_DRAWS):
-        # As many numbers for every draw, so that the next one does not depend on how this one ends.
-        chosen, scale, down, across, mirror = rng.random(5).tolist()
-        place = partial(crop_window, size=size, scale=scale, down=down, across=across)
-        try:
-            pair = resize_pairs(dataset.read(int(chosen * len(dataset)), place), size)
-        except DataError:
-            continue
-        crops.append(mirror_pairs(pair) if mirror < 0.5 else pair)
-        if crops[-1].visible.mean() >= _LEAST_VISIBLE or len(crops) == _FEW_DRAWS:
-            break
-    if not crops:
-        raise DataError(
-            f"{_MOST_DRAWS} pairs drawn from {dataset.root} one after the other cannot be used"
-            f"{dataset.troubles()}."
-        )
-    return max(crops, key=lambda pair: float(pair.visible.mean()))

@@ -1,5 +1,5 @@
 """Short videos with flow, as the temporal stage learns from them: moving layers made from
-photographs, or pairs that were read."""
+photographs."""
 
 from dataclasses import replace
 
@@ -10,7 +10,6 @@ from stylevid.frames import size_of
 from stylevid.learn.sequences import LEARNED
 
 from .layers import Layer, Motion, draw_layers, paint, true_flow
-from .pairs import Pairs
 
 _TURN = 0.1  # of what a pair turns and zooms: a clip goes on for longer
 
@@ -44,9 +43,3 @@ def show(layers: list[Layer], count: int) -> tuple[Tensor, Tensor, Tensor]:
     flows = torch.stack([flow for flow, _ in steps]) if steps else none[:, :, :2]
     visible = torch.stack([seen for _, seen in steps]) if steps else none[:, :, :1]
     return frames, flows, visible
-
-
-def of_pairs(pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
-    """Frames, flow and visibility of pairs, as `show` has them."""
-    frames = torch.stack((pairs.prev, pairs.cur))
-    return frames, pairs.flow_cur_to_prev[None], pairs.visible[None]
