@@ -169,6 +169,8 @@ def write_run(path: Path, options: argparse.Namespace, photos: int, processes: i
     if options.clips:
         command.append(f"--clips {' '.join(clip.name for clip in options.clips)}")
     pairs = f"of {options.sceneflow.name}" if options.sceneflow else "generated from them"
+    if options.clips:
+        pairs += f" and of {len(options.clips)} clips"
     device, threads = options.device, torch.get_num_threads()
     cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
     about = {
