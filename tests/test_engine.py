@@ -341,8 +341,8 @@ def test_other_trouble_is_not_taken_for_a_lack_of_memory(
 
 @pytest.mark.parametrize("name", EVERY_ENGINE)
 def test_real_frames_stay_within_the_limits(shared_data: Path, name: str) -> None:
-    """Mean within 2/255 and largest within 12/255 of float32; torch's bfloat16, which nothing
-    chooses where OpenVINO is, may differ by more in a few pixels."""
+    """Mean within 2/255 and largest within 16/255 of float32; torch's bfloat16, which nothing
+    chooses where OpenVINO is, may differ by more in one value of thirty, at hard edges."""
     from stylevid import list_styles
     from stylevid.video import probe, read_yuv
 
@@ -354,7 +354,7 @@ def test_real_frames_stay_within_the_limits(shared_data: Path, name: str) -> Non
         for ours, theirs in zip(painted, reference.paint(frames[::2]), strict=True):
             difference = apart(ours, theirs)
             assert difference.mean() < 2
-            assert difference.max() <= (64 if name == "torch-bfloat16" else 12)
+            assert (difference > 16).mean() <= (1 / 30 if name == "torch-bfloat16" else 0)
 
 
 SIGNALED = """

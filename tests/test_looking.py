@@ -102,10 +102,12 @@ def test_what_is_said_of_a_video_before_it_is_painted(handlers, tmp_path: Path) 
     assert "cannot be read as a video" in said(tmp_path / "x.mp4")[0]
     assert said(None)[1] is said(tmp_path / "x.mp4")[1] is False
     assert "is 5 s long; the limit is 3 s" in said(EXAMPLE)[0] and said(EXAMPLE)[1] is True
-    broken = handlers["try_one"](str(tmp_path / "x.mp4"), 0, STYLES[0].slug, True, 1, False, [],
-                                 Turns())  # fmt: skip
+    broken = handlers["try_one"](
+        str(tmp_path / "x.mp4"), 0, STYLES[0].slug, True, 1, False, None, 0.5, [], Turns()
+    )
     assert [*broken] == [opening_html()]
-    asked = (None, None, True, 1, False, "360 px", "fine", None, None, "Quick", 60, None)
+    asked = (None, None, True, 1, False, "360 px", "fine", None, None, None, 0.5, "Quick",
+             60, None)  # fmt: skip
     ((sentence,),) = (step.values() for step in handlers["run"](*asked, Job(), []))
     assert "No video yet" in sentence
     gallery = handlers["try_all"](str(tmp_path / "x.mp4"), 0, STYLES[1].slug, [])
@@ -113,7 +115,9 @@ def test_what_is_said_of_a_video_before_it_is_painted(handlers, tmp_path: Path) 
 
 
 def test_the_example_moves_until_there_is_a_video(handlers) -> None:
-    still, motion = handlers["try_one"](None, 30, STYLES[1].slug, True, 1, False, [], Turns())
+    still, motion = handlers["try_one"](
+        None, 30, STYLES[1].slug, True, 1, False, None, 0.5, [], Turns()
+    )
     assert "data:image/jpeg" in still and "data:video/mp4" in motion
     assert f"The example as {STYLES[1].title}" in motion and " muted " in motion
 
