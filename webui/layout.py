@@ -92,7 +92,7 @@ def place_choices(
     gr.Markdown("## 2 A style", elem_classes="step")
     first = first_style(styles)
     gallery = gr.Gallery(
-        pictures(styles), label="Styles", show_label=False, columns=5, format="jpeg",
+        pictures(styles), label="Styles", show_label=False, columns=6, format="jpeg",
         height="auto", object_fit="cover", allow_preview=False, buttons=[],
         interactive=False, selected_index=styles.index(first) if first else None,
         elem_id="styles",

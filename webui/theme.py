@@ -36,7 +36,7 @@ CSS = """
 #styles .grid-wrap { height: auto !important; min-height: 0 !important; padding: 0;
   max-height: 21rem !important; }
 #styles .grid-container { gap: .3rem; padding: 0; width: 100%;
-  grid-template-columns: repeat(5, minmax(0, 1fr)) !important; grid-template-rows: none;
+  grid-template-columns: repeat(6, minmax(0, 1fr)) !important; grid-template-rows: none;
   grid-auto-rows: auto; }
 #styles .thumbnail-item { aspect-ratio: 4 / 3; }
 #styles .caption-label { white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
