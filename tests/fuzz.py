@@ -97,7 +97,7 @@ def _element(body: bytes, at: int) -> tuple[int, int]:
         return 9 - first.bit_length() if first else 1
 
     name = length(body[at])
-    count = length(body[at + name])
+    count = length(body[at + name] if at + name < len(body) else 0)
     size = int.from_bytes(body[at + name : at + name + count], "big") & ((1 << 7 * count) - 1)
     masters = ("18538067", "1549a966", "1654ae6b", "ae", "e0", "e1", "1f43b675", "1a45dfa3", "a0",
                "1c53bb6b", "bb", "1254c367", "7373")  # fmt: skip
