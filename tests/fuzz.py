@@ -144,6 +144,7 @@ def read_video(path: Path, painter: Painter) -> str:
     """
     target = path.parent / "out" / "out.mp4"
     target.parent.mkdir(exist_ok=True)
+    target.unlink(missing_ok=True)  # of a case that broke
     try:
         options = Options(size=64, max_seconds=120, measure=False)
         result = stylize_video(path, target, painter, options)
@@ -151,7 +152,7 @@ def read_video(path: Path, painter: Painter) -> str:
         assert_one_sentence(error)
         assert not list(target.parent.iterdir()), "something was left"
         return "refused"
-    with av.open(str(target)) as output:
+    with av.open(str(target), metadata_errors="replace") as output:  # the source's, copied
         shown = sum(1 for _ in output.decode(video=0))
         assert shown == result.frames > 0, f"{shown} of {result.frames} frames"
         assert bool(output.streams.audio) == result.has_audio, "the sound is not there"
