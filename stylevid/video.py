@@ -630,7 +630,7 @@ def _not_written(path: Path, messages: bytes) -> VideoError:
 
 def join_pieces(
     pieces: Sequence[Path], starts_s: Sequence[Fraction], target: Path, source: VideoInfo,
-    span: Span = WHOLE,
+    span: Span = WHOLE, comment: str = "",
 ) -> None:  # fmt: skip
     """Write one MP4 of pieces that `VideoWriter` made of a source without its sound, not encoded
     again, with the source's sound.
@@ -638,6 +638,7 @@ def join_pieces(
     Args:
         starts_s: when each piece shows, as `read_yuv` times its first frame.
         span: of the source, whose pieces they are.
+        comment: as of `VideoWriter`.
     Raises:
         VideoError: they cannot be joined.
     """
@@ -654,7 +655,9 @@ def join_pieces(
         names = partial.with_suffix(".ffconcat")
         names.write_text("\n".join(lines))
         frames = ["-f", "concat", "-i", f"{names}"]
-        command = _mux_command(source, span, starts_s[0], frames, ["-c:v", "copy"], "", partial)
+        command = _mux_command(
+            source, span, starts_s[0], frames, ["-c:v", "copy"], comment, partial
+        )
         done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode:
             raise _not_written(target, done.stderr)

@@ -22,6 +22,7 @@ from stylevid.learn.vgg import load_vgg
 from stylevid.network import StyleNet
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, paint_frames, paint_piece, stylize_video
+from stylevid.recipe import read_recipe
 from stylevid.video import probe, read_yuv
 from tests.conftest import Decode, Encode
 
@@ -119,6 +120,9 @@ def test_joined_pieces_are_the_whole(
     assert [packet for _, packet in heard] == [packet for _, packet in also]
     assert [time for time, _ in heard] == pytest.approx([time for time, _ in also], abs=1e-4)
     assert not list((tmp_path / ".pieces").iterdir())
+    recipes = {read_recipe(tmp_path / record.target) for record in (whole, joined)}
+    assert len(recipes) == 1 and (recipe := recipes.pop()), recipes
+    assert recipe.styles == (whole.style,) and recipe.temporal is options.get("temporal", True)
 
 
 def test_one_piece_goes_over_into_the_next(film: Path, painter: Painter) -> None:

@@ -17,6 +17,7 @@ from ..errors import Cancelled, StylevidError
 from ..network import StyleNet
 from ..painter import Painter
 from ..pipeline import Piece, Result, stylize_video
+from ..recipe import read_recipe
 from ..video import VideoInfo, join_pieces, probe
 from ..weights import load_network, save_network
 from .film import cut_film, is_long
@@ -114,6 +115,7 @@ class Worker:
             if not piece and is_long(info, job.options, job.piece_s):
                 return self._take_apart(job, info, folder)
             painter = self._painter_of(job, info, folder)
+            painter.styles = (job.style,)  # which its file tells
             painted = folder / "painted" / PurePosixPath(job.target).name
             painted.parent.mkdir()
             result = stylize_video(info, painted, painter, job.options,
@@ -160,8 +162,10 @@ class Worker:
         places = [f"{self._config.out}/{record.target}" for record in join.records]
         joined = folder / "joined" / PurePosixPath(job.target).name
         joined.parent.mkdir()
-        join_pieces([fetch(place, folder) for place in places], join.film.starts_s, joined, info,
-                    job.options.span)  # fmt: skip
+        pieces = [fetch(place, folder) for place in places]
+        recipe = read_recipe(pieces[0])
+        join_pieces(pieces, join.film.starts_s, joined, info, job.options.span,
+                    recipe.as_json() if recipe else "")  # fmt: skip
         seconds = sum(record.seconds for record in join.records) + time.monotonic() - started
         measured = [(record.frames, record.flicker) for record in join.records if record.flicker]
         weight = sum(frames for frames, _ in measured)
