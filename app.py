@@ -472,7 +472,7 @@ class Page:
             target = Path(folder) / f"{video.stem[:60]}-{style.slug}.mp4"
             yield from self._work(
                 video, target, style, options, self.settings.device, job=job,
-                paint=course.paint if course else stylize_video,
+                paint=course or stylize_video,
             )  # fmt: skip
 
     def _busy(self) -> dict:

@@ -58,7 +58,7 @@ def make(options: argparse.Namespace) -> Image.Image:
     vgg = load_vgg()
     with torch.no_grad():
         objective = Objective(StyleNet(), vgg, PaintingTargets.of(painting, vgg))
-    terms = ("content", "style", "tone", "tv")
+    terms = ("content", "style", "color", "tv")
     weights = LossWeights(*(config[f"{term}_weight"] for term in terms))
     rows: list[dict[str, Frame]] = []
     for path in options.pictures:

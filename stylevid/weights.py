@@ -26,10 +26,11 @@ MAX_VALUE = 1000.0  # the largest value in our styles is 1.4
 _DTYPES = ("F16", "BF16", "F32")
 
 # What a file may hold of its painting, so that the style can go on learning: Gram matrices of
-# VGG-16's relu1_2, relu2_2, relu3_3 and relu4_3, the upper triangle row by row, and its tones
+# VGG-16's relu1_2, relu2_2, relu3_3 and relu4_3, the upper triangle row by row, and its palette
 # (`learn.losses.PaintingTargets`).
 _GRAMS = {f"painting.gram.{n}": [n * (n + 1) // 2] for n in (64, 128, 256, 512)}
-_TONES = "painting.tones"
+_PALETTE = {"painting.palette": [1, 4, 3]}
+_TONES = "painting.tones"  # in place of a palette before there were any: it can only paint
 
 
 def find_weights(style: Style | Path | str) -> Path:
@@ -150,6 +151,7 @@ def _load(name: str, body: bytes) -> tuple[StyleNet, dict[str, Tensor]]:
         raise _damaged(name, cause) from cause
     _check_values(name, tensors)
     painting = {key: tensors.pop(key) for key in header if key.startswith("painting.")}
+    painting = {} if _TONES in painting else painting
     if metadata["format"] == WITHOUT_PAST:
         fresh = StyleNet(network.config).state_dict()
         tensors |= {key: fresh[key] for key in past}
@@ -174,6 +176,8 @@ def _header(body: bytes) -> dict[str, Any]:
 def _check_header(name: str, header: dict[str, Any], wanted: dict[str, list[int]]) -> None:
     if _TONES in header:
         wanted = wanted | _GRAMS | {_TONES: _tones_shape(header[_TONES])}
+    elif any(key.startswith("painting.") for key in header):
+        wanted = wanted | _GRAMS | _PALETTE
     if set(header) != set(wanted):
         odd = sorted(set(header) ^ set(wanted))[0]
         raise WeightsError(f"{name} does not fit its network: {odd[:80]!r} is amiss.")

@@ -15,13 +15,17 @@ from pathlib import Path
 
 import av
 import pytest
+from huggingface_hub import HfApi, constants
 
 from stylevid.__main__ import main as stylevid
 from stylevid.batch.__main__ import main as batch
 from stylevid.weights import load_network
 from tests import fuzz
+from tests.hub_server import HubServer
+from train import push_to_hub
 
-KILLS = int(os.environ.get("STYLEVID_KILLS", "2"))
+KILLS = int(os.environ.get("STYLEVID_KILLS", "5"))
+PUSHED = {"wave.safetensors", "wave.json", "wave.jpg", "README.md", "contact_sheet.jpg"}
 FUZZ = int(os.environ.get("STYLEVID_FUZZ", "20"))
 
 
@@ -34,6 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, run_ffmpeg) -> Path:
     (folder / "clips").mkdir()
     run_ffmpeg("-f", "lavfi", "-i", "testsrc=s=128x96:d=1", "-f", "lavfi", "-i", "sine=d=1",
                folder / "clips" / "clip.mp4")  # fmt: skip
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=256x192", "-frames:v", "1", folder / "picture.png")
     return folder
 
 
@@ -46,11 +51,23 @@ def is_whole(path: Path) -> bool:
 
 def commands(place: Path, out: Path) -> dict[str, tuple[Callable[[list[str]], int], list[str]]]:
     clip, style = str(place / "clips" / "clip.mp4"), str(place / "weights" / "wave.safetensors")
-    common = ["--style", style, "--device", "cpu", "--engine", "torch-float32"]
+    plain = ["--device", "cpu", "--engine", "torch-float32"]
+    common = ["--style", style, *plain]
+    learned = ["--painting", str(place / "picture.png"), "--learn-seconds", "0.5"]
     return {
         "paint": (stylevid, [clip, *common, "-o", str(out / "out.mp4")]),
         "batch": (batch, [str(place / "clips"), "--out", str(out), *common]),
+        "learn": (stylevid, [clip, *common, *learned, "--keep", str(out / "kept.safetensors"),
+                             "-o", str(out / "out.mp4")]),
+        "download": (stylevid, [clip, "--style", "alice/styles/wave", *plain,
+                                "-o", str(out / "out.mp4")]),
+        "push": (push, ["--repo", f"alice/{out.name}", "--weights", str(place / "weights"),
+                        "--yes"]),
     }  # fmt: skip
+
+
+def push(arguments: list[str]) -> int:
+    return push_to_hub.main(arguments, HfApi(constants.ENDPOINT, token="hf_write"))
 
 
 def start(run: Callable[[list[str]], int], arguments: list[str]) -> int:
@@ -60,6 +77,7 @@ def start(run: Callable[[list[str]], int], arguments: list[str]) -> int:
         return child
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
         status = run(arguments)
     except BaseException:
         traceback.print_exc()
@@ -67,37 +85,53 @@ def start(run: Callable[[list[str]], int], arguments: list[str]) -> int:
     os._exit(status)
 
 
+def whole_results(out: Path, hub: HubServer) -> int:
+    """How many results stand under their names, on the Hub one for all of a push."""
+    found = [path.relative_to(out) for path in out.rglob("*")]
+    shown = [path for path in found if not any(part[0] == "." for part in path.parts)]
+    final = [out / path for path in shown if path.suffix in (".mp4", ".safetensors")]
+    assert all(map(is_whole, final)), final
+    there = hub.files(f"alice/{out.name}") if hub.head(f"alice/{out.name}") else {}
+    pushed = there.keys() - {".gitattributes"}
+    assert not pushed or pushed == PUSHED
+    return len(final) + bool(pushed)
+
+
 @pytest.mark.slow
-def test_killed_at_any_moment(place: Path, tmp_path: Path) -> None:
+def test_killed_at_any_moment(
+    place: Path, tmp_path: Path, server: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chance, ended = random.Random(0), Counter[str]()
     longest: dict[str, float] = {}
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    styles = {path.name: path.read_bytes() for path in (place / "weights").glob("wave.*")}
+    server.put("alice/styles", styles)
     for number in range(KILLS):
-        name = list(commands(place, tmp_path))[number % 2]
-        how = chance.choice([signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
         out = tmp_path / str(number)
         out.mkdir()
-        run, arguments = commands(place, out)[name]
+        name, (run, arguments) = list(commands(place, out).items())[number % 5]
+        how = chance.choice([signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
         if name not in longest:
+            other = tmp_path / f"{name}-first"
+            other.mkdir()
+            server.use(monkeypatch, other / ".cache")
             began = time.monotonic()
-            assert os.waitstatus_to_exitcode(os.waitpid(start(run, arguments), 0)[1]) == 0
+            first = start(*commands(place, other)[name])
+            assert os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) == 0
             longest[name] = time.monotonic() - began
-            made = [path for path in out.rglob("*.*") if path.suffix in (".mp4", ".safetensors")]
-            assert made and all(map(is_whole, made))
-            for path in made:
-                path.unlink()
+            assert whole_results(other, server)
+        server.use(monkeypatch, out / ".cache")
         child = start(run, arguments)
         time.sleep(chance.random() * longest[name])
         with suppress(ProcessLookupError):
             os.killpg(child, how) if how == signal.SIGKILL else os.kill(child, how)
         os.waitpid(child, 0)
-        found = [path.relative_to(out) for path in out.rglob("*")]
-        shown = [path for path in found if not any(part[0] == "." for part in path.parts)]
-        final = [out / path for path in shown if path.suffix in (".mp4", ".safetensors")]
-        assert all(map(is_whole, final)), f"{name} {how.name}: {final}"
-        ended[f"{name} {how.name} {'done' if final else 'nothing'}"] += 1
-        if number % 5 == 0:
+        done = whole_results(out, server)
+        ended[f"{name} {how.name} {'done' if done else 'nothing'}"] += 1
+        if number % 25 < 5:
             again = os.waitpid(start(run, arguments), 0)[1]
             assert os.waitstatus_to_exitcode(again) == 0, f"{name} after {how.name}"
+            assert whole_results(out, server)
     print(json.dumps(ended, sort_keys=True))  # noqa: T201
 
 

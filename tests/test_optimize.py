@@ -45,7 +45,8 @@ def test_the_loss_is_the_one_that_the_training_lowers(objective: Objective) -> N
     judge = picture_loss(objective, PHOTO, WEIGHTS)
     with torch.no_grad():
         painted = objective.network(PHOTO)
-        wanted = sum(term.item() for term in objective(PHOTO, WEIGHTS).values())
+        terms = objective.perceptual_terms(painted, PHOTO, WEIGHTS)
+        wanted = sum(term.item() for term in terms.values())
     assert judge(painted).item() == pytest.approx(wanted, rel=1e-4)
     pixels = random_image(1, 3, 16, 24).requires_grad_(True)
     judge(pixels).backward()

@@ -30,8 +30,8 @@ class TrainConfig:
     learning_rate: float = 2e-3  # ours: one-cycle; ReCoNet's 1e-3 is slower at equal steps
     style_size: int = 640  # longest side of the painting: ours, strokes that read at 640 px
     content_weight: float = 1.0
-    style_weight: float = 8.0
-    tone_weight: float = 1.0  # ours: bright stays bright, or night paintings darken everything
+    style_weight: float = 12.0
+    color_weight: float = 5.0  # ours: hue and light follow the picture, in the painting's colors
     tv_weight: float = 0.1  # ours: removes single-pixel noise, leaves strokes
 
     # Temporal stage, on sequences of frames
@@ -41,7 +41,7 @@ class TrainConfig:
     temporal_crop: int = 448
     temporal_learning_rate: float = 1e-3
     temporal_content_weight: float = 1.0
-    temporal_style_weight: float = 10.0  # ours: steadiness takes paint away, this gives it back
+    temporal_style_weight: float = 14.0  # ours: steadiness takes paint away, this gives it back
     output_temporal_weight: float = 200.0  # ours; ReCoNet's 2e5 belongs to unscaled losses
     speed: float = 3.0  # standard deviation of a generated layer's motion, pixels a frame
     noise: float = 0.02  # of the frames as they are given (Wang et al. 2020)
@@ -82,7 +82,7 @@ class TrainConfig:
         else:
             content, style = self.temporal_content_weight, self.temporal_style_weight
         return LossWeights(
-            content, style, self.tone_weight, self.tv_weight, self.output_temporal_weight
+            content, style, self.color_weight, self.tv_weight, self.output_temporal_weight
         )
 
     @property

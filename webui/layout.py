@@ -154,8 +154,8 @@ def place_outcomes(styles: list[Style]) -> Outcomes:
     status = gr.HTML(HELLO, elem_id="status")
     download = gr.DownloadButton("Download", visible=False, elem_id="download")
     keep = gr.DownloadButton("Keep the style", visible=False, elem_id="keep")
-    scrub = gr.Slider(0, 100, 30, step=1, label="Moment to try styles on, % of the clip", visible=False,
-                      elem_id="scrub")  # fmt: skip
+    scrub = gr.Slider(0, 100, 30, step=1, label="Moment to try styles on, % of the clip",
+                      visible=False, elem_id="scrub")  # fmt: skip
     card = gr.HTML(card_html(first_style(styles)), elem_id="card")
     form = gr.Radio([WHOLE, *EXPORTS], value=WHOLE, label="Download as", visible=False,
                     elem_id="form")  # fmt: skip

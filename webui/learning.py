@@ -37,7 +37,7 @@ class Sketch:
 
 @dataclass(frozen=True)
 class Course:
-    """What is to be learned.
+    """What is to be learned, and then painted, called like `stylize_video`.
 
     Attributes:
         seconds: how long.
@@ -53,7 +53,7 @@ class Course:
     styles: list[Style]
     job: Job
 
-    def paint(
+    def __call__(
         self,
         video: Path,
         target: Path,
@@ -62,8 +62,7 @@ class Course:
         tell: Callable[[Progress | Sketch], None],
         should_stop: Callable[[], bool],
     ) -> Result:
-        """Learn, keep what was learned beside `target` as a style, and paint like
-        `stylize_video`."""
+        """Learn, keep what was learned beside `target` as a style, and paint."""
         style, painting = self._start()
         told = -SKETCH_EVERY_S
 

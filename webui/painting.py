@@ -17,7 +17,7 @@ from stylevid.pipeline import Options, Result, stylize_video
 from stylevid.styles import Mix, Style
 
 Outcome = Result | Path  # of stylize_video, of compare_video
-GPU_SECONDS = 120  # asked of ZeroGPU for one video
+GPU_SECONDS = 120  # asked of ZeroGPU to paint one video
 
 
 class Job:
@@ -117,6 +117,12 @@ def work(
         job.start()  # which leaves no file behind
 
 
+def _needed_s(*arguments: object) -> int:
+    """The seconds to ask of ZeroGPU for `work` with these arguments, learning included."""
+    *_, paint, _ = arguments
+    return GPU_SECONDS + math.ceil(getattr(paint, "seconds", 0))
+
+
 def lend_gpu(most_s: float = math.inf) -> Callable[..., Iterator[Any]]:
     """`work`, within so many seconds; on Hugging Face's ZeroGPU in a process that is lent a GPU.
 
@@ -124,7 +130,7 @@ def lend_gpu(most_s: float = math.inf) -> Callable[..., Iterator[Any]]:
     """
     steps: Callable[..., Iterator[Any]] = work
     if zero_gpu := sys.modules.get("spaces"):  # imported by the Space's entry, before torch
-        steps = zero_gpu.GPU(duration=GPU_SECONDS)(work)
+        steps = zero_gpu.GPU(duration=_needed_s)(work)
 
     def run(
         *arguments: object, job: Job, paint: Callable[..., object] = stylize_video

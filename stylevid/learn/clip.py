@@ -110,7 +110,7 @@ def learn_clip(
             break
         for group in optimizer.param_groups:
             group["lr"] = _rate(fraction)
-        losses = _learn(objective, optimizer, _draw(takes, step).to(device))
+        losses = _learn(objective, optimizer, _draw(takes, step).to(device), step)
         if progress is not None:
             spent_s = time.monotonic() - started
             left_s = max(seconds - spent_s, 0.0)
@@ -120,9 +120,9 @@ def learn_clip(
 
 
 def _learn(
-    objective: Objective, optimizer: torch.optim.Optimizer, batch: Sequences
+    objective: Objective, optimizer: torch.optim.Optimizer, batch: Sequences, step: int
 ) -> dict[str, float]:
-    terms = objective(batch, _WEIGHTS)
+    terms = objective(batch, _WEIGHTS, step)
     loss = torch.stack(list(terms.values()))
     optimizer.zero_grad(set_to_none=True)
     loss.sum().backward()

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ..frames import luma
 
-TONE = 8  # pixels
-FLAT = 0.05  # a deviation of tones below which a picture is flat: noise is not made into shapes
+TILE = 8  # pixels
+NOISE = 0.025  # deviation that is added to all colors': what is below it is not made into shapes
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -62,20 +62,20 @@ class PaintingTargets:
 
     Attributes:
         grams: 1,C,C Gram matrices of its features, a layer each.
-        tones: 1,1,h,w, its `tones`.
+        palette: 1,4,3, its `palette`.
     """
 
     grams: list[Tensor]
-    tones: Tensor
+    palette: Tensor
 
     @classmethod
     def of(cls, painting: Tensor, vgg: Callable[[Tensor], Sequence[Tensor]]) -> "PaintingTargets":
         """Of a painting 1,3,H,W in [0, 1]."""
-        return cls([gram_matrix(features) for features in vgg(painting)], tones(painting))
+        return cls([gram_matrix(features) for features in vgg(painting)], palette(painting))
 
     def pack(self) -> dict[str, Tensor]:
         """As `weights.save_network` takes it: of a symmetric matrix, one half is all."""
-        packed = {"painting.tones": self.tones}
+        packed = {"painting.palette": self.palette}
         for gram in self.grams:
             size = gram.shape[-1]
             rows, columns = torch.triu_indices(size, size)
@@ -91,10 +91,10 @@ class PaintingTargets:
             gram = torch.zeros(1, size, size)
             gram[0, rows, columns] = gram[0, columns, rows] = packed[f"painting.gram.{size}"]
             grams.append(gram)
-        return cls(grams, packed["painting.tones"])
+        return cls(grams, packed["painting.palette"])
 
     def to(self, device: torch.device) -> "PaintingTargets":
-        return PaintingTargets([gram.to(device) for gram in self.grams], self.tones.to(device))
+        return PaintingTargets([gram.to(device) for gram in self.grams], self.palette.to(device))
 
     def distance(self, other: "PaintingTargets") -> float:
         """How far another painting's manner is from this one's: the style loss between the two."""
@@ -102,27 +102,44 @@ class PaintingTargets:
         return sum(((g - o).square().sum() / g.square().sum()).item() for g, o in pairs)
 
 
-def tones(image: Tensor) -> Tensor:
-    """Luminance of the large shapes of an image N,3,H,W: means of tiles of TONE pixels, N,1,h,w."""
-    return F.avg_pool2d(luma(image.float()), TONE)
+def palette(image: Tensor) -> Tensor:
+    """How the colors of an image's large shapes, means of tiles of TILE pixels, are distributed:
+    their mean, and below it their covariance, N,4,3, of an image N,3,H,W."""
+    tiles = F.avg_pool2d(image.float(), TILE).flatten(2)
+    mean = tiles.mean(2, keepdim=True)
+    covariance = (tiles - mean) @ (tiles - mean).transpose(1, 2) / tiles.shape[2]
+    noise = NOISE**2 * torch.eye(3, device=image.device)
+    return torch.cat((mean.transpose(1, 2), covariance + noise), dim=1)
 
 
-def tone_loss(stylized: Tensor, content: Tensor, painting: Tensor) -> Tensor:
-    """mean ||T(O) - T'(I)||^2 / var T(S): what is bright is painted bright, and what is dark dark.
+def color_loss(stylized: Tensor, content: Tensor, painting: Tensor) -> Tensor:
+    """mean ||C(O) - T(C(I))||^2 / tr cov C(S): what differs in light or hue is painted to differ,
+    in the painting's colors. 1 means "as far away as one color everywhere".
 
-    T' are the content's tones with mean and deviation of the painting's, so that the whole range of
-    the painting's light is used. 1 means "as far away as no light and shade at all".
+    C are the colors of large shapes. T is the linear map that makes of the content's mean and
+    covariance those of the painting's and moves colors least, so that hues stay where they can.
 
     Args:
         stylized, content: O and I, N,3,H,W in [0, 1].
-        painting: T(S), 1,1,h,w.
-    Source: ours; the matching of two luminances by mean and deviation is that of luminance-only
-        transfer, Gatys et al. 2016 (Preserving Color in Neural Artistic Style Transfer).
+        painting: of S, 1,4,3, its `palette`.
+    Source: the Monge-Kantorovitch transfer of Pitie and Kokaram 2007 (The Linear Monge-Kantorovitch
+        Linear Colour Mapping for Example-Based Colour Transfer), eq. 12; as a loss it is ours.
     """
-    wanted = tones(content)
-    mean, deviation = wanted.mean((2, 3), True), wanted.std((2, 3), keepdim=True)
-    wanted = (wanted - mean) / deviation.clamp_min(FLAT) * painting.std() + painting.mean()
-    return (tones(stylized) - wanted).square().mean() / painting.var().clamp_min(FLAT**2)
+    own = palette(content)
+    root, inverse = _power(own[:, 1:], 0.5), _power(own[:, 1:], -0.5)
+    transport = inverse @ _power(root @ painting[:, 1:] @ root, 0.5) @ inverse
+    shape = F.avg_pool2d(content.float(), TILE)
+    moved = transport @ (shape.flatten(2) - own[:, :1].transpose(1, 2))
+    wanted = (moved + painting[:, :1].transpose(1, 2)).view_as(shape)
+    difference = (F.avg_pool2d(stylized.float(), TILE) - wanted).square().sum(1).mean()
+    return difference / painting[0, 1:].trace()
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    """Of symmetric positive matrices N,3,3."""
+    values, vectors = torch.linalg.eigh(matrix)
+    powers = values.clamp_min(NOISE**4).pow(exponent)
+    return vectors * powers.unsqueeze(1) @ vectors.transpose(1, 2)
 
 
 def total_variation(image: Tensor) -> Tensor:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..frames import size_of
 from ..network import Past, StyleNet
 from ..warp import warp
 from . import losses
 from .sequences import LEARNED, Sequences
 from .vgg import VGG16Features
+
+LATTICE = 8  # pixels that the deepest of VGG's features are apart
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class LossWeights:
 
     content: float = 1.0
     style: float = 8.0
-    tone: float = 1.0
+    color: float = 5.0
     tv: float = 0.1
     output_temporal: float = 60.0
 
@@ -42,11 +45,20 @@ class Objective(nn.Module):
         self.painting = painting
         self._frozen = (vgg,)  # in a tuple, so that it is no submodule: nothing of it is trained
 
-    def forward(self, batch: Tensor | Sequences, weights: LossWeights) -> dict[str, Tensor]:
-        """The weighted losses by name, float32 scalars, of pictures N,3,H,W or of sequences."""
+    def forward(
+        self, batch: Tensor | Sequences, weights: LossWeights, step: int = 0
+    ) -> dict[str, Tensor]:
+        """The weighted losses by name, float32 scalars, of pictures N,3,H,W or of sequences.
+
+        VGG pools on a lattice, and the network paints on one: from step to step they are moved
+        against each other, so that no pattern that fits both is rewarded.
+        """
         if isinstance(batch, Tensor):
-            return self.perceptual_terms(self._paint(batch, None), batch, weights)
-        return self.sequence_terms(batch, weights)
+            painted, image, temporal = self._paint(batch, None), batch, {}
+        else:
+            painted, temporal = self._paint_sequence(batch, weights)
+            image = batch.frames[-1]
+        return self.perceptual_terms(_moved(painted, step), _moved(image, step), weights) | temporal
 
     @torch.no_grad()
     def content(self, image: Tensor) -> Tensor:
@@ -56,20 +68,22 @@ class Objective(nn.Module):
     def perceptual_terms(
         self, painted: Tensor, image: Tensor, weights: LossWeights, content: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Content, style, tone and total-variation losses of paintings of an image, both N,3,H,W;
+        """Content, style, color and total-variation losses of paintings of an image, both N,3,H,W;
         `content` is that of the image, if it is known."""
         content = self.content(image) if content is None else content
         features = self._frozen[0](painted)
-        tone = losses.tone_loss(painted, image, self.painting.tones)
+        color = losses.color_loss(painted, image, self.painting.palette)
         return {
             "content": weights.content * losses.content_loss(features.relu3_3, content),
             "style": weights.style * losses.style_loss(features, self.painting.grams),
-            "tone": weights.tone * tone,
+            "color": weights.color * color,
             "tv": weights.tv * losses.total_variation(painted),
         }
 
-    def sequence_terms(self, batch: Sequences, weights: LossWeights) -> dict[str, Tensor]:
-        """The perceptual losses of the last frame, and the temporal ones of the last two.
+    def _paint_sequence(
+        self, batch: Sequences, weights: LossWeights
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The painting of the last frame, and the temporal loss of the last two.
 
         The network paints as it will: frame after frame, given its last painting along the flow
         that is estimated then, while the loss is computed along the true one. Gradients flow
@@ -87,8 +101,7 @@ class Objective(nn.Module):
                 painted = self._paint(batch.seen[t], Past(carried, batch.trust[t - 1]))
                 if t >= first_learned:
                     temporal = temporal + self._output_temporal(painted, prev, batch, t)
-        terms = self.perceptual_terms(painted, batch.frames[-1], weights)
-        return terms | {"output_temporal": weights.output_temporal * temporal}
+        return painted, {"output_temporal": weights.output_temporal * temporal}
 
     def _paint(self, image: Tensor, past: Past | None) -> Tensor:
         if past is None:  # nothing is known, and every parameter has its gradient
@@ -112,6 +125,13 @@ class Objective(nn.Module):
     def _autocast(self, beside: Tensor) -> torch.autocast:
         dtype = self._frozen[0].dtype
         return torch.autocast(beside.device.type, dtype, enabled=dtype != torch.float32)
+
+
+def _moved(image: Tensor, step: int) -> Tensor:
+    """A part of an image N,3,H,W that begins elsewhere from step to step, always of one size."""
+    top, left = step % LATTICE, step // LATTICE % LATTICE
+    height, width = (side - LATTICE for side in size_of(image))
+    return image[..., top : top + height, left : left + width]
 
 
 def _channels_last(image: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ def test_a_kept_style_can_go_on_learning(
     save_network(tiny_network, tmp_path / "kept.safetensors", painting.pack())
     again = PaintingTargets.unpack(load_painting(tmp_path / "kept.safetensors"))
     assert painting.distance(again) < 1e-4
-    assert torch.allclose(again.tones, painting.tones, atol=3e-3)
+    assert torch.allclose(again.palette, painting.palette, atol=3e-3)
     assert load_network(tmp_path / "kept.safetensors").config == tiny_network.config
     part = painting.pack()
     del part["painting.gram.64"]
@@ -113,7 +113,7 @@ def test_a_kept_style_can_go_on_learning(
 def test_the_nearest_style_is_the_paintings_own(
     painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path, record: dict[str, object]
 ) -> None:
-    other = PaintingTargets([gram * 1.7 for gram in painting.grams], painting.tones)
+    other = PaintingTargets([gram * 1.7 for gram in painting.grams], painting.palette)
     for slug, held in (("far", other), ("near", painting), ("old", None)):
         path = tmp_path / f"{slug}.safetensors"
         sha256 = save_network(tiny_network, path, held and held.pack())

@@ -1,18 +1,19 @@
 """Known answers for the losses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from torch import Tensor
 
 from stylevid.learn.losses import (
+    NOISE,
+    color_loss,
     content_loss,
     gram_matrix,
     output_temporal_loss,
+    palette,
     style_loss,
-    tone_loss,
-    tones,
     total_variation,
 )
 
@@ -83,45 +84,68 @@ def test_style_loss_refuses_a_missing_layer() -> None:
         style_loss([features, features], [gram_matrix(features)])
 
 
-def two_tones(left: float, right: float, color: tuple[float, float, float] = (1, 1, 1)) -> Tensor:
-    """32x32, its halves of these values times the color."""
-    image = torch.tensor(color).view(1, 3, 1, 1).expand(1, 3, 32, 32).clone()
-    return image * torch.tensor([left, right]).repeat_interleave(16)
+def halves(left: Sequence[float], right: Sequence[float]) -> Tensor:
+    """32x32, a color to the left and another to the right."""
+    colors = torch.tensor([left, right]).repeat_interleave(16, dim=0)
+    return colors.T.view(1, 3, 1, 32).expand(1, 3, 32, 32).clone()
 
 
-def test_tone_loss_has_the_light_of_the_content_in_the_range_of_the_painting() -> None:
-    painting = tones(two_tones(0.1, 0.7))
-    content = two_tones(0.5, 0.6)
-    assert tone_loss(two_tones(0.1, 0.7), content, painting).item() == pytest.approx(0, abs=1e-6)
-    share = 15 / 16  # of the population's variance in that of 16 samples
-    flat = tone_loss(two_tones(0.4, 0.4), content, painting)
-    assert flat.item() == pytest.approx(share)
-    inverted = tone_loss(two_tones(0.7, 0.1), content, painting)
-    assert inverted.item() == pytest.approx(4 * share)
+def gray(value: float) -> list[float]:
+    return [value] * 3
 
 
-def test_tone_loss_sees_luminance_of_large_shapes_only() -> None:
-    painting, content = tones(two_tones(0.1, 0.7)), two_tones(0.5, 0.6)
-    checks = torch.tensor([-0.1, 0.1]).repeat(16).view(1, 1, 1, 32).expand(1, 1, 32, 32)
-    assert tone_loss(two_tones(0.1, 0.7) + checks, content, painting).item() < 1e-6
-    red = (1 / 0.2126, 0.0, 0.0)  # of the same luminance
-    assert tone_loss(two_tones(0.1, 0.2, red), content, painting).item() == pytest.approx(
-        tone_loss(two_tones(0.1, 0.2), content, painting).item(), rel=1e-3
+TEAL, RUST = (0.1, 0.5, 0.5), (0.7, 0.3, 0.1)
+PALETTE = palette(halves(TEAL, RUST))
+
+
+def test_a_palette_is_mean_and_covariance() -> None:
+    found = palette(halves((0.0, 0.5, 0.5), (0.4, 0.5, 0.3)))
+    assert torch.allclose(found[0, 0], torch.tensor([0.2, 0.5, 0.4]))
+    covariance = torch.tensor([[0.04, 0, -0.02], [0, 0, 0], [-0.02, 0, 0.01]])
+    assert torch.allclose(found[0, 1:], covariance + NOISE**2 * torch.eye(3), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "painted"),
+    [
+        pytest.param(halves((0.2, 0.3, 0.9), (0.9, 0.4, 0.2)), halves(TEAL, RUST), id="hues"),
+        pytest.param(halves((0.9, 0.4, 0.2), (0.2, 0.3, 0.9)), halves(RUST, TEAL), id="turned"),
+        pytest.param(halves(TEAL, RUST), halves(TEAL, RUST), id="its own"),
+    ],
+)
+def test_what_differs_is_painted_in_the_nearest_colors(content: Tensor, painted: Tensor) -> None:
+    assert color_loss(painted, content, PALETTE).item() < 0.02
+    assert color_loss(painted.flip(3), content, PALETTE).item() > 3.5  # the other way round
+    middle = painted.mean((2, 3), keepdim=True).expand_as(painted)
+    assert color_loss(middle, content, PALETTE).item() == pytest.approx(1, abs=0.05)
+
+
+def test_color_loss_has_the_light_of_the_content_in_the_range_of_the_painting() -> None:
+    painting, content = palette(halves(gray(0.1), gray(0.7))), halves(gray(0.5), gray(0.8))
+    assert color_loss(halves(gray(0.1), gray(0.7)), content, painting).item() < 0.001
+    assert color_loss(halves(gray(0.7), gray(0.1)), content, painting).item() > 3.8
+
+
+def test_color_loss_sees_large_shapes_only() -> None:
+    painted, content = halves(TEAL, RUST), halves((0.2, 0.3, 0.9), (0.9, 0.4, 0.2))
+    checks = torch.tensor([-0.1, 0.1]).repeat(16).view(1, 1, 1, 32)
+    with_checks, without = (
+        color_loss(image, content, PALETTE).item() for image in (painted + checks, painted)
     )
+    assert with_checks == pytest.approx(without, abs=1e-6)
 
 
-def test_tone_loss_does_not_make_shapes_of_noise() -> None:
-    painting = tones(two_tones(0.1, 0.7))
-    content = two_tones(0.5, 0.501)
-    plain = tone_loss(two_tones(0.4, 0.4), content, painting)
-    assert plain.item() < 0.001
+def test_color_loss_does_not_make_shapes_of_noise() -> None:
+    middle = halves(gray(0.4), gray(0.4)) * 0 + PALETTE[0, 0].view(1, 3, 1, 1)
+    assert color_loss(middle, halves(gray(0.5), gray(0.501)), PALETTE).item() < 0.001
 
 
-def test_tones_of_a_painting_are_one_for_a_batch() -> None:
-    painting = tones(two_tones(0.1, 0.7))
-    contents = torch.cat((two_tones(0.5, 0.6), two_tones(0.9, 0.2)))
-    painted = torch.cat((two_tones(0.1, 0.7), two_tones(0.7, 0.1)))
-    assert tone_loss(painted, contents, painting).item() == pytest.approx(0, abs=1e-6)
+def test_each_picture_of_a_batch_has_colors_of_its_own() -> None:
+    contents = [halves((0.2, 0.3, 0.9), (0.9, 0.4, 0.2)), halves(gray(0.9), gray(0.2))]
+    painted = [halves(TEAL, RUST), halves(RUST, TEAL)]
+    alone = [color_loss(p, c, PALETTE).item() for p, c in zip(painted, contents, strict=True)]
+    together = color_loss(torch.cat(painted), torch.cat(contents), PALETTE).item()
+    assert together == pytest.approx(sum(alone) / 2, rel=1e-3)
 
 
 def test_total_variation_of_a_constant_is_zero() -> None:
@@ -185,7 +209,7 @@ def test_temporal_gradient_flows_into_both_frames() -> None:
     [
         lambda a, b: content_loss(a, b),
         lambda a, b: style_loss([a], [gram_matrix(b)]),
-        lambda a, b: tone_loss(a, b, tones(b)),
+        lambda a, b: color_loss(a, b, palette(b)),
         lambda a, b: total_variation(a),
         lambda a, b: output_temporal_loss(a, b, b, b, all_visible(16, 24)),
     ],

@@ -198,3 +198,17 @@ def test_bfloat16_has_the_losses_of_float32(vgg: VGG16Features) -> None:
     for name, value in exact.items():
         assert rough[name].dtype == torch.float32
         assert rough[name].item() == pytest.approx(value.item(), rel=0.05, abs=1e-3)
+
+
+def test_from_step_to_step_another_part_of_the_lattice_is_seen(vgg: VGG16Features) -> None:
+    image = random_image(1, 3, 40, 48)
+    objective = tiny_objective(vgg)
+    with torch.no_grad():
+        painted = objective.network(image, None)
+        for step, (top, left) in ((0, (0, 0)), (3, (3, 0)), (13, (5, 1)), (64, (0, 0))):
+            part = (..., slice(top, top + 32), slice(left, left + 40))
+            wanted = objective.perceptual_terms(painted[part], image[part], WEIGHTS)
+            found = objective(image, WEIGHTS, step)
+            assert {k: v.item() for k, v in found.items()} == pytest.approx(
+                {k: v.item() for k, v in wanted.items()}, rel=1e-4
+            )

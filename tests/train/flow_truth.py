@@ -1,6 +1,9 @@
 """Proof that flow, mask and direction are right: frames warped along the flow explain each other,
 and along no mistaken flow."""
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,3 +34,12 @@ def assert_true(pairs: Pairs, ratio: float = 0.2, mistaken: float = 0.5) -> None
 def assert_equal(a: Pairs, b: Pairs) -> None:
     for (name, part), other in zip(vars(a).items(), vars(b).values(), strict=True):
         assert torch.equal(part, other), name
+
+
+def write_pfm(path: Path, flow: np.ndarray) -> None:
+    """Write flow H,W,2, (dx, dy) in pixels, as little-endian PFM with the third, zero channel that
+    SceneFlow's files have."""
+    height, width, _ = flow.shape
+    samples = np.concatenate((flow, np.zeros_like(flow[:, :, :1])), axis=2)[::-1]
+    header = f"PF\n{width} {height}\n-1.0\n".encode("ascii")
+    path.write_bytes(header + samples.astype("<f4").tobytes())

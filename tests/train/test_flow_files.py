@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from stylevid.errors import DataError
-from train.data.flow_files import read_flow, read_pfm, write_pfm
+from tests.train.flow_truth import write_pfm
+from train.data.flow_files import read_flow, read_pfm
 
 HEIGHT, WIDTH = 3, 5
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from stylevid.errors import DataError, StyleError
 from stylevid.learn.sequences import Sequences
+from tests.train.flow_truth import write_pfm
+from tests.train.test_sceneflow import HEIGHT, WIDTH, Tree
 from train.config import TrainConfig
-from train.data.flow_files import write_pfm
 from train.data.images import list_photos
 from train.data.loader import Batch, TrainingData
 from train.data.sceneflow import SceneFlow
-from train.synthesize import main as synthesize
 
 CONFIG = TrainConfig(
     steps=2, batch=4, crop=16, temporal_steps=3, temporal_batch=2, temporal_crop=16, hold_out=0
@@ -28,14 +28,12 @@ def photos(material: Path) -> list[Path]:
 
 
 @pytest.fixture
-def tree(material: Path, tmp_path: Path) -> Path:
+def tree(tmp_path: Path) -> Path:
     """Three scenes, six pairs, of which one is broken."""
-    words = f"--photos {material / 'photos'} --out {tmp_path / 'tree'} --pairs 3 --size 32x48"
-    assert (
-        synthesize([*words.split(), *["--speed", "2", "--hold-out", "0", "--device", "cpu"]]) == 0
-    )
+    for scene in ("0000", "0001", "0002"):
+        Tree(tmp_path / "tree", f"TRAIN/A/{scene}").write(frames=2)
     flow = next((tmp_path / "tree").rglob("OpticalFlowIntoFuture*.pfm"))
-    write_pfm(flow, np.full((32, 48, 2), np.nan, np.float32))
+    write_pfm(flow, np.full((HEIGHT, WIDTH, 2), np.nan, np.float32))
     return tmp_path / "tree"
 
 

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from stylevid.warp import occlusion_mask, warp
-from tests.train.flow_truth import assert_true
-from train.data.flow_files import read_flow, read_pfm, write_pfm
+from tests.train.flow_truth import assert_true, write_pfm
+from train.data.flow_files import read_flow, read_pfm
 from train.data.pair_files import (
     PairFiles,
     collision_mask,

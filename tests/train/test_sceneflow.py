@@ -19,8 +19,7 @@ from torch import Tensor
 from stylevid.errors import DataError
 from stylevid.learn.sequences import LEARNED
 from stylevid.warp import inside, pixel_grid
-from tests.train.flow_truth import assert_equal, assert_true
-from train.data.flow_files import write_pfm
+from tests.train.flow_truth import assert_equal, assert_true, write_pfm
 from train.data.pair_files import (
     PairFiles,
     collision_mask,

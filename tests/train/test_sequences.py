@@ -6,8 +6,7 @@ import torch.nn.functional as F
 
 from stylevid.learn.sequences import LEARNED, concatenate, observe
 from stylevid.warp import warp
-from train.data.layers import Layer, paint, true_flow
-from train.data.sequences import draw_sequence, show
+from train.data.layers import Layer, draw_layers, paint, show, true_flow
 
 SIZE = (72, 96)
 
@@ -15,7 +14,7 @@ SIZE = (72, 96)
 def clip(seed: int = 0, cutouts: int = 2, still: float = 0.0) -> list[Layer]:
     coarse = torch.rand(1 + cutouts, 3, 8, 10, generator=seeded(5))
     pictures = F.interpolate(coarse, (120, 150), mode="bicubic").clamp(0, 1)
-    return draw_sequence(pictures, SIZE, seeded(seed), speed=1.5, still=still)
+    return draw_layers(pictures, SIZE, seeded(seed), speed=1.5, still=still)
 
 
 def seeded(seed: int = 0) -> torch.Generator:

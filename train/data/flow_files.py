@@ -94,12 +94,3 @@ def _read_samples(path: Path, order: str, offset: int, shape: tuple[int, int, in
         message = f"{path} is not whole: it claims {width}x{height} pixels and has {found} bytes."
         raise DataError(message, "damaged file")
     return np.fromfile(path, f"{order}f4", offset=offset).reshape(shape)
-
-
-def write_pfm(path: Path, flow: FloatArray) -> None:
-    """Write flow H,W,2, (dx, dy) in pixels, as little-endian PFM with the third, zero channel that
-    SceneFlow's files have."""
-    height, width, _ = flow.shape
-    samples = np.concatenate((flow, np.zeros_like(flow[:, :, :1])), axis=2)[::-1]
-    header = f"PF\n{width} {height}\n-1.0\n".encode("ascii")
-    path.write_bytes(header + samples.astype("<f4").tobytes())

@@ -2,8 +2,8 @@
 
 A scene is a list of layers, back to front: a moving background and moving cut-outs, each a
 photograph with a motion known in closed form: FlyingChairs' idea (Dosovitskiy et al. 2015,
-section 4), with smooth deformation added. Time is counted in frames; at 0 the layers lie as they
-were drawn. All is done on the pictures' device in float32, from one generator.
+section 4). Time is counted in frames; at 0 the layers lie as they were drawn. All is done on the
+pictures' device in float32, from one generator.
 """
 
 import math
@@ -15,60 +15,41 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylevid.frames import size_of
+from stylevid.learn.sequences import LEARNED
 from stylevid.warp import inside, pixel_grid, sample
 
-_INVERSE_TOLERANCE = 1e-3  # pixels between two iterations, ten times below what we promise
-_INVERSE_ITERATIONS = 100
+_TURN = 0.002  # standard deviation of a layer's turn, radians, and zoom in a frame
 
 
 @dataclass(frozen=True)
 class Motion:
-    """How a surface moves in one frame: a similarity about the middle, a shift and a smooth bend.
+    """How a surface moves in one frame: a similarity about the middle, and a shift.
 
     Attributes:
         size: (height, width) of the frames.
         shift: 1,2,1,1, pixels back to the frame before.
         angle: radians.
         zoom: logarithm of the scale.
-        bend: 1,2,4,4 control points of a bicubic surface over the frame, pixels; None for none.
     """
 
     size: tuple[int, int]
     shift: Tensor
     angle: float = 0.0
     zoom: float = 0.0
-    bend: Tensor | None = None
 
     def to_start(self, points: Tensor, time: float) -> Tensor:
         """The flow from any `points` 1,2,h,w at `time` to time 0, (dx, dy) in pixels."""
-        height, width = self.size
-        about = points - _middle(height, width, points)
+        about = points - _middle(*self.size, points)
         turned = _rotate(about, self.angle * time) * math.exp(self.zoom * time)
-        flow = turned - about + self.shift * time
-        if self.bend is None:
-            return flow
-        scale = points.new_tensor((4 / width, 4 / height)).view(1, 2, 1, 1)
-        return flow + time * sample(self.bend, (points + 0.5) * scale - 0.5, "bicubic")
+        return turned - about + self.shift * time
 
     def from_start(self, points: Tensor, time: float) -> Tensor:
-        """The flow from any `points` 1,2,h,w at time 0 to `time`, to 0.01 pixel or better.
-
-        What is at p then is at p + flow, and the flow from there leads back to p. That is a fixed
-        point, which is reached because a bend is much longer than it is high.
-
-        Raises:
-            ValueError: the bend is so strong for the size that the surface folds over itself.
-        """
-        flow = -self.to_start(points, time)
-        for _ in range(_INVERSE_ITERATIONS):
-            closer = -self.to_start(points + flow, time)
-            change = (closer - flow).abs().max()
-            flow = closer
-            if change < _INVERSE_TOLERANCE:
-                return flow
-        raise ValueError(
-            f"a surface folds over itself: too strong a bend for frames of {self.size}"
-        )
+        """The flow from any `points` 1,2,h,w at time 0 to `time`: what is at p then is at p + flow,
+        and the flow from there leads back to p."""
+        about = points - _middle(*self.size, points)
+        turned = _rotate(about - self.shift * time, -self.angle * time)
+        return turned * math.exp(-self.zoom * time) - about
 
 
 @dataclass(frozen=True)
@@ -149,14 +130,6 @@ def true_flow(layers: Sequence[Layer], cur: View, prev: View) -> tuple[Tensor, T
     return flow, _visible_along(flow, cur.owner, prev.owner)
 
 
-def owner_boundaries(owner: Tensor) -> Tensor:
-    """1,1,H,W: 1 on both sides of every border between two layers, from `View.owner`."""
-    across = F.pad((owner[..., :, 1:] != owner[..., :, :-1]).float(), (1, 1, 0, 0))
-    down = F.pad((owner[..., 1:, :] != owner[..., :-1, :]).float(), (0, 0, 1, 1))
-    beside = across[..., :, 1:] + across[..., :, :-1] + down[..., 1:, :] + down[..., :-1, :]
-    return (beside > 0).float()
-
-
 def draw_layers(
     pictures: Tensor,
     size: tuple[int, int],
@@ -180,8 +153,8 @@ def draw_layers(
 
     layers: list[Layer] = []
     for number, picture in enumerate(pictures.split(1)):
-        shift, (angle, zoom) = normal(1, 2, 1, 1) * speed, normal(2).mul(0.02).tolist()
-        motion = Motion(size, shift, angle, zoom, bend=normal(1, 2, 4, 4) * speed / 6)
+        shift, (angle, zoom) = normal(1, 2, 1, 1) * speed, normal(2).mul(_TURN).tolist()
+        motion = Motion(size, shift, angle, zoom)
         # Any similarity will do to place prev in the picture, since it cancels in the flow.
         scale, turn = math.exp(float(normal(1)) * 0.1), float(normal(1)) * 0.1
         shape = _blob(picture, normal) if number else None
@@ -189,6 +162,20 @@ def draw_layers(
     if still and float(torch.rand(1, generator=generator, device=device)) < still:
         layers[0] = replace(layers[0], motion=Motion(size, pictures.new_zeros(1, 2, 1, 1)))
     return layers
+
+
+def show(layers: list[Layer], count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The first frames of the layers, count,1,3,H,W, and flow and visibility of the last ones of
+    them, as in `Sequences`."""
+    views = [paint(layers, time) for time in range(count)]
+    steps = [
+        true_flow(layers, views[t], views[t - 1]) for t in range(max(1, count - LEARNED), count)
+    ]
+    frames = torch.stack([view.image for view in views])
+    none = frames.new_zeros((0, 1, 3, *size_of(frames)))
+    flows = torch.stack([flow for flow, _ in steps]) if steps else none[:, :, :2]
+    visible = torch.stack([seen for _, seen in steps]) if steps else none[:, :, :1]
+    return frames, flows, visible
 
 
 def _visible_along(flow: Tensor, owner: Tensor, other_owner: Tensor) -> Tensor:

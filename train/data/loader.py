@@ -21,8 +21,8 @@ from stylevid.learn.sequences import Sequences, concatenate, observe
 from ..config import TrainConfig
 from .clips import Clips
 from .images import photo_batch
+from .layers import draw_layers, show
 from .sceneflow import SceneFlow, Trouble
-from .sequences import draw_sequence, show
 
 Batch = Tensor | Sequences
 Item = tuple[Batch | StylevidError, dict[Trouble, str]]
@@ -83,7 +83,7 @@ class TrainingData(Dataset[Item]):
             pictures = photo_batch(
                 self.photos, _LAYERS, size * 5 // 4, config.seed, step, place * _LAYERS
             )
-            drawn = draw_sequence(pictures, (size, size), generator, config.speed, _STILL)
+            drawn = draw_layers(pictures, (size, size), generator, config.speed, _STILL)
             truth = show(drawn, count)
         else:
             truth = self.sceneflow.truth(count, size, chance)

@@ -151,7 +151,7 @@ def train_step(trainer: Trainer, batch: Batch, step: int) -> dict[str, float]:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(trainer.config, step)
     terms: dict[str, Tensor] = trainer.wrapped(
-        batch.to(trainer.device), trainer.config.weights(step)
+        batch.to(trainer.device), trainer.config.weights(step), step
     )
     loss = torch.stack(list(terms.values()))
     optimizer.zero_grad(set_to_none=True)
