@@ -36,7 +36,6 @@ from .weights import MAX_BYTES, file_sha256, load_network
 
 log = logging.getLogger(__name__)
 
-REPOS_VARIABLE = "STYLEVID_HUB_REPO"
 ANSWER_S = 10.0  # for the Hub's answer to a question
 SILENCE_S = 60.0  # without any news, however the client fills the time
 MAX_FILES = 1000  # in a repo
@@ -126,7 +125,7 @@ class HubStyles:
 def repo_names(given: Sequence[str] | None) -> list[str]:
     """The repos in `given`, each one or several with commas between; if None, those in the
     environment's STYLEVID_HUB_REPO."""
-    texts = given if given is not None else [os.environ.get(REPOS_VARIABLE, "")]
+    texts = given if given is not None else [os.environ.get("STYLEVID_HUB_REPO", "")]
     return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 

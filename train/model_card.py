@@ -53,15 +53,12 @@ def build_card(repo: str, styles: Sequence[Style], sizes: Mapping[str, int]) -> 
     )  # fmt: skip
 
 
-def build_space_card(repo: str, space: str, sdk_version: str) -> str:
-    """The README.md of the Space `space` that shows the styles of `repo` on the page, which needs
-    this version of gradio."""
-    return _fill("space_card.md", repo=repo, name=space.split("/")[-1], sdk_version=sdk_version)
-
-
-def build_space_entry(name: HubName) -> str:
-    """The space.py of the Space that shows the styles of a repo."""
-    return _fill("space_entry.txt", repo=name)
+def build_space(styles: HubName, space: str, sdk_version: str) -> dict[str, bytes]:
+    """The README.md and space.py of the Space `space` that shows these styles on the page, which
+    needs this version of gradio."""
+    told = {"styles": styles, "name": space.split("/")[-1], "sdk_version": sdk_version}
+    files = {"README.md": "space_card.md", "space.py": "space_entry.txt"}
+    return {path: _fill(template, **told).encode() for path, template in files.items()}
 
 
 def contact_sheet(previews: Sequence[Image.Image]) -> bytes:

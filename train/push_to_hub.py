@@ -28,7 +28,7 @@ from stylevid.styles import Style, get_style, list_styles, read_preview, read_st
 from stylevid.weights import load_network
 
 from .export import paint_square
-from .model_card import SHEET, build_card, build_space_card, build_space_entry, contact_sheet
+from .model_card import SHEET, build_card, build_space, contact_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("stylevid", "webui")  # that the page is made of
@@ -76,18 +76,6 @@ class Plan:
 
 
 def main(arguments: list[str] | None = None, api: HfApi | None = None) -> int:
-    options = parse(arguments)
-    logging.set_verbosity_error()  # a refusal is one sentence of ours
-    if not sys.stderr.isatty():
-        disable_progress_bars()
-    try:
-        return exit_status(lambda: publish(options, api or HfApi(library_name="stylevid")))
-    except KeyboardInterrupt:
-        print("Stopped. Run the same command again to finish.", file=sys.stderr)  # noqa: T201
-        return 130
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "python -m train.push_to_hub", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -101,7 +89,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--space", metavar="USER/NAME", help="publish the page as this Space, too")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be sent")
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    logging.set_verbosity_error()  # a refusal is one sentence of ours
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    try:
+        return exit_status(lambda: publish(options, api or HfApi(library_name="stylevid")))
+    except KeyboardInterrupt:
+        print("Stopped. Run the same command again to finish.", file=sys.stderr)  # noqa: T201
+        return 130
 
 
 def publish(options: argparse.Namespace, api: HfApi) -> None:
@@ -130,8 +126,8 @@ def publish(options: argparse.Namespace, api: HfApi) -> None:
     if options.dry_run:
         _say("A dry run: nothing was sent.")
         return
-    if any(plan.changes for plan in plans):
-        _ask(options.yes)
+    if not options.yes and any(plan.changes for plan in plans):
+        _ask()
     for plan in plans:
         made = commit(api, plan, options) if plan.changes else str(plan.head)
         _verify(api, plan, made)
@@ -200,11 +196,10 @@ def _plan_space(plan: Plan, name: HubName) -> Plan:
         inner = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*"))]
         paths += [path for path in inner if path.suffix in KINDS]
         contents = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths}
-        card = build_space_card(name.repo, plan.repo, version("gradio"))
+        contents |= build_space(name, plan.repo, version("gradio"))
     except (OSError, PackageNotFoundError) as cause:
         raise PushError(f"The page is not whole here: {cause}. Run --space in a checkout with its "
                         "requirements installed.") from cause  # fmt: skip
-    contents |= {"README.md": card.encode(), "space.py": build_space_entry(name).encode()}
     stale = [p for p in plan.files if p.split("/")[0] in PACKAGES and p not in contents]
     return replace(plan, contents=contents, removed=stale)
 
@@ -222,9 +217,7 @@ def _describe(plan: Plan, private: bool) -> str:
     ])  # fmt: skip
 
 
-def _ask(yes: bool) -> None:
-    if yes:
-        return
+def _ask() -> None:
     if not sys.stdin.isatty():
         raise PushError("Nobody is there to be asked. Give --yes to send this, or --dry-run.")
     if input("Send this to the Hub? [y/N] ").strip().lower() not in ("y", "yes"):

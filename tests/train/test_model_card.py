@@ -9,8 +9,9 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
+from stylevid.hub import HubName
 from stylevid.styles import Style
-from train.model_card import build_card, build_space_card, contact_sheet
+from train.model_card import build_card, build_space, contact_sheet
 
 HOSTILE = (
     "<script>alert(1)</script> [click](https://evil.example) ![x](https://evil.example/x.png) "
@@ -141,7 +142,8 @@ def test_contact_sheet_tiles_all_previews(count: int, columns: int, rows: int) -
 
 
 def test_space_card_says_how_to_run_the_page() -> None:
-    known = ModelCard(build_space_card("alice/styles", "alice/123", "6.31.0")).data.to_dict()
+    files = build_space(HubName("alice/styles", "v2"), "alice/123", "6.31.0")
+    known = ModelCard(files["README.md"].decode()).data.to_dict()
     assert (known["sdk"], known["sdk_version"]) == ("gradio", "6.31.0")
     assert known["app_file"] == "space.py"
     assert known["models"] == ["alice/styles"] and known["title"] == "123"

@@ -281,9 +281,11 @@ def test_somebody_elses_commit_is_never_trampled(
     hub: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert push("--styles", "sea") == 0
-    monkeypatch.setattr(push_to_hub, "_ask", lambda _: hub.put(REPO, {"notes.txt": b"meanwhile"}))
+    monkeypatch.setattr(push_to_hub, "_ask", lambda: hub.put(REPO, {"notes.txt": b"meanwhile"}))
     theirs = hub.files(REPO) | {"notes.txt": b"meanwhile"}
-    assert_refused(hub, push(), capsys, "Somebody else has just changed alice/styles", theirs)
+    assert_refused(
+        hub, push(yes=False), capsys, "Somebody else has just changed alice/styles", theirs
+    )
 
 
 def test_what_was_sent_is_what_was_checked(
@@ -292,8 +294,8 @@ def test_what_was_sent_is_what_was_checked(
     """A training that goes on may write its weights while the question is on the screen."""
     before = (weights / "wave.safetensors").read_bytes()
     path = weights / "wave.safetensors"
-    monkeypatch.setattr(push_to_hub, "_ask", lambda _: path.write_bytes(b"half a file"))
-    assert push() == 0
+    monkeypatch.setattr(push_to_hub, "_ask", lambda: path.write_bytes(b"half a file"))
+    assert push(yes=False) == 0
     assert hub.files(REPO)["wave.safetensors"] == before
 
 
