@@ -32,7 +32,7 @@ from .model_card import SHEET, build_card, build_space, contact_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("stylevid", "webui")  # that the page is made of
-KINDS = (".py", ".mp4", ".safetensors", ".md")  # of their files
+KINDS = (".py", ".js", ".mp4", ".safetensors", ".md")  # of their files
 
 _NO_WORD = {"unknown", "none", "n/a", "todo", "tbd", "?", "-"}
 _OURS = {".gitattributes", "README.md", "LICENSE", ".gitignore"}  # what any new repo may hold

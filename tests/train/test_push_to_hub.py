@@ -338,7 +338,9 @@ def test_a_space_has_the_page_and_names_the_repo(
 
     files, page = push_page(), hub.repos["space", "alice/page"]
     paths = [ROOT / path for path in ("app.py", "requirements.txt", "LICENSE")]
-    paths += [p for p in (ROOT / "stylevid").rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    for package in ("stylevid", "webui"):
+        inner = (ROOT / package).rglob("*")
+        paths += [path for path in inner if path.is_file() and path.suffix != ".pyc"]
     assert all(files[p.relative_to(ROOT).as_posix()] == p.read_bytes() for p in paths)
     assert {"stylevid/example.mp4", "stylevid/learn/vgg16.safetensors"} < set(files)
     assert not any(path.endswith(".pyc") or path.startswith("weights/") for path in files)
