@@ -297,7 +297,7 @@ def _choose(
         if only is not None and slug not in only:
             continue
         if not is_slug(slug) or f"{slug}.json" not in files:
-            warnings.append(f"{path[:60]!a} is no style, which has a record beside it, and a name "
+            warnings.append(f"{slug[:60]!a} is no style, which has a record beside it, and a name "
                             "of lower-case words joined by dashes.")  # fmt: skip
         elif large:
             warnings.append(f"{large[0].rfilename} has {large[0].size:,} bytes; the limit is "
