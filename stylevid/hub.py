@@ -14,13 +14,12 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.hf_api import RepoSibling
@@ -28,30 +27,20 @@ from huggingface_hub.utils import validate_repo_id
 from huggingface_hub.utils.sha import git_hash
 from tqdm import tqdm
 
+from . import styles as local
 from .errors import Cancelled, HubError, StyleError, WeightsError
 from .files import written_whole
-from .hub_errors import NO_HUB, Unreachable, asking
-from .styles import (
-    MAX_PREVIEW_BYTES,
-    MAX_RECORD_BYTES,
-    Style,
-    find_style,
-    is_slug,
-    list_styles,
-    read_preview,
-    read_style,
-)
-from .styles import get_style as get_style_of_folder
+from .hub_errors import Unreachable, asking
+from .styles import Style, is_slug
 from .weights import MAX_BYTES, file_sha256, load_network
 
 log = logging.getLogger(__name__)
 
-REPOS_VARIABLE = "STYLEVID_HUB_REPO"
 ANSWER_S = 10.0  # for the Hub's answer to a question
 SILENCE_S = 60.0  # without any news, however the client fills the time
 MAX_FILES = 1000  # in a repo
 
-_REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
+_NAME = re.compile(r"([^/@]+/[^/@]+)(?:@(\w[\w.-]*(?:/\w[\w.-]*)*))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -73,31 +62,20 @@ class HubName:
             HubError: it is none.
         """
         name = text.strip().removeprefix("https://huggingface.co/").rstrip("/")
-        repo, at, revision = name.partition("@")
-        revision = revision if at else "main"
+        found = _NAME.fullmatch(name)
         with suppress(HFValidationError):
-            validate_repo_id(repo)
-            if repo.count("/") == 1 and _REVISION.fullmatch(revision) and ".." not in revision:
-                return cls(repo, revision)
+            if found and ".." not in name:
+                validate_repo_id(found[1])
+                return cls(found[1], found[2] or "main")
         raise HubError(f"{text[:80]!a} is no name of a repo. Give USER/NAME or "
                        "USER/NAME@revision.")  # fmt: skip
 
 
-def list_files(info: Any) -> dict[str, RepoSibling]:
-    """The files of a repo by path, of `HfApi.repo_info(..., files_metadata=True)`."""
-    return {file.rfilename: file for file in info.siblings or []}
-
-
 def is_content(body: bytes, file: RepoSibling) -> bool:
-    """Whether this is what a file holds, by what the Hub announces of it: its sha256 if it is
-    large, else its git id."""
+    """Whether a file of a repo holds this, by its sha256 if it is large, else by its git id."""
     if file.lfs:
         return hashlib.sha256(body).hexdigest() == file.lfs.sha256
     return git_hash(body) == file.blob_id
-
-
-def size_bytes(file: RepoSibling) -> int:
-    return file.size or 0  # the client's type lets it be unknown
 
 
 @dataclass(frozen=True)
@@ -111,7 +89,7 @@ class Limits:
 
     def of(self, path: str) -> int:
         """The most bytes that this file may have."""
-        own = {".json": MAX_RECORD_BYTES, ".jpg": MAX_PREVIEW_BYTES}
+        own = {".json": local.MAX_RECORD_BYTES, ".jpg": local.MAX_PREVIEW_BYTES}
         return own.get(Path(path).suffix, self.weights_bytes)
 
 
@@ -130,6 +108,9 @@ class Download:
         return self.done_bytes / self.total_bytes if self.total_bytes else 0.0
 
 
+Tell = Callable[[Download], None]  # called from time to time, in the caller's thread
+
+
 @dataclass(frozen=True)
 class HubStyles:
     """The styles of a repo that can be used, by slug, all of one commit; and a sentence for each
@@ -138,21 +119,18 @@ class HubStyles:
     name: HubName
     commit: str
     styles: Sequence[Style]
-    warnings: Sequence[str] = field(default_factory=tuple)
+    warnings: Sequence[str] = ()
 
 
 def repo_names(given: Sequence[str] | None) -> list[str]:
     """The repos in `given`, each one or several with commas between; if None, those in the
     environment's STYLEVID_HUB_REPO."""
-    texts = given if given is not None else [os.environ.get(REPOS_VARIABLE, "")]
+    texts = given if given is not None else [os.environ.get("STYLEVID_HUB_REPO", "")]
     return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 
 def get_style(
-    name: str,
-    folder: Path | None = None,
-    repos: Sequence[str] = (),
-    progress: Callable[[Download], None] | None = None,
+    name: str, folder: Path | None = None, repos: Sequence[str] = (), progress: Tell | None = None
 ) -> Style:
     """The style of that name, from the first place that has it.
 
@@ -161,7 +139,7 @@ def get_style(
             "USER/NAME/slug" or "USER/NAME@revision/slug" on the Hub, "bundled/slug".
         folder: of styles; None takes the bundled ones.
         repos: of the Hub.
-        progress: of downloads; called from time to time, in the caller's thread.
+        progress: is told how far downloads are.
     Raises:
         StyleError: there is none.
         HubError: the repo that `name` names cannot be loaded.
@@ -170,14 +148,12 @@ def get_style(
     if "/" in origin and is_slug(slug):
         return load_hub_styles(origin, progress, only=[slug]).styles[0]
     if not repos and not origin:
-        return get_style_of_folder(name, folder)
-    return find_style(name, collect_styles(folder, repos, progress))
+        return local.get_style(name, folder)
+    return local.find_style(name, collect_styles(folder, repos, progress))
 
 
 def collect_styles(
-    folder: Path | None = None,
-    repos: Sequence[str] = (),
-    progress: Callable[[Download], None] | None = None,
+    folder: Path | None = None, repos: Sequence[str] = (), progress: Tell | None = None
 ) -> list[Style]:
     """The styles of the repos, then those of the folder (None: the bundled ones).
 
@@ -192,20 +168,18 @@ def collect_styles(
             found += load_hub_styles(repo, progress).styles
         except HubError as error:
             log.warning("%s", error)
-    found += list_styles(folder)
+    found += local.list_styles(folder)
     return list({style.full_name: style for style in found}.values())  # if a repo comes twice
 
 
 def load_hub_styles(
-    name: str,
-    progress: Callable[[Download], None] | None = None,
-    only: Collection[str] | None = None,
+    name: str, progress: Tell | None = None, only: Collection[str] | None = None
 ) -> HubStyles:
     """The styles of a repo, downloaded if need be and checked; warnings go to the log, too.
 
     Args:
         name: USER/NAME or USER/NAME@revision.
-        progress: called from time to time, in the caller's thread.
+        progress: is told how far the load is.
         only: these slugs; None takes all.
     Raises:
         HubError: the repo cannot be loaded, or holds no style that can be used.
@@ -221,12 +195,13 @@ def load_hub_styles(
 
 
 def follow_load(
-    name: str,
-    only: Collection[str] | None = None,
-    limits: Limits | None = None,
+    name: str, only: Collection[str] | None = None, limits: Limits | None = None,
     public: bool = False,
-) -> Iterator[Download | HubStyles]:
+) -> Iterator[Download | HubStyles]:  # fmt: skip
     """The progress of a load, then its result.
+
+    It runs in a thread of its own, because nothing else ends the client's patience with a Hub that
+    is silent or asks for a day's wait.
 
     Args:
         name, only: as in `load_hub_styles`.
@@ -236,22 +211,9 @@ def follow_load(
     Raises:
         HubError: as `load_hub_styles` does.
     """
-    repo, limits = HubName.parse(name), limits or Limits()
+    repo = HubName.parse(name)
     api = HfApi(library_name="stylevid", token=False if public else None)
-    try:
-        yield from _followed(repo, only, limits, api)
-    except Unreachable as reason:
-        kept = None if public else _from_cache(repo, only, reason)
-        if kept is None:
-            raise
-        yield kept
-
-
-def _followed(
-    repo: HubName, only: Collection[str] | None, limits: Limits, api: HfApi
-) -> Iterator[Download | HubStyles]:
-    """A load in a thread of its own, because nothing else ends the client's patience with a Hub
-    that is silent or asks for a day's wait."""
+    host = urlsplit(api.endpoint).netloc
     news: queue.Queue[Download | HubStyles | BaseException] = queue.Queue()
     gone = threading.Event()
 
@@ -262,50 +224,47 @@ def _followed(
 
     def run() -> None:
         try:
+            tell(Download(f"Asking {host} for {repo}"))
             with asking(api, repo):
-                news.put(_load(repo, only, limits, api, tell))
+                news.put(_load(repo, only, limits or Limits(), api, tell))
         except BaseException as error:  # handed to the caller's thread
             news.put(error)
 
     threading.Thread(target=run, name="hub", daemon=True).start()
+    silence = Unreachable(f"{host} has been silent for {SILENCE_S:.0f} s. Try again later.")
     step = None
     try:
         while not isinstance(step, HubStyles):
-            step = news.get(timeout=SILENCE_S)
+            try:
+                step = news.get(timeout=SILENCE_S)
+            except queue.Empty:
+                step = silence
+            if isinstance(step, Unreachable) and not public:
+                step = _from_cache(repo, only, step) or step
             if isinstance(step, BaseException):
                 raise step
             yield step
-    except queue.Empty as cause:
-        host = urlsplit(api.endpoint).netloc
-        told = f"{host} has been silent for {SILENCE_S:.0f} s. Try again later."
-        raise Unreachable(told) from cause
     finally:  # also when the caller has gone
         gone.set()
 
 
 def _load(
-    repo: HubName, only: Collection[str] | None, limits: Limits, api: HfApi,
-    tell: Callable[[Download], None],
-) -> HubStyles:  # fmt: skip
-    host = urlsplit(api.endpoint).netloc
-    tell(Download(f"Asking {host} for {repo}"))
-    info = api.repo_info(repo.repo, revision=repo.revision, timeout=ANSWER_S, files_metadata=True)
-    commit, files = info.sha or "", list_files(info)
+    repo: HubName, only: Collection[str] | None, limits: Limits, api: HfApi, tell: Tell
+) -> HubStyles:
+    info = api.model_info(repo.repo, revision=repo.revision, timeout=ANSWER_S, files_metadata=True)
+    commit, files = info.sha or "", {file.rfilename: file for file in info.siblings or []}
     if not _COMMIT.fullmatch(commit):
-        raise HubError(NO_HUB.format(host=host))
+        raise ValueError(f"{commit!r} is no commit")
     chosen, warnings = _choose(files, only, limits)
-    step = Download(
-        f"Loading {repo}", 0, sum(size_bytes(file) for own in chosen.values() for file in own)
-    )
+    total = sum(file.size or 0 for own in chosen.values() for file in own)
     for what, found, limit in (
         ("files", len(files), MAX_FILES),
         ("styles", len(chosen), limits.styles),
-        ("bytes", step.total_bytes, limits.size_bytes),
+        ("bytes", total, limits.size_bytes),
     ):
         if found > limit:
             raise HubError(f"{repo} holds {found:,} {what}; the limit is {limit:,}.")
-    if not chosen and not warnings:
-        raise HubError(f"{repo} holds no {', '.join(only or ['style'])}.")
+    step = Download(f"Loading {repo}", total_bytes=total)
     tell(step)
     for slug, own in list(chosen.items()):
         try:
@@ -314,8 +273,13 @@ def _load(
         except StyleError as error:
             warnings.append(str(error))
             del chosen[slug]
-    loaded = _read(repo, commit, chosen, warnings)
-    _remember(repo, commit)
+    cache = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repo.repo, repo_type="model"))
+    loaded = _read(repo, cache / "snapshots" / commit, chosen, only, warnings)
+    # What the cache finds without the Hub. Only now: while a newer commit was not whole, the one
+    # before stayed the one to fall back on. A cache that may not be written keeps what it has.
+    if repo.revision != commit:
+        with suppress(OSError), written_whole(cache / "refs" / repo.revision) as ref:
+            ref.write_text(commit, "utf-8")
     return loaded
 
 
@@ -329,19 +293,15 @@ def _choose(
     for path in sorted(p for p in files if p.endswith(".safetensors") and "/" not in p):
         slug = path.removesuffix(".safetensors")
         own = [files[p] for p in (f"{slug}.json", path, f"{slug}.jpg") if p in files]
-        large = [file for file in own if size_bytes(file) > limits.of(file.rfilename)]
-        if not is_slug(slug):
-            warnings.append(f"{slug[:60]!a} is no name of a style, which is lower-case words "
-                            "joined by dashes.")  # fmt: skip
-        elif only is not None and slug not in only:
+        large = [file for file in own if (file.size or 0) > limits.of(file.rfilename)]
+        if only is not None and slug not in only:
             continue
-        elif f"{slug}.json" not in files:
-            warnings.append(f"{slug} has no record ({slug}.json).")
+        if not is_slug(slug) or f"{slug}.json" not in files:
+            warnings.append(f"{slug[:60]!a} is no style, which has a record beside it, and a name "
+                            "of lower-case words joined by dashes.")  # fmt: skip
         elif large:
-            limit = limits.of(large[0].rfilename)
-            warnings.append(
-                f"{large[0].rfilename} has {large[0].size:,} bytes; the limit is {limit:,}."
-            )
+            warnings.append(f"{large[0].rfilename} has {large[0].size:,} bytes; the limit is "
+                            f"{limits.of(large[0].rfilename):,}.")  # fmt: skip
         else:
             chosen[slug] = own
     return chosen, warnings
@@ -360,11 +320,10 @@ class _Meter(tqdm):
 
 
 def _fetch(
-    file: RepoSibling, commit: str, repo: HubName, api: HfApi, start: Download,
-    tell: Callable[[Download], None],
-) -> Download:  # fmt: skip
+    file: RepoSibling, commit: str, repo: HubName, api: HfApi, start: Download, tell: Tell
+) -> Download:
     """Have one file in the cache, as it was announced."""
-    step, announced = start, size_bytes(file)
+    step, announced = start, file.size or 0
 
     def come(size: int) -> None:
         nonlocal step
@@ -386,53 +345,39 @@ def _fetch(
     raise StyleError(f"{file.rfilename} is not what was announced; its content has another hash.")
 
 
-def _read(repo: HubName, commit: str, slugs: Collection[str], warnings: Sequence[str]) -> HubStyles:
-    """Those of the styles in the cache that can be used."""
+def _read(
+    repo: HubName, snapshot: Path, slugs: Collection[str], only: Collection[str] | None,
+    warnings: Sequence[str],
+) -> HubStyles:  # fmt: skip
+    """Those of the styles in a folder of the cache, which is named by its commit, that can be used;
+    an error if there are none."""
     found: list[Style] = []
     said = [f"{repo}: {warning}" for warning in warnings]
     for slug in slugs:
         try:
-            style = read_style(_cache(repo) / "snapshots" / commit / f"{slug}.json", str(repo))
+            style = local.read_style(snapshot / f"{slug}.json", str(repo))
             load_network(style)
             if style.preview.is_file():
-                read_preview(style.preview)
+                local.read_preview(style.preview)
             found.append(style)
         except (StyleError, WeightsError) as error:
             said.append(f"{repo}: {error}")
     if not found:
-        others = " No other style there can be used either." if len(said) > 1 else ""
-        raise HubError(said[-1] + others if said else f"{repo} holds no such style.")
-    return HubStyles(repo, commit, found, said)
+        raise HubError(said[-1] if said else f"{repo} holds no {', '.join(only or ['style'])}.")
+    return HubStyles(repo, snapshot.name, found, said)
 
 
 def _from_cache(repo: HubName, only: Collection[str] | None, reason: HubError) -> HubStyles | None:
     """The styles of the newest commit that was loaded before, if there are any."""
-    commit = repo.revision
     with suppress(OSError, ValueError, HubError):
-        if not _COMMIT.fullmatch(commit):
-            commit = (_cache(repo) / "refs" / commit).read_text("utf-8")
-        slugs = sorted(p.stem for p in (_cache(repo) / "snapshots" / commit).glob("*.json"))
-        kept = _read(repo, commit, [s for s in slugs if only is None or s in only], [])
-        warning = f"{reason} These are the copies of {repo} from before ({commit[:7]})."
+        snapshot = Path(snapshot_download(
+            repo.repo, revision=repo.revision, local_files_only=True, ignore_patterns="*"
+        ))  # fmt: skip
+        slugs = sorted(path.stem for path in snapshot.glob("*.json"))
+        kept = _read(repo, snapshot, [s for s in slugs if s in (only or slugs)], only, [])
+        warning = f"{reason} These are the copies of {repo} from before ({kept.commit[:7]})."
         return replace(kept, warnings=[warning, *kept.warnings])
     return None
-
-
-def _remember(repo: HubName, commit: str) -> None:
-    """Have the cache find this commit under the revision's name. Only now: while a newer one was
-    not whole, the one before stayed the one to fall back on."""
-    ref = _cache(repo) / "refs" / repo.revision
-    try:
-        if repo.revision != commit and not (ref.is_file() and ref.read_text("utf-8") == commit):
-            with written_whole(ref) as partial_ref:
-                partial_ref.write_text(commit, "utf-8")
-    except OSError as error:
-        log.warning("%s will not be found without the Hub: %s.", repo, error)
-
-
-def _cache(repo: HubName) -> Path:
-    folder = repo_folder_name(repo_id=repo.repo, repo_type="model")
-    return Path(constants.HF_HUB_CACHE) / folder
 
 
 def open_file(path: Path) -> Style:

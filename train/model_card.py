@@ -1,22 +1,23 @@
-"""The front pages of a Hub repo and of its Space, from the records of the styles: `model_card.md`
-and `space_card.md` filled in, and the previews on one sheet.
+"""The front pages of a Hub repo and of its Space, from the records of the styles: `model_card.md`,
+`space_card.md` and `space_entry.txt` filled in, and the previews on one sheet.
 
 Everything here is a pure function: the same styles give the same bytes, so that publishing them
 again changes nothing. What a record says is text, never markup.
 """
 
-import html
 import io
 import math
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from huggingface_hub import ModelCard, ModelCardData, SpaceCard, SpaceCardData
+import jinja2
 from PIL import Image, ImageOps
 
+from stylevid.hub import HubName
+from stylevid.hub_errors import one_line
 from stylevid.styles import Style
 
 SHEET = "contact_sheet.jpg"  # with an underscore it is no style's preview
@@ -24,7 +25,7 @@ _TILE, _GAP = 320, 8  # pixels
 
 # The Hub's names of licences.
 _LICENCES = ("mit", "apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
-_MARKUP = re.compile(r"([\\`*_\[\]{}|~$#@!])")
+_MARKUP = re.compile(r"[!-&*:<-@[-`{-~]")  # ASCII that is not plain text; : is of addresses
 _GITHUB = re.compile(r"github:([\w.-]+/[\w.-]+)@([0-9a-f]{7,40}):([\w./ -]+)")
 
 
@@ -37,55 +38,34 @@ def build_card(repo: str, styles: Sequence[Style], sizes: Mapping[str, int]) -> 
         sizes: bytes of each style's weights file, by slug.
     """
     styles = sorted(styles, key=lambda style: style.slug)
-    # Nothing of a record gets into the front matter but what is in our list or a plain name.
+    # Nothing of a record gets into the front matter but a licence that is in our list.
     licences = {_licence(style) for style in styles}
-    licence = licences.pop() if len(licences) == 1 else None
-    front = ModelCardData(
-        license=licence or "other",
-        license_name=None if licence else "see-each-style",
-        license_link=None if licence else f"https://huggingface.co/{repo}#paintings-and-licences",
-        library_name="stylevid",
-        pipeline_tag="video-to-video",
-        tags=["style-transfer", "neural-style-transfer", "temporal-consistency", "video",
-              "image-to-image"],
-    )  # fmt: skip
+    measured = {style.slug: _measured(style) for style in styles}
+    ways: dict[str, list[str]] = {}  # the styles that were measured, by how
+    for style in styles:
+        if means := measured[style.slug]:
+            how = f"{_text(style.metrics.get('how', 'no word on how'))}; {means['clips']} clips"
+            ways.setdefault(how, []).append(style.slug)
     return _fill(
-        ModelCard, front, "model_card.md", repo=repo, styles=styles, sizes=sizes, sheet=SHEET,
-        count=f"{len(styles)} style" + ("s" if len(styles) > 1 else ""), ways=_ways(styles),
-        text=_text, html=_html, source=_source, flicker=_flicker, sharpness=_sharpness,
-        licence=_licence, megabytes=_megabytes, facts=_facts, commands=_commands,
+        "model_card.md", repo=repo, styles=styles, sizes=sizes, sheet=SHEET, text=_text,
+        licence=licences.pop() if len(licences) == 1 else None, licence_of=_licence,
+        measured=measured, ways=ways, source=_source, facts=_facts, commands=_commands,
     )  # fmt: skip
 
 
-def build_space_card(repo: str, space: str, sdk_version: str) -> str:
-    """The README.md of the Space that shows a repo's styles on the page.
-
-    Args:
-        repo, space: their names on the Hub, USER/NAME.
-        sdk_version: gradio's.
-    """
-    name = space.split("/")[-1]
-    front = SpaceCardData(
-        title=name, emoji="🎨", colorFrom="indigo", colorTo="pink", sdk="gradio",
-        sdk_version=sdk_version, python_version="3.12", app_file="space.py", pinned=False,
-        license="mit", short_description="Any video as a moving painting, with its sound",
-        models=[repo], tags=["style-transfer", "video"],
-    )  # fmt: skip
-    return _fill(SpaceCard, front, "space_card.md", repo=repo, name=_text(name))
+def build_space(styles: HubName, space: str, sdk_version: str) -> dict[str, bytes]:
+    """The README.md and space.py of the Space `space` that shows these styles on the page, which
+    needs this version of gradio."""
+    told = {"styles": styles, "name": space.split("/")[-1], "sdk_version": sdk_version}
+    files = {"README.md": "space_card.md", "space.py": "space_entry.txt"}
+    return {path: _fill(template, **told).encode() for path, template in files.items()}
 
 
 def contact_sheet(previews: Sequence[Image.Image]) -> bytes:
-    """A JPEG of all previews in rows of two to four, with as few gaps as can be.
-
-    Raises:
-        ValueError: there are no previews.
-    """
-    if not previews:
-        raise ValueError("a contact sheet shows at least one preview")
-    count = len(previews)
+    """A JPEG of all previews in rows of two to four, with as few gaps as can be."""
+    count, step = len(previews), _TILE + _GAP
     columns = min(count, min((4, 3, 2), key=lambda c: (-count % c, abs(c - 3))))
     rows = math.ceil(count / columns)
-    step = _TILE + _GAP
     sheet = Image.new("RGB", (columns * step - _GAP, rows * step - _GAP), "white")
     for i, preview in enumerate(previews):
         tile = ImageOps.fit(preview.convert("RGB"), (_TILE, _TILE), Image.Resampling.LANCZOS)
@@ -95,9 +75,9 @@ def contact_sheet(previews: Sequence[Image.Image]) -> bytes:
     return buffer.getvalue()
 
 
-def _fill(kind: Any, front: ModelCardData | SpaceCardData, template: str, **values: Any) -> str:
-    path = Path(__file__).with_name(template)
-    return str(kind.from_template(front, template_path=str(path), **values)) + "\n"
+def _fill(template: str, **values: Any) -> str:
+    text = Path(__file__).with_name(template).read_text("utf-8")
+    return jinja2.Template(text).render(values) + "\n"
 
 
 def _licence(style: Style) -> str | None:
@@ -108,48 +88,29 @@ def _licence(style: Style) -> str | None:
     return name if name in _LICENCES else None
 
 
-def _flicker(style: Style) -> str:
-    """Warping error times 1000, a mean over the clips of the record: off, on, the clips' own."""
-    off, on, floor = (_mean(style, key) for key in ("off", "on", "floor"))
-    if off is None:
-        return "not measured"
-    text = f"{1000 * off:.1f}" + ("" if on is None else f" → **{1000 * on:.1f}**")
-    return text + ("" if floor is None else f"<br>clips' own: {1000 * floor:.1f}")
-
-
-def _sharpness(style: Style) -> str:
-    kept = _mean(style, "sharpness")
-    return "" if kept is None else f"{100 * kept:.0f}&nbsp;%"
-
-
-def _ways(styles: Sequence[Style]) -> dict[str, list[str]]:
-    """The styles that were measured, by how."""
-    ways: dict[str, list[str]] = {}
-    for style in styles:
-        if _mean(style, "off") is not None:
-            how = f"{_text(style.metrics.get('how', 'no word on how'))}; {len(_clips(style))} clips"
-            ways.setdefault(how, []).append(f"`{style.slug}`")
-    return ways
+def _measured(style: Style) -> dict[str, float]:
+    """Means over the clips of the record: what all of them have, and nothing without "off"."""
+    clips = style.metrics.get("clips")
+    rows: list[Any] = list(clips.values()) if isinstance(clips, dict) else []
+    means: dict[str, float] = {}
+    for key in ("off", "on", "floor", "sharpness"):
+        values: list[Any] = [row.get(key) if isinstance(row, dict) else None for row in rows]
+        if rows and all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+            means[key] = fmean(values)
+    return means | {"clips": len(rows)} if "off" in means else {}
 
 
 def _facts(style: Style) -> str:
     told, keys = style.training, ("data", "device", "torch", "steps_done", "seconds")
     facts = {key.removesuffix("_done"): told[key] for key in keys if told.get(key) is not None}
-    return "<br>".join(f"{key}: {_html(value)}" for key, value in facts.items())
+    return "<br>".join(f"{key}: {_text(value)}" for key, value in facts.items())
 
 
-def _commands(style: Style) -> str:
-    """The commands that made the style, as HTML without a blank line, which would end it."""
+def _commands(style: Style) -> list[str]:
+    """The commands that made the style, as text of HTML."""
     earlier = style.training.get("warm_started_from")
     commands = [*(earlier if isinstance(earlier, list) else []), style.training.get("command")]
-    return "\n".join(filter(None, (_command(one) for one in commands if one is not None)))
-
-
-def _command(command: object) -> str:
-    """A command as HTML, broken into lines that a shell takes, none of them empty."""
-    together = re.sub(r"(--[\w-]+) (?!-)", "\\1\0", _plain(command))  # an option and its value
-    lines = textwrap.wrap(together, 84, break_long_words=False, break_on_hyphens=False)
-    return " \\\n    ".join(html.escape(line.replace("\0", " ")) for line in lines)
+    return [text for command in commands if command is not None and (text := _text(command))]
 
 
 def _source(source: str) -> str:
@@ -161,35 +122,7 @@ def _source(source: str) -> str:
     return _text(source)
 
 
-def _clips(style: Style) -> list[dict[str, Any]]:
-    clips = style.metrics.get("clips")
-    measured = list(clips.values()) if isinstance(clips, dict) else []
-    return [clip for clip in measured if isinstance(clip, dict)]
-
-
-def _mean(style: Style, key: str) -> float | None:
-    """A number's mean over the clips of the record; None where one of them lacks it."""
-    values = [clip.get(key) for clip in _clips(style)]
-    numbers = [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
-    return sum(numbers) / len(numbers) if numbers and len(numbers) == len(values) else None
-
-
-def _megabytes(size_bytes: int) -> str:
-    return f"{max(size_bytes / 1e6, 0.01):.2f}&nbsp;MB"
-
-
-def _plain(value: object) -> str:
-    """One line of visible characters, of bounded length."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
-    return line if len(line) <= 2000 else line[:1999] + "…"
-
-
-def _html(value: object) -> str:
-    """A value as text within HTML, which may stand in a cell of a Markdown table."""
-    return html.escape(_plain(value)).replace("|", "&#124;")
-
-
 def _text(value: object) -> str:
-    """A value as text within a line of Markdown: no markup, no HTML, no link."""
-    text = html.escape(_MARKUP.sub(r"\\\1", _plain(value)), quote=False)
-    return text.replace("://", r"\://")
+    """A value as text of Markdown and of HTML: what may be markup is written as its number, which
+    is never taken for markup."""
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", one_line(value, 2000))

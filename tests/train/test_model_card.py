@@ -9,8 +9,9 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
+from stylevid.hub import HubName
 from stylevid.styles import Style
-from train.model_card import build_card, build_space_card, contact_sheet
+from train.model_card import build_card, build_space, contact_sheet
 
 HOSTILE = (
     "<script>alert(1)</script> [click](https://evil.example) ![x](https://evil.example/x.png) "
@@ -21,15 +22,10 @@ HOSTILE = (
 
 def make_style(slug: str = "wave", **fields: Any) -> Style:
     told: dict[str, Any] = {
-        "title": "A Square",
-        "artist": "Nobody",
-        "year": "2026",
-        "medium": "code",
-        "licence": "Weights: MIT. Painting: public domain.",
-        "source": "made by the tests",
-        "sha256": "0" * 64,
-        "network": {"width": 4, "blocks": 1},
-    }
+        "title": "A Square", "artist": "Nobody", "year": "2026", "medium": "code",
+        "licence": "Weights: MIT. Painting: public domain.", "source": "made by the tests",
+        "sha256": "0" * 64, "network": {"width": 4, "blocks": 1},
+    }  # fmt: skip
     return Style(slug=slug, **{**told, **fields})
 
 
@@ -38,26 +34,18 @@ def card(*styles: Style) -> str:
 
 
 class Elements(HTMLParser):
-    """The elements of a page, with the attributes that could do harm."""
+    """The elements of a card, each with its attributes but for texts that nobody acts on."""
 
-    def __init__(self, page: str) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.handlers: list[str] = []
+        self.found: list[tuple[str, list[tuple[str, str | None]]]] = []
+        markdown_it = pytest.importorskip("markdown_it")
+        body = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+        page = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table").render(body)
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [str(value) for name, value in attrs if name in ("href", "src")]
-        self.handlers += [name for name, _ in attrs if name.startswith("on")]
-
-
-def render(text: str) -> Elements:
-    markdown_it = pytest.importorskip("markdown_it")
-    body = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
-    page = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table").render(body)
-    return Elements(page)
+        self.found.append((tag, [attr for attr in attrs if attr[0] != "alt"]))
 
 
 @pytest.mark.parametrize(
@@ -100,12 +88,9 @@ def test_each_style_has_a_row_with_its_numbers() -> None:
     assert "by hand; 2 clips" in text
 
 
-@pytest.mark.parametrize(
-    "metrics",
-    [{"clips": 3}, {"clips": {"x": {"off": "many"}}}, {"clips": {"x": {"off": 1}, "y": {}}}],
-)
-def test_odd_metrics_count_as_none(metrics: dict[str, Any]) -> None:
-    assert "not measured" in card(make_style(metrics=metrics))
+@pytest.mark.parametrize("clips", [3, {"x": {"off": "many"}}, {"x": {"off": 1}, "y": {}}])
+def test_odd_metrics_count_as_none(clips: object) -> None:
+    assert "not measured" in card(make_style(metrics={"clips": clips}))
 
 
 def test_training_is_told_with_all_its_commands() -> None:
@@ -120,7 +105,6 @@ def test_training_is_told_with_all_its_commands() -> None:
     assert code.replace(" \\\n    ", " ").count("--width 64") == 20
     assert "--first" in code and "\n\n" not in code
     assert max(map(len, code.splitlines())) < 100
-    assert all(line.count("--width") == line.count("64") for line in code.splitlines())
     assert "data: 3 photographs<br>device: a lamp" in text
     assert "not recorded" in card(make_style())
 
@@ -138,17 +122,12 @@ def test_text_of_a_record_stays_text() -> None:
     hostile = make_style(**texts, training=told, metrics={"how": HOSTILE, "clips": clips})
     told = dict.fromkeys(("command", "data", "device"), "x")
     plain = make_style(training=told, metrics={"how": "x", "clips": clips})
-    page, harmless = render(card(hostile)), render(card(plain))
-    assert page.tags == harmless.tags and page.links == harmless.links
-    assert not page.handlers
+    assert Elements(card(hostile)).found == Elements(card(plain)).found
     front = ModelCard(card(hostile)).data.to_dict()
     assert front["license"] == "other" and front["license_name"] == "see-each-style"
 
 
-@pytest.mark.parametrize(
-    ("count", "columns", "rows"),
-    [(1, 1, 1), (4, 4, 1), (5, 3, 2), (8, 4, 2), (9, 3, 3)],
-)
+@pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (5, 3, 2), (8, 4, 2)])
 def test_contact_sheet_tiles_all_previews(count: int, columns: int, rows: int) -> None:
     colors = [(40 + 17 * i, 200 - 13 * i, 90) for i in range(count)]
     previews = [Image.new("RGB", (384, 384), color) for color in colors]
@@ -163,11 +142,9 @@ def test_contact_sheet_tiles_all_previews(count: int, columns: int, rows: int) -
 
 
 def test_space_card_says_how_to_run_the_page() -> None:
-    known = ModelCard(build_space_card("alice/styles", "alice/123", "6.31.0")).data.to_dict()
-    assert (known["sdk"], known["sdk_version"], known["app_file"]) == (
-        "gradio",
-        "6.31.0",
-        "space.py",
-    )
+    files = build_space(HubName("alice/styles", "v2"), "alice/123", "6.31.0")
+    known = ModelCard(files["README.md"].decode()).data.to_dict()
+    assert (known["sdk"], known["sdk_version"]) == ("gradio", "6.31.0")
+    assert known["app_file"] == "space.py"
     assert known["models"] == ["alice/styles"] and known["title"] == "123"
     assert len(known["short_description"]) <= 60
