@@ -28,6 +28,7 @@ class FollowerConfig:
     Attributes:
         size: longest side, pixels, at which flow and trust are computed.
         tolerance: difference of the input frames, 0 to 255, at which trust falls to 1/e.
+        rest: mean difference around a pixel, 0 to 255, up to which nothing moves there.
         cut_below: likeness to the warped last frame under which the scene is a new one. Of 420 cuts
             between real clips none is above 0.20; of 940 pairs of neighboring frames within them
             none is below 0.43.
@@ -36,6 +37,7 @@ class FollowerConfig:
 
     size: int = 224
     tolerance: float = 20.0
+    rest: float = 1.0
     cut_below: float = 0.4
     flash_below: float = 0.5
 
@@ -132,8 +134,9 @@ class Follower:
         return Motion(flow_cur_to_prev, trust)
 
     def _follow(self, gray: Array, prev_gray: Array) -> Array:
-        """The flow from the current frame to the last, and 0 where it follows mere noise: on a
-        blank wall paint would swim, to ten times the flicker of the painting alone.
+        """The flow from the current frame to the last, and 0 where the picture has not changed, or
+        where the flow follows mere noise: on a blank wall paint would swim, to ten times the
+        flicker of the painting alone, and before a fixed camera it would tremble.
 
         White noise of variance s has details of power s, and differs by 2 s from the last frame's;
         along the best flow it still differs by 1.1 s and more (standard deviations of 0.7 to 5).
@@ -141,8 +144,9 @@ class Follower:
         flow_cur_to_prev = self._estimator(gray, prev_gray)
         left = _power(gray - _warp(prev_gray, flow_cur_to_prev))
         noise = cv2.max(_power(_details(gray, 9)), _power(gray - prev_gray) / 2)
-        worth = np.clip((1.1 - left / noise) / 0.4, 0, 1)
-        return cast(Array, flow_cur_to_prev * worth[..., None])
+        change = cv2.blur(cv2.absdiff(gray, prev_gray), (9, 9))
+        worth = np.minimum((1.1 - left / noise) / 0.4, change / self.config.rest - 1)
+        return cast(Array, flow_cur_to_prev * np.clip(worth, 0, 1)[..., None])
 
     def _trust(self, gray: Array, warped_gray: Array, flow_cur_to_prev: Array) -> Array:
         """How far to trust the flow: h,w in [0, 1], 1 where the pixel was inside the picture and

@@ -131,6 +131,18 @@ def test_a_blank_scene_with_noise_stands_still() -> None:
     assert motion.trust.mean() > 0.9
 
 
+def test_what_does_not_change_does_not_tremble_beside_what_moves() -> None:
+    wide, other = detailed(0, 168), detailed(3, 160)
+    halves = [
+        noisy(torch.cat((other, wide[..., 8 * i : 8 * i + 160]), dim=3), i, 0.002) for i in range(2)
+    ]
+    motion = follow(*halves)
+    assert motion is not None
+    flow = motion.flow_at(180, 320)
+    assert np.abs(flow[:, :140]).max() < 1e-3
+    assert np.median(flow[20:160, 180:300, 0]) == pytest.approx(8, abs=0.1)
+
+
 def test_paint_leaves_no_trail() -> None:
     """A bright square crosses a wall: beside it, its paint is not trusted."""
     images = []

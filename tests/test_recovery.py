@@ -112,7 +112,7 @@ def test_what_was_hidden_gets_new_paint_within_two_frames(
 ) -> None:
     covered = [image.clone() for image in clip]
     for number, image in enumerate(covered):  # moves on, over what moves to the left
-        image[..., 50:100, 20 + 8 * number :][..., :60] = torch.tensor([[[0.9]], [[0.3]], [[0.1]]])
+        image[..., 50:100, 20 + 8 * number :][..., :60] = torch.ones(3, 1, 1)
     painted = paint(painter, covered)
 
     def strip(number: int) -> float:
