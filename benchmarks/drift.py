@@ -48,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="a folder for frames to look at")
     options = parser.parse_args(arguments)
     try:
+        if options.out:
+            options.out.mkdir(parents=True, exist_ok=True)
         scenes = make_scenes(options.photo, options.clip, options.size)
         print("| | scene | " + " | ".join(MEASURES) + " |")  # noqa: T201
         print("| --- | --- |" + " ---: |" * len(MEASURES))  # noqa: T201
@@ -58,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
                 cells = (f"{column[-1] - 1:+.1%} ({max(column, key=lambda v: abs(v - 1)) - 1:+.1%})"
                          for column in zip(*found, strict=True))  # fmt: skip
                 print(f"| {style} | {name} | {' | '.join(cells)} |", flush=True)  # noqa: T201
-    except StylevidError as error:
+    except (StylevidError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     return 0

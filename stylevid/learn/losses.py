@@ -123,7 +123,7 @@ def color_loss(stylized: Tensor, content: Tensor, painting: Tensor) -> Tensor:
         stylized, content: O and I, N,3,H,W in [0, 1].
         painting: of S, 1,4,3, its `palette`.
     Source: the Monge-Kantorovitch transfer of Pitie and Kokaram 2007 (The Linear Monge-Kantorovitch
-        Linear Colour Mapping for Example-Based Colour Transfer), eq. 12; as a loss it is ours.
+        Linear Colour Mapping for Example-Based Colour Transfer); as a loss it is ours.
     """
     own = palette(content)
     root, inverse = _power(own[:, 1:], 0.5), _power(own[:, 1:], -0.5)
@@ -138,7 +138,7 @@ def color_loss(stylized: Tensor, content: Tensor, painting: Tensor) -> Tensor:
 def _power(matrix: Tensor, exponent: float) -> Tensor:
     """Of symmetric positive matrices N,3,3."""
     values, vectors = torch.linalg.eigh(matrix)
-    powers = values.clamp_min(NOISE**4).pow(exponent)
+    powers = values.clamp_min(NOISE**4).pow(exponent)  # which rounding may go below
     return vectors * powers.unsqueeze(1) @ vectors.transpose(1, 2)
 
 
