@@ -106,6 +106,10 @@ def test_a_kept_style_can_go_on_learning(
     save_network(tiny_network, tmp_path / "part.safetensors", part)
     with pytest.raises(WeightsError, match=r"does not fit its network: 'painting\.gram\.64'"):
         load_painting(tmp_path / "part.safetensors")
+    old = {**painting.pack(), "painting.tones": torch.zeros(1, 1, 9, 12)}
+    del old["painting.palette"]
+    save_network(tiny_network, tmp_path / "old.safetensors", old)
+    assert load_painting(tmp_path / "old.safetensors") == {}, "it can only paint"
     save_network(tiny_network, tmp_path / "plain.safetensors")
     assert load_painting(tmp_path / "plain.safetensors") == {}
 
