@@ -35,6 +35,7 @@ from webui.operator import Limits, Operator, add_options
 from webui.painting import Job, in_time, lend_gpu
 from webui.restoring import connect_restoring
 from webui.runs import Run, Runs
+from webui.scratch import scratch
 from webui.stage import OPENING, card_html, motion_html, opening_html, still_html
 from webui.theme import CSS, head, theme
 
@@ -567,6 +568,12 @@ def main(arguments: list[str] | None = None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that temporary files go as well
     hub_logging.set_verbosity_error()  # what matters of it we say in one sentence
+    with scratch():  # what visitors bring and get goes with it
+        serve(options)
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Until it is ended."""
     settings = Settings(
         options.weights, options.device, options.max_seconds, options.max_side,
         round(options.max_gigapixels * 1e9), options.max_job_seconds,
@@ -595,7 +602,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         page.block_thread()
     finally:
-        page.close()  # which deletes what visitors brought and got
+        page.close()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from gradio_client import Client, handle_file
 from stylevid.errors import StylevidError
 from stylevid.video import probe, read_frames
 from tests.fuzz import spoil_video, tiny_style
+from webui.scratch import PREFIX
 
 VISITORS = 10
 SECRETS = ("/etc/passwd", "app.py", "../../etc/passwd", "weights/wave.safetensors")
@@ -60,7 +61,7 @@ class Page:
                 (line.rsplit(" ", 1) for line in lines if line[0] != "#")}  # fmt: skip
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        ours = [path.name for path in self.temporary.iterdir() if path.name.startswith("stylevid")]
+        ours = list(self.temporary.glob(f"{PREFIX}*/stylevid*"))
         return {
             "minutes": round(time.monotonic() / 60, 1),
             "memory_mb": round(told["stylevid_memory_bytes"] / 1e6),
@@ -157,7 +158,7 @@ class Visitors:
                 bad.unlink()
         secret = chance.choice(SECRETS)
         with httpx.Client(base_url=f"{self.page.url}/gradio_api", timeout=120) as client:
-            folder = str(self.page.temporary / "gradio")
+            folder = str(next(self.page.temporary.glob(f"{PREFIX}*/gradio")))
             nameless = str(Path(folder) / Path(self.last.get("path", "x/clip.mp4")).name)
             for name in (secret, str(Path(secret).resolve()), folder, f"{folder}/", nameless,
                          str(self.page.log)):  # fmt: skip

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,11 +15,13 @@ from typing import Any
 
 import httpx
 import pytest
+from gradio.utils import get_upload_folder
 
 from stylevid.errors import Cancelled, StylevidError
 from webui import operator as module
 from webui.operator import Limits, Operator, Use, name_visitor, read_auth
 from webui.painting import in_time
+from webui.scratch import scratch
 
 ROOT = Path(__file__).parents[1]
 USER = ("ann", "a:b")
@@ -142,3 +145,29 @@ def test_the_page_in_public(page: str) -> None:
         assert float(told["stylevid_upload_bytes_total"]) > 1_100_000
         assert told['stylevid_limited_total{limit="megabytes"}'] == "1"
         assert told["# TYPE stylevid_memory_bytes"] == "gauge"
+
+
+def test_what_a_killed_page_left_goes_when_the_next_begins(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)  # this and the variables are put back
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")
+    lives = """from webui.scratch import scratch
+with scratch() as folder:
+    print(folder, flush=True)
+    input()"""
+    pages = [
+        subprocess.Popen([sys.executable, "-c", lives], stdin=-1, stdout=-1, text=True, cwd=ROOT)
+        for _ in range(2)
+    ]
+    killed, alive = (Path(page.stdout.readline().strip()) for page in pages if page.stdout)
+    for folder in (killed, alive):
+        (folder / "gradio").mkdir()
+        (folder / "gradio" / "clip.mp4").touch()
+    pages[0].kill()
+    pages[0].wait()
+    assert (killed / "gradio" / "clip.mp4").exists()
+    with scratch() as own:
+        assert Path(tempfile.gettempdir()) == own == Path(get_upload_folder()).parent
+        assert not killed.exists() and (alive / "gradio" / "clip.mp4").exists()
+    pages[1].communicate("\n")
+    assert not list(tmp_path.iterdir())
