@@ -96,7 +96,7 @@ def export_loop(
     """
     target, info = Path(target), probe(video)
     check_target(target, ".gif")
-    size = fit(info.height, info.width, min(LOOP_SIDE, max(info.height, info.width)))
+    size = fit(info.height, info.width, LOOP_SIDE, enlarge=False)
     length_s = (LOOP + FADE) / LOOP_FPS
     pictures: list[Frame] = []
     for timed in read_frames(info, size, Span(0, length_s), should_stop):

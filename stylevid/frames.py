@@ -16,11 +16,11 @@ Frame = npt.NDArray[np.uint8]
 LUMA_WEIGHTS = (0.2126, 0.7152, 0.0722)
 
 
-def to_image(frame: Frame, device: torch.device | str = "cpu") -> Tensor:
-    """A float32 image, 1,3,H,W in [0, 1] on `device`, from a uint8 frame H,W,3."""
+def to_image(frame: Frame) -> Tensor:
+    """A float32 image, 1,3,H,W in [0, 1], from a uint8 frame H,W,3."""
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
         raise ValueError(f"a frame is uint8 H,W,3; got {frame.dtype} {frame.shape}")
-    pixels = torch.tensor(np.ascontiguousarray(frame), device=device)
+    pixels = torch.tensor(np.ascontiguousarray(frame))
     return pixels.permute(2, 0, 1).unsqueeze(0).float().div_(255.0)  # 1,3,H,W
 
 
@@ -38,15 +38,16 @@ def size_of(image: Tensor) -> tuple[int, int]:
     return image.shape[-2], image.shape[-1]
 
 
-def fit(height: int, width: int, longest: int | None) -> tuple[int, int]:
+def fit(height: int, width: int, longest: int | None, enlarge: bool = True) -> tuple[int, int]:
     """The (height, width) of the picture scaled so that its longest side is `longest` pixels.
 
-    The aspect ratio is kept, no side falls under one pixel; None keeps the size.
+    The aspect ratio is kept, no side falls under one pixel; None keeps the size, and so does
+    `enlarge=False` that of a smaller picture.
 
     Raises:
         ValueError: `longest` is below 1.
     """
-    if longest is None:
+    if longest is None or (not enlarge and max(height, width) <= longest):
         return height, width
     if longest < 1:
         raise ValueError(f"the longest side is at least 1 pixel; got {longest}")

@@ -141,10 +141,8 @@ def _trust(gray: Array, warped_gray: Array, flow_cur_to_prev: Array) -> Array:
 
 def _gray(frame: Yuv) -> Array:
     """A frame's light from 0 to 255, scaled down to the small size."""
-    light = frame.luma
-    if max(frame.size) > SIZE:
-        height, width = fit(*frame.size, SIZE)
-        light = cast(Bytes, cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA))
+    height, width = fit(*frame.size, SIZE, enlarge=False)
+    light = cast(Bytes, cv2.resize(frame.luma, (width, height), interpolation=cv2.INTER_AREA))
     return (light.astype(np.float32) - ZERO[0]) * np.float32(255 / RANGE[0])
 
 

@@ -185,8 +185,7 @@ class FlickerMeter:
         number = self._seen
         starts_pair = number % self.every == 0  # as was said before this frame
         self._seen += 1
-        longest = self.longest if max(size_of(image)) > (self.longest or 0) else None
-        size = fit(*size_of(image), longest)
+        size = fit(*size_of(image), self.longest, enlarge=False)
         small = {name: resize(version.float(), size) for name, version in versions.items()}
         seen = resize(image, size), small
         if past := self._waiting.pop(number - self.interval, None):

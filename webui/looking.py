@@ -70,7 +70,7 @@ class Easel:
             StylevidError: the video or the style cannot be used.
         """
         start_s = min(moment(info, share), max(0.0, info.duration_s - MOTION_S))
-        height, width = fit(info.height, info.width, min(MOTION_SIDE, max(info.height, info.width)))
+        height, width = fit(info.height, info.width, MOTION_SIDE, enlarge=False)
         painter, span = self._moving.of(style), Span(start_s, start_s + MOTION_S)
         size = even(height), even(width)
         with closing(read_yuv(info, size, span)) as frames:

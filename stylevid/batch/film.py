@@ -45,7 +45,7 @@ def cut_film(
     times_s, end_s = list[Fraction](), Fraction(0)
     starts = {0: 0}  # a piece's first frame, and its warm-up
     search_s, follower, last = min(_SEARCH_S, piece_s / 4), None, 0
-    size = fit(info.height, info.width, min(SIZE, max(info.height, info.width)))
+    size = fit(info.height, info.width, SIZE, enlarge=False)
     with closing(read_yuv(info, size, options.span, should_stop)) as frames:
         for number, timed in enumerate(frames):
             times_s.append(timed.time_s)
