@@ -25,7 +25,7 @@ from stylevid.frames import Frame
 from stylevid.pipeline import Options, Progress, stylize_video
 from stylevid.styles import Mix, Style, find_style, list_styles, name_styles
 from stylevid.video import probe, read_picture
-from webui import layout, report
+from webui import QUIET, layout, report
 from webui.gallery import pictures
 from webui.layout import STILLS, Choices, Outcomes
 from webui.learning import Course, Sketch
@@ -95,15 +95,11 @@ def build_app(
         with gr.Tabs():
             with gr.Tab("Video"), gr.Row():
                 with gr.Column(scale=5, min_width=320, elem_id="left"):
-                    left = layout.place_choices(
-                        styles,
-                        guests,
-                        has_example=example is not None,
-                        bring=settings.hub_box,
-                        learn_s=settings.max_learn_seconds,
-                    )
+                    left = Choices(styles, guests, has_example=example is not None,
+                                   bring=settings.hub_box,
+                                   learn_s=settings.max_learn_seconds)  # fmt: skip
                 with gr.Column(scale=7, min_width=320, elem_id="outcome"):
-                    right = layout.place_outcomes(styles)
+                    right = Outcomes(styles)
             if live is not None:
                 with gr.Tab("Live"):
                     add_live(blocks, styles, guests, live)
@@ -147,40 +143,39 @@ class Page:
         left.paint.click(None, None, None, js=SHOW_OUTCOME, **PRIVATE)
         left.paint.click(self.wait, self.turns, right.status, queue=False, **PRIVATE).then(
             self.run, [*self._asked(), left.way, left.learn_s, left.picture, self.job, guests],
-            painted, show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
+            painted, **ONE_AT_A_TIME, **QUIET,
         )  # fmt: skip
         left.stop.click(lambda job: job.stop(), self.job, None, queue=False, **PRIVATE)
         blocks.load(
             self.resume, self.ticket, [*painted, left.video, left.style, self.job],
-            show_progress="hidden", concurrency_limit=None, **PRIVATE,
+            concurrency_limit=None, **QUIET,
         )  # fmt: skip
 
     def connect_looking(self) -> None:
         """The two views of a result."""
         right = self.right
         right.view.input(
-            self.show_view, right.view, [right.view, right.before_after, right.both,
-            right.both_note], queue=False, show_progress="hidden", **PRIVATE,
+            self.show_view, right.view,
+            [right.view, right.before_after, right.both, right.both_note], queue=False, **QUIET,
         )  # fmt: skip
         gr.on(
             [right.view.input, right.moment.release], self.play_both,
             [right.view, right.moment, self.shown, self.job],
             [right.both, right.both_note, self.left.paint, self.left.stop],
-            trigger_mode="always_last", show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
+            trigger_mode="always_last", **ONE_AT_A_TIME, **QUIET,
         )  # fmt: skip
         right.moment.release(
             stills, [self.shown, right.result, right.moment], right.before_after, **PRIVATE
         )
         right.form.input(
             self.export, [right.form, right.result], right.download,
-            trigger_mode="always_last", show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
+            trigger_mode="always_last", **ONE_AT_A_TIME, **QUIET,
         )  # fmt: skip
 
     def connect_trying(self, guests: gr.State) -> None:
         """The visitor's own frame in every style, and some of it in motion in the chosen one."""
         left, right = self.left, self.right
-        quiet = {"show_progress": "hidden"} | PRIVATE
-        aside = {"concurrency_id": "try", "concurrency_limit": 2} | quiet
+        aside = {"concurrency_id": "try", "concurrency_limit": 2} | QUIET
         frame = (self.try_all, [left.video, right.scrub, left.style, guests], left.gallery)
         motion = (
             self.try_one,
@@ -188,7 +183,7 @@ class Page:
              left.second, left.mix, guests, self.turns], right.stage,
         )  # fmt: skip
         left.video.change(
-            self.take, [left.video, self.ticket], [right.scrub, right.status], queue=False, **quiet
+            self.take, [left.video, self.ticket], [right.scrub, right.status], queue=False, **QUIET
         ).then(*frame, **aside).then(*motion, **aside)
         right.scrub.input(*frame, trigger_mode="always_last", **aside).then(*motion, **aside)
         gr.on([left.style.change, left.temporal.input, left.strength.release,
@@ -198,11 +193,10 @@ class Page:
     def connect_choosing(self, blocks: gr.Blocks, guests: gr.State) -> None:
         """Gallery and list say the same; a link may choose a style."""
         left = self.left
-        quiet = {"show_progress": "hidden"} | PRIVATE
         left.example.click(lambda: str(self.example), None, left.video, **PRIVATE)
-        left.gallery.select(self.choose, guests, left.style, **quiet)
-        left.style.change(self.mark, [left.style, guests], [left.gallery, self.right.card], **quiet)
-        blocks.load(self.from_link, self.ticket, left.style, **quiet)
+        left.gallery.select(self.choose, guests, left.style, **QUIET)
+        left.style.change(self.mark, [left.style, guests], [left.gallery, self.right.card], **QUIET)
+        blocks.load(self.from_link, self.ticket, left.style, **QUIET)
 
     def connect_programs(self) -> None:
         """The same work without the page around it."""

@@ -24,6 +24,7 @@ from stylevid.live import LivePainter
 from stylevid.painter import Painter
 from stylevid.styles import Style
 
+from . import QUIET
 from .gallery import pictures
 from .layout import first_style
 from .report import APOLOGY
@@ -176,7 +177,7 @@ def add_live(blocks: gr.Blocks, styles: list[Style], guests: gr.State, live: Liv
     def switch(seat: Seat, temporal: bool) -> None:
         seat.temporal = temporal
 
-    quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    quiet = {"queue": False} | QUIET
     blocks.load(start, seat, camera, **quiet)
     gallery.select(choose, [seat, guests], None, **quiet)
     temporal.input(switch, [seat, temporal], None, **quiet)

@@ -5,11 +5,11 @@ import math
 import sys
 import tempfile
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -110,16 +110,12 @@ class _Painters:
     """The painters of the last few styles."""
 
     def __init__(self, device: str | None, most: int) -> None:
-        self._device, self._most = device, most
-        self._kept: OrderedDict[Style | Mix, Painter] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # else two may make the same one
+        self._kept = lru_cache(most)(partial(Painter, device=device))
 
     def of(self, style: Style | Mix) -> Painter:
         with self._lock:
-            self._kept[style] = self._kept.pop(style, None) or Painter(style, self._device)
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-            return self._kept[style]
+            return self._kept(style)
 
 
 def moment(info: VideoInfo, share: float) -> float:
@@ -134,10 +130,8 @@ def tile(info: VideoInfo, share: float) -> Frame:
         VideoError: it cannot be read.
     """
     scale = max(SIZE[0] / info.height, SIZE[1] / info.width)
-    height, width = (
-        max(SIZE[0], round(scale * info.height)),
-        max(SIZE[1], round(scale * info.width)),
-    )
+    height = max(SIZE[0], round(scale * info.height))
+    width = max(SIZE[1], round(scale * info.width))
     frame = read_picture(info, moment(info, share), (height, width))
     top, left = (height - SIZE[0]) // 2, (width - SIZE[1]) // 2
     return frame[top : top + SIZE[0], left : left + SIZE[1]]
