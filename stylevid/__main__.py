@@ -93,7 +93,8 @@ def add_painting_options(parser: argparse.ArgumentParser) -> None:
         "--from", dest="start_s", type=float, default=0.0, metavar="SECONDS", help="begin there"
     )
     parser.add_argument("--to", dest="end_s", type=float, metavar="SECONDS", help="end there")
-    parser.add_argument("--no-temporal", action="store_true", help="paint each frame on its own")
+    parser.add_argument("--no-temporal", dest="temporal", action="store_false",
+                        help="paint each frame on its own")  # fmt: skip
     parser.add_argument("--size", type=int, help="longest side in pixels (default: the video's)")
     parser.add_argument("--strength", type=float, default=1.0, help="0 (video) to 1 (painting)")
     parser.add_argument("--keep-colors", action="store_true", help="keep the video's own colors")
@@ -117,16 +118,8 @@ def painting_options(options: argparse.Namespace) -> Options:
     Raises:
         ValueError: a number is out of range.
     """
-    return Options(
-        temporal=not options.no_temporal,
-        size=options.size,
-        strength=options.strength,
-        keep_colors=options.keep_colors,
-        brush=options.brush,
-        quality=options.quality,
-        start_s=options.start_s,
-        end_s=options.end_s,
-    )
+    names = ("temporal", "size", "strength", "keep_colors", "brush", "quality", "start_s", "end_s")
+    return Options(**{name: getattr(options, name) for name in names})
 
 
 def _paint(options: argparse.Namespace) -> Iterator[str]:
@@ -230,21 +223,18 @@ def _learn(options: argparse.Namespace, style: Style | Path | None, settings: Op
 
 
 def _describe(result: Result) -> str:
-    flicker = result.flicker
-    words = flicker.in_words() if flicker and flicker.pairs else NOTHING_MEASURED
-    unit = " (Warping error x 1000.)" if flicker and flicker.pairs else ""
-    return (
-        f"{result.path}: {result.frames} frames of {result.width}x{result.height}, "
-        f"{result.fps:.1f} frames/s on {result.device}\n{words}{unit}"
-    )
+    words = NOTHING_MEASURED
+    if result.flicker and result.flicker.pairs:
+        words = f"{result.flicker.in_words()} (Warping error x 1000.)"
+    return (f"{result.path}: {result.frames} frames of {result.width}x{result.height}, "
+            f"{result.fps:.1f} frames/s on {result.device}\n{words}")  # fmt: skip
 
 
 def _print_styles(folder: Path | None, repos: list[str]) -> None:
     with _showing_downloads() as show_download:
         styles = collect_styles(folder, repos, show_download)
     for name, style in name_styles(styles).items():
-        about = f"{style.title}, {style.artist}, {style.year}"
-        print(f"{name:24} {about} ({style.origin})")  # noqa: T201
+        print(f"{name:24} {style.title}, {style.artist}, {style.year} ({style.origin})")  # noqa: T201
 
 
 @contextmanager

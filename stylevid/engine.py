@@ -85,10 +85,7 @@ class TorchEngine(Engine):
     def __init__(
         self, network: StyleNet, device: torch.device, dtype: torch.dtype, batch: int = 1
     ) -> None:
-        """
-        Args:
-            network: taken over, not copied.
-        """
+        """The network is taken over, not copied."""
         self.name = f"torch-{str(dtype).removeprefix('torch.')}"
         self.device, self.dtype, self.batch = device, dtype, batch
         network = network.eval().requires_grad_(False).to(device, dtype)
@@ -155,11 +152,8 @@ class TorchEngine(Engine):
 
 def _ways(batch: int, size: tuple[int, int]) -> list[tuple[int, int | None]]:
     """Frames at once and the side of a tile, None for whole frames: each way takes less memory."""
-    ways: list[tuple[int, int | None]] = []
-    while batch >= 1:
-        ways.append((batch, None))
-        batch //= 2
-    return ways + [(1, tile) for tile in _TILES if tile < max(size)]
+    tiles = [(1, tile) for tile in _TILES if tile < max(size)]
+    return [*((batch >> halved, None) for halved in range(batch.bit_length())), *tiles]
 
 
 def bring_home(painted: Tensor, device: torch.device) -> Callable[[], np.ndarray]:
@@ -186,26 +180,18 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def telling_lack_of_memory(size: tuple[int, int], device: torch.device) -> Generator[None]:
-    """
-    Raises:
-        StylevidError: instead of whatever says that memory for frames of `size` ran out within.
-    """
+    """Raise one StylevidError for whatever says that memory for frames of `size` ran out."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         height, width = size
-        raise StylevidError(
-            f"There is not enough memory on {device} for frames of {width}x{height}. "
-            "Choose a smaller size."
-        ) from error
+        raise StylevidError(f"There is not enough memory on {device} for frames of "
+                            f"{width}x{height}. Choose a smaller size.") from error  # fmt: skip
 
 
 def check_same_size(frames: Sequence[Yuv]) -> None:
-    """
-    Raises:
-        ValueError: there is no frame, or their sizes or matrices differ.
-    """
+    """Raise a ValueError where there is no frame, or their sizes or matrices differ."""
     if len({(frame.size, frame.matrix) for frame in frames}) != 1:
         raise ValueError(f"frames are of one size; got {[frame.size for frame in frames]}")

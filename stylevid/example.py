@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .frames import Frame
-from .video import Span, probe, read_frames
+from .video import probe, read_picture
 
 EXAMPLE = Path(__file__).with_name("example.mp4")
 
@@ -16,8 +16,5 @@ def example_picture(side: int = 256) -> Frame:
     """
     info = probe(EXAMPLE)
     width = side * info.width // info.height
-    frames = read_frames(info, (side, width), Span(2.0))
-    frame = next(frames).frame
-    frames.close()
     left = (width - side) // 2
-    return frame[:, left : left + side]
+    return read_picture(info, 2.0, (side, width))[:, left : left + side]

@@ -31,10 +31,7 @@ class OpenVinoEngine(Engine):
     """The network in OpenVINO, on the CPU, with as many threads as torch has."""
 
     def __init__(self, network: StyleNet, precision: str = "bfloat16") -> None:
-        """
-        Args:
-            precision: of the convolutions: "bfloat16", or float32 as on CPUs without bfloat16.
-        """
+        """`precision` is that of the convolutions: bfloat16, or float32 on CPUs without it."""
         self.name = f"openvino-{precision}"
         self.ahead = 2 * min(_STREAMS, torch.get_num_threads())  # none waits for the next frame
         self._compile = lru_cache(_KEPT_SIZES)(partial(_compile, network, precision))

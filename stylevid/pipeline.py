@@ -117,9 +117,8 @@ class Progress:
     """How far a video is.
 
     Attributes:
-        frames: painted so far.
+        frames, fps: painted so far, and a second on average.
         fraction: of the video's length, 0 to 1; 0 while the length is not known.
-        fps: frames painted a second, on average.
         left_s: seconds left, None while nobody can tell.
         picture: the newest painted frame.
     """
@@ -141,12 +140,8 @@ class Result:
     """What came out.
 
     Attributes:
-        path: the MP4.
-        height, width: of its frames.
-        frames: how many.
         start_s: what part of the source came before it, in seconds.
-        seconds: the work took.
-        fps: frames painted a second, everything included.
+        seconds, fps: that the work took, and frames a second in them.
         device: where the network ran.
         has_audio: the video's sound was carried over.
         flicker: E_warp of the video, of each frame painted alone ("off") and, with temporal

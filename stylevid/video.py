@@ -62,7 +62,6 @@ class VideoInfo:
     """What a reader needs to know of a video file.
 
     Attributes:
-        path: the file.
         height, width: of the upright picture with square pixels.
         fps: nominal frame rate, exact.
         time_base: seconds of one tick of the timestamps.
@@ -201,13 +200,8 @@ def _stuck(path: Path) -> VideoError:
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a video: the pictures that begin at `start_s` or later and before `end_s`, with
-    their sound.
-
-    Attributes:
-        start_s: seconds from the video's start.
-        end_s: the same; None for the video's end.
-    """
+    """A part of a video: the pictures that begin at `start_s` or later and before `end_s`, seconds
+    from the video's start, with their sound; None goes on to its end."""
 
     start_s: float = 0.0
     end_s: float | None = None
@@ -216,9 +210,8 @@ class Span:
         if not 0 <= self.start_s < math.inf:
             raise ValueError(f"the start is at 0 s or later; got {self.start_s:g}")
         if self.end_s is not None and not self.start_s < self.end_s < math.inf:
-            raise ValueError(
-                f"the end comes after the start, {self.start_s:g} s; got {self.end_s:g}"
-            )
+            end = f"{self.end_s:g}"
+            raise ValueError(f"the end comes after the start, {self.start_s:g} s; got {end}")
 
     @property
     def length_s(self) -> Fraction | None:

@@ -83,13 +83,10 @@ class Seat:
 
 
 class Live:
-    """All visitors who have their camera painted, and the route that their pictures take."""
+    """All visitors who have their camera painted, so many at a time, and the route that their
+    pictures take."""
 
     def __init__(self, device: str | None, visitors: int) -> None:
-        """
-        Args:
-            visitors: so many at a time.
-        """
         if "spaces" in sys.modules:  # ZeroGPU lends a GPU for a call, not for a camera
             device = "cpu"
         self.visitors = visitors

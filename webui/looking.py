@@ -35,11 +35,8 @@ class Easel:
     """Painters that are kept ready, and what they paint while a visitor chooses."""
 
     def __init__(self, device: str | None) -> None:
-        """
-        Args:
-            device: as for `Painter`; on ZeroGPU, where a GPU is lent for long work only, the CPU.
-        """
-        device = "cpu" if "spaces" in sys.modules else device
+        if "spaces" in sys.modules:  # ZeroGPU lends a GPU for long work only
+            device = "cpu"
         self._painters = _Painters(device, _KEPT)
         self._moving = _Painters(device, _KEPT_MOVING)
 

@@ -103,10 +103,7 @@ class Operator:
         return use
 
     def check(self, visitor: str) -> None:
-        """
-        Raises:
-            StylevidError: the visitor has had as much as one may in an hour.
-        """
+        """Raise a StylevidError where the visitor has had as much as one may in an hour."""
         now = time.monotonic()
         with self._lock:
             self._uses = [use for use in self._uses if now - use.when_s < HOUR_S]

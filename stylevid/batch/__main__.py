@@ -19,6 +19,7 @@ from ..__main__ import add_painting_options, painting_options
 from ..errors import StyleError, StylevidError
 from ..hub import get_style, repo_names
 from ..network import StyleNet
+from ..styles import slug_of
 from ..weights import file_sha256, find_weights, load_network, load_painting
 from .clips import is_list, read_wishes
 from .crew import Crew, ProcessCrew, RayCrew, connect, hand_out
@@ -181,9 +182,8 @@ class Shelf:
                 raise StyleError(f"{name} does not hold what is to be learned of its painting. "
                                  "Leave --fine out.")  # fmt: skip
             sha256 = file_sha256(find_weights(style))
-            self.paintings[sha256] = painting
-            self._known[name] = style.stem if isinstance(style, Path) else style.slug, sha256
-            self.networks[sha256] = network
+            self._known[name] = slug_of(style), sha256
+            self.networks[sha256], self.paintings[sha256] = network, painting
         return self._known[name]
 
 

@@ -18,12 +18,7 @@ _SEARCH_S = 10.0  # for a cut, from where a piece is long enough
 
 @dataclass(frozen=True)
 class Film:
-    """How a video is cut.
-
-    Attributes:
-        pieces: in order.
-        starts_s: when each of them shows.
-    """
+    """How a video is cut: its pieces in order, and when each of them shows."""
 
     pieces: tuple[Piece, ...]
     starts_s: tuple[Fraction, ...]
@@ -59,20 +54,16 @@ def cut_film(
                 remembers = options.temporal and not is_cut
                 starts[number] = min(WARM_UP, number - last) if remembers else 0
                 follower, last = None, number
-    return _film(times_s, end_s, starts, options.span, written_tick(info))
+    return _film([*times_s, end_s], starts, options.span, written_tick(info))
 
 
-def _film(
-    times_s: list[Fraction], end_s: Fraction, starts: dict[int, int], span: Span, tick_s: Fraction
-) -> Film:
-    times_s = [*times_s, end_s]
+def _film(times_s: list[Fraction], starts: dict[int, int], span: Span, tick_s: Fraction) -> Film:
     ticks = [round((time_s - times_s[0]) / tick_s) for time_s in times_s]
 
     def before(number: int, share: Fraction) -> float:
         """When so much of the time from the frame before to this one is still to come."""
-        return span.start_s + float(
-            times_s[number] - (times_s[number] - times_s[number - 1]) * share
-        )
+        length_s = times_s[number] - times_s[number - 1]
+        return span.start_s + float(times_s[number] - length_s * share)
 
     pieces = list[Piece]()
     for start, end in pairwise((*starts, len(times_s) - 1)):

@@ -53,11 +53,7 @@ class Worker:
     """Paints clips; what goes wrong with one is said in its record."""
 
     def __init__(self, number: int, should_stop: Callable[[], bool] = lambda: False) -> None:
-        """
-        Args:
-            number: of the worker among those of the batch.
-            should_stop: asked after each frame.
-        """
+        """The worker's number in the batch, and what is asked after each frame."""
         self._number, self._should_stop = number, should_stop
 
     def get_ready(self, config: WorkerConfig) -> None:
