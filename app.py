@@ -116,8 +116,7 @@ def build_app(
 
 
 class Page:
-    """What happens when a visitor does something. Each yield of a handler is what the page shows
-    next."""
+    """What happens when a visitor does something; a handler yields what the page shows next."""
 
     def __init__(
         self, settings: Settings, styles: list[Style], left: Choices, right: Outcomes,

@@ -113,11 +113,7 @@ def add_painting_options(parser: argparse.ArgumentParser) -> None:
 
 
 def painting_options(options: argparse.Namespace) -> Options:
-    """What `add_painting_options` has parsed.
-
-    Raises:
-        ValueError: a number is out of range.
-    """
+    """What `add_painting_options` has parsed."""
     names = ("temporal", "size", "strength", "keep_colors", "brush", "quality", "start_s", "end_s")
     return Options(**{name: getattr(options, name) for name in names})
 

@@ -58,10 +58,7 @@ class Engine(ABC):
         """The paintings of frames of one size and matrix, in order.
 
         While a result is used, the next frames are being painted; no more of them are taken than
-        the engine keeps ahead, and one batch.
-
-        Raises:
-            StylevidError: there is not enough memory for frames of this size.
+        the engine keeps ahead, and one batch. Lack of memory is raised as by `submit`.
         """
         source = iter(frames)
         waiting: deque[Pending] = deque()

@@ -9,11 +9,7 @@ EXAMPLE = Path(__file__).with_name("example.mp4")
 
 
 def example_picture(side: int = 256) -> Frame:
-    """A square out of the middle of the clip, uint8 side,side,3 RGB: what a preview is painted of.
-
-    Raises:
-        VideoError: the clip is not where it was installed.
-    """
+    """A square out of the middle of the clip, uint8 side,side,3 RGB, to paint a preview of."""
     info = probe(EXAMPLE)
     width = side * info.width // info.height
     left = (width - side) // 2

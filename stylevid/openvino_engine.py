@@ -194,10 +194,13 @@ def _network(
         return light, color
     # The share is the same for 2 x 2 pixels and all colors, so it may as well be taken in YUV.
     share = op.multiply(op.sigmoid(_conv(features, _conv2d(network.keep))), past[1])
-    levels, one, axis = op.add(past[0], np.float32(128)), np.array([1]), np.array([1])
-    kept_light = op.slice(levels, np.array([0]), np.array([4]), one, axis)
-    kept_color = op.slice(levels, np.array([4]), np.array([6]), one, axis)
-    return _mix(light, kept_light, share), _mix(color, kept_color, share)
+    kept = op.add(past[0], np.float32(128))
+    return _mix(light, _channels(kept, 0, 4), share), _mix(color, _channels(kept, 4, 6), share)
+
+
+def _channels(image: ov.Node, start: int, end: int) -> ov.Node:
+    one = np.array([1])  # as the step, and as the axis
+    return op.slice(image, np.array([start]), np.array([end]), one, one)
 
 
 def _mix(painted: ov.Node, kept: ov.Node, share: ov.Node) -> ov.Node:
@@ -235,9 +238,8 @@ def _from_yuv(conv: nn.Conv2d, matrix: str) -> nn.Conv2d:
 def _to_yuv(painted: ov.Node, matrix: str) -> tuple[ov.Node, ov.Node]:
     """Levels of Y, 4 channels, and of Cb and Cr, 2 channels, of RGB in 12 channels."""
     factors = from_rgb_matrix(matrix)
-    one, axis = np.array([1]), np.array([1])
-    colors = [op.slice(painted, np.array([i]), np.array([i + 4]), one, axis) for i in (0, 4, 8)]
-    means = [op.reduce_mean(color, axis, True) for color in colors]
+    colors = [_channels(painted, start, start + 4) for start in (0, 4, 8)]
+    means = [op.reduce_mean(color, np.array([1]), True) for color in colors]
 
     def mix(parts: list[ov.Node], row: int) -> ov.Node:
         terms = [op.multiply(part, f) for part, f in zip(parts, factors[row], strict=True)]
@@ -252,8 +254,7 @@ def _levels(values: ov.Node) -> ov.Node:
 
 
 def _pad(image: ov.Node, height: int, width: int, times: int = 1) -> ov.Node:
-    """`frames.pad` to what the network takes, of a plane that has one value for `times` pixels each
-    way."""
+    """`frames.pad` to what the network takes, of a plane with a value for `times` pixels a way."""
     multiple, minimum = MULTIPLE // times, MINIMUM // times
     down = max(-(-height // multiple) * multiple, minimum) - height
     right = max(-(-width // multiple) * multiple, minimum) - width

@@ -53,16 +53,11 @@ class Painter:
         self.engine: Engine = make_engine(network, self.device, engine)
 
     def paint(self, frames: Iterable[Yuv]) -> Iterator[Yuv]:
-        """The paintings of frames of one size and matrix, each by itself, in order; see
-        `Engine.paint`."""
-        yield from self.engine.paint(frames)
+        """The paintings of frames, each by itself, in order; see `Engine.paint`."""
+        return self.engine.paint(frames)
 
     def paint_next(self, frame: Yuv, past: Remembered | None) -> Yuv:
-        """The painting of a frame, given what is remembered of the one before.
-
-        Raises:
-            StylevidError: there is not enough memory for frames of this size.
-        """
+        """The painting of a frame, given what is remembered of the one before."""
         return self.engine.submit([frame], past)()[0]
 
 

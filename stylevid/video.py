@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import IO, Any, Generic, TypeVar
 
 import numpy as np
@@ -278,12 +277,7 @@ def read_frames(
 
 def read_picture(info: VideoInfo, time_s: float, size: tuple[int, int] | None = None) -> Frame:
     """The first frame from `time_s` on, uint8 H,W,3 RGB; the last one where none follows, as in a
-    video whose sound is longer.
-
-    Raises:
-        VideoError: as `read_frames`.
-        Cancelled: it takes longer than the patience with a decoder.
-    """
+    video whose sound is longer. It is `Cancelled` when the patience with a decoder is over."""
     end_s = monotonic() + PATIENCE_S
 
     def is_over() -> bool:
@@ -306,8 +300,7 @@ def _decode(
     info: VideoInfo, filters: str, shape: tuple[int, ...], span: Span,
     should_stop: Callable[[], bool] | None,
 ) -> Generator[tuple[Bytes, Fraction, Fraction]]:  # fmt: skip
-    """The pictures that ffmpeg's filters make of a video, arrays of `shape`, with time and
-    duration."""
+    """What ffmpeg's filters make of a video, arrays of `shape`, with time and duration."""
     if info.interlaced:
         filters = f"yadif=deint=interlaced,{filters}"
     seek = ["-ss", f"{span.start_s:.6f}"] if span.start_s > 0 else []
@@ -448,10 +441,7 @@ class _Clock:
 
 
 def check_target(path: Path, suffix: str) -> None:
-    """
-    Raises:
-        VideoError: a file of this kind cannot be written there.
-    """
+    """Raise a VideoError where a file of this kind cannot be written."""
     if path.suffix.lower() != suffix:
         raise VideoError(f"{path.name} must end in {suffix}.")
     if not path.parent.is_dir():
@@ -542,14 +532,9 @@ class VideoWriter:
         self._write(frame_header(time_s, timed.duration_s, pixels.nbytes))
         self._write(pixels.data.cast("B"))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
         with self._resources:
-            code = self._stop(kill=kind is not None)
+            code = self._stop(kill=error is not None)
             if error is not None:
                 raise error  # so that nothing is kept
             if code != 0:

@@ -59,11 +59,7 @@ def _load_checked(style: Style | Path | str) -> tuple[StyleNet, dict[str, Tensor
 
 
 def load_painting(style: Style | Path | str) -> dict[str, Tensor]:
-    """What the file holds of its painting, float32 by name; nothing, if it holds none.
-
-    Raises:
-        WeightsError: as for `load_network`.
-    """
+    """What the file holds of its painting, float32 by name, or nothing; checked as above."""
     return {name: tensor.float() for name, tensor in _load_checked(style)[1].items()}
 
 

@@ -101,8 +101,7 @@ class Choices:
 
 
 class Outcomes:
-    """The right side: what comes of it, most of it out of sight until there is something to
-    show."""
+    """The right side: what comes of it, most of it out of sight until there is something."""
 
     def __init__(self, styles: list[Style]) -> None:
         self.stage = gr.HTML(opening_html(), elem_id="stage")

@@ -22,13 +22,7 @@ SKETCH_EVERY_S = 3.0
 
 @dataclass(frozen=True)
 class Sketch:
-    """What has been learned so far.
-
-    Attributes:
-        fraction: of the time, 0 to 1.
-        left_s: seconds left.
-        picture: a frame as it would be painted now, uint8 H,W,3.
-    """
+    """How far the learning is, and a frame as it would be painted now, uint8 H,W,3."""
 
     fraction: float
     left_s: float

@@ -83,8 +83,7 @@ class Seat:
 
 
 class Live:
-    """All visitors who have their camera painted, so many at a time, and the route that their
-    pictures take."""
+    """All whose camera is painted, so many at a time, and the route that their pictures take."""
 
     def __init__(self, device: str | None, visitors: int) -> None:
         if "spaces" in sys.modules:  # ZeroGPU lends a GPU for a call, not for a camera

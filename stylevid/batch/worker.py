@@ -57,11 +57,7 @@ class Worker:
         self._number, self._should_stop = number, should_stop
 
     def get_ready(self, config: WorkerConfig) -> None:
-        """Load the first network.
-
-        Raises:
-            StylevidError: the device or the engine is not there.
-        """
+        """Load the first network, or raise that the device or the engine is not there."""
         torch.set_num_threads(config.threads)
         cv2.setNumThreads(config.threads)
         self._config, self._painters = config, dict[str, Painter]()
