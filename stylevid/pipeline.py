@@ -35,7 +35,7 @@ from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 Item = TypeVar("Item")
 
 QUEUE_FRAMES = 4
-MEASURED_PAIRS = 40  # of frames, spread over the clip: enough for two digits
+MEASURED_PAIRS = 40  # of frames, or up to twice as many, all over the clip: enough for two digits
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ class Piece:
     Attributes:
         span: of the video: what is decoded, the warm-up too.
         warm_up: frames that are painted first, and not shown.
+        shown_s: when it shows in the video.
         ticks: when each frame shows, from the first one's 0, and the end of the last.
         tick_s: one of them in seconds.
         fade: how many of the last frames the next piece has as its warm-up.
@@ -107,6 +108,7 @@ class Piece:
 
     span: Span
     warm_up: int
+    shown_s: Fraction
     ticks: tuple[int, ...]
     tick_s: Fraction
     fade: int
@@ -309,12 +311,13 @@ def stylize_video(
     device = painters[0].device
     recipe = _recipe(painters, options).as_json()
     duration_s = span.of(info.duration_s)
-    expected = round(duration_s * info.fps)
+    expected = round(duration_s * info.fps)  # frames; 0 when nobody knows
     _check_limits(info, duration_s, expected, options)
     height, width = target_size(info.height, info.width, options)
     size = even(height), even(width)
     started = time.monotonic()
-    meter = _meter(expected) if options.measure else None
+    every = max(1, expected // MEASURED_PAIRS)
+    meter = FlickerMeter(every=every, most=2 * MEASURED_PAIRS, cut_below=CUT_BELOW)
     frames, first_s = 0, Fraction(0)
     with (
         _opencv_aside(device),
@@ -329,7 +332,7 @@ def stylize_video(
     ):
         for painted in paintings:
             timed, picture = painted.timed, painted.shown
-            if meter is not None:
+            if options.measure:
                 _measure(meter, painted, options.temporal)
             put(Timed(picture, timed.time_s, timed.duration_s))
             first_s = timed.time_s if frames == 0 else first_s
@@ -350,7 +353,7 @@ def stylize_video(
         fps=frames / seconds,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
         has_audio=writer.written.has_audio,  # some of the source's may not be readable
-        flicker=meter.result() if meter and frames > 1 else None,
+        flicker=meter.result() if options.measure and frames > 1 else None,
     )
 
 
@@ -368,12 +371,6 @@ def _measure(meter: FlickerMeter, painted: PaintedFrame, temporal: bool) -> None
     if temporal:
         versions["on"] = yuv_to_image(painted.shown)
     meter.update(yuv_to_image(painted.timed.frame), versions, float(painted.timed.time_s))
-
-
-def _meter(frames: int) -> FlickerMeter:
-    """Of some 40 to 80 pairs of a clip's frames, 0 when nobody knows how many there are."""
-    every = max(1, frames // MEASURED_PAIRS)
-    return FlickerMeter(every=every, most=2 * MEASURED_PAIRS, cut_below=CUT_BELOW)
 
 
 def target_size(height: int, width: int, options: Options) -> tuple[int, int]:

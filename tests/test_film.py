@@ -101,7 +101,7 @@ def sound(path: Path) -> list[tuple[float, bytes]]:
 
 def test_it_is_cut_at_scenes_and_within_those_that_do_not_end(film: Path) -> None:
     cut = cut_film(probe(film), Options(), 1, lambda: False)
-    assert [(len(p.ticks) - 1, p.warm_up, p.fade) for p in cut.pieces] == [
+    assert [(len(p.ticks) - 1, p.warm_up, p.fade) for p in cut] == [
         (CUT, 0, 0), (SEAM - CUT, 0, WARM_UP), (END - SEAM, WARM_UP, 0),
     ]  # fmt: skip
 

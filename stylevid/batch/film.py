@@ -3,7 +3,6 @@ remembered, and within a scene that does not end."""
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
@@ -16,14 +15,6 @@ WARM_UP = 16  # frames, over which one piece fades to the next
 _SEARCH_S = 10.0  # for a cut, from where a piece is long enough
 
 
-@dataclass(frozen=True)
-class Film:
-    """How a video is cut: its pieces in order, and when each of them shows."""
-
-    pieces: tuple[Piece, ...]
-    starts_s: tuple[Fraction, ...]
-
-
 def is_long(info: VideoInfo, options: Options, piece_s: float) -> bool:
     """Whether a video is to be cut into pieces of so many seconds; 0 says never."""
     return 0 < 2 * piece_s < options.span.of(info.duration_s)
@@ -31,7 +22,7 @@ def is_long(info: VideoInfo, options: Options, piece_s: float) -> bool:
 
 def cut_film(
     info: VideoInfo, options: Options, piece_s: float, should_stop: Callable[[], bool]
-) -> Film:
+) -> list[Piece]:
     """Read a video once, small, and cut it into pieces of `piece_s` seconds or a little more."""
     times_s, end_s = list[Fraction](), Fraction(0)
     starts = {0: 0}  # a piece's first frame, and its warm-up
@@ -50,10 +41,12 @@ def cut_film(
                 remembers = options.temporal and not is_cut
                 starts[number] = min(WARM_UP, number - last) if remembers else 0
                 follower, last = None, number
-    return _film([*times_s, end_s], starts, options.span, written_tick(info))
+    return _cut([*times_s, end_s], starts, options.span, written_tick(info))
 
 
-def _film(times_s: list[Fraction], starts: dict[int, int], span: Span, tick_s: Fraction) -> Film:
+def _cut(
+    times_s: list[Fraction], starts: dict[int, int], span: Span, tick_s: Fraction
+) -> list[Piece]:
     ticks = [round((time_s - times_s[0]) / tick_s) for time_s in times_s]
 
     def before(number: int, share: Fraction) -> float:
@@ -68,5 +61,6 @@ def _film(times_s: list[Fraction], starts: dict[int, int], span: Span, tick_s: F
         start_s = before(first, Fraction(1, 3)) if first else span.start_s
         part = Span(start_s, before(end, Fraction(2, 3)))
         own_ticks = tuple(tick - ticks[start] for tick in ticks[start : end + 1])
-        pieces.append(Piece(part, starts[start], own_ticks, tick_s, starts.get(end, 0)))
-    return Film(tuple(pieces), tuple(times_s[0] + ticks[start] * tick_s for start in starts))
+        shown_s = times_s[0] + ticks[start] * tick_s
+        pieces.append(Piece(part, starts[start], shown_s, own_ticks, tick_s, starts.get(end, 0)))
+    return pieces

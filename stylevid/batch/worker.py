@@ -156,8 +156,8 @@ class Worker:
         joined.parent.mkdir()
         pieces = [fetch(place, folder) for place in places]
         recipe = read_recipe(pieces[0])
-        join_pieces(pieces, join.film.starts_s, joined, info, job.options.span,
-                    recipe.as_json() if recipe else "")  # fmt: skip
+        join_pieces(pieces, [piece.shown_s for piece in join.pieces], joined, info,
+                    job.options.span, recipe.as_json() if recipe else "")  # fmt: skip
         seconds = sum(record.seconds for record in join.records) + time.monotonic() - started
         measured = [(record.frames, record.flicker) for record in join.records if record.flicker]
         weight = sum(frames for frames, _ in measured)
