@@ -18,6 +18,7 @@ import gradio as gr
 from huggingface_hub.utils import logging as hub_logging
 
 from stylevid import hub
+from stylevid.__main__ import add_style_options
 from stylevid.comparison import compare_video
 from stylevid.errors import Cancelled, StylevidError
 from stylevid.example import EXAMPLE
@@ -535,24 +536,18 @@ def _options(
 def main(arguments: list[str] | None = None) -> None:
     """Serve the page."""
     parser = argparse.ArgumentParser("python app.py", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be seen on the network")
-    parser.add_argument("--port", type=int, help="default: the first free one from 7860")
-    parser.add_argument("--share", action="store_true", help="a public link through gradio.live")
-    parser.add_argument("--weights", type=Path, help="a folder of styles (default: the bundled)")
-    parser.add_argument(
-        "--hub-repo", action="append", metavar="USER/NAME[@REVISION]",
-        help="offer the styles of this repo on the Hub, too (default: $STYLEVID_HUB_REPO)",
-    )  # fmt: skip
-    parser.add_argument("--no-hub-box", action="store_true", help="visitors bring no styles")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    parser.add_argument("--max-seconds", type=float, default=120, help="longest video accepted")
-    parser.add_argument("--max-side", type=int, default=1920, help="largest result, pixels")
-    parser.add_argument(
-        "--max-learn-seconds", type=float, default=300, help="that a visitor may have it learn"
-    )
-    parser.add_argument("--no-learn", action="store_true", help="visitors have nothing learned")
-    parser.add_argument("--max-live", type=int, default=4, help="cameras painted at a time")
-    parser.add_argument("--max-upload", default="500mb", help="largest upload")
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="0.0.0.0 to be seen on the network")
+    add("--port", type=int, help="default: the first free one from 7860")
+    add("--share", action="store_true", help="a public link through gradio.live")
+    add_style_options(parser)
+    add("--no-hub-box", action="store_true", help="visitors bring no styles")
+    add("--max-seconds", type=float, default=120, help="longest video accepted")
+    add("--max-side", type=int, default=1920, help="largest result, pixels")
+    add("--max-learn-seconds", type=float, default=300, help="that a visitor may have it learn")
+    add("--no-learn", action="store_true", help="visitors have nothing learned")
+    add("--max-live", type=int, default=4, help="cameras painted at a time")
+    add("--max-upload", default="500mb", help="largest upload")
     add_options(parser)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
