@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .errors import StylevidError
+from .frames import Size
 from .memory import Remembered
 from .network import Past, StyleNet
 from .tiles import paint_in_tiles
@@ -87,7 +88,7 @@ class TorchEngine(Engine):
         self.device, self.dtype, self.batch = device, dtype, batch
         network = network.eval().requires_grad_(False).to(device, dtype)
         self.network = network.to(memory_format=torch.channels_last)  # pyright: ignore
-        self._worked: dict[tuple[int, int], tuple[int, int | None]] = {}
+        self._worked: dict[Size, tuple[int, int | None]] = {}
 
     @torch.inference_mode()
     def submit(self, frames: Sequence[Yuv], past: Remembered | None = None) -> Pending:
@@ -115,9 +116,7 @@ class TorchEngine(Engine):
         trust = torch.from_numpy(past.trust[None, None]).to(self.device, self.dtype) / 255
         return Past(planes_to_image(pixels, past.painting.matrix).to(self.dtype), trust)
 
-    def _paint(
-        self, frames: Tensor, size: tuple[int, int], matrix: str, past: Past | None
-    ) -> Tensor:
+    def _paint(self, frames: Tensor, size: Size, matrix: str, past: Past | None) -> Tensor:
         """N,3*H/2,W uint8, from the same, in as many pieces as memory asks for."""
         ways = _ways(self.batch, size)
         for way in ways[ways.index(self._worked.get(size, ways[0])) :]:
@@ -147,7 +146,7 @@ class TorchEngine(Engine):
         return image_to_planes(painted, matrix)
 
 
-def _ways(batch: int, size: tuple[int, int]) -> list[tuple[int, int | None]]:
+def _ways(batch: int, size: Size) -> list[tuple[int, int | None]]:
     """Frames at once and the side of a tile, None for whole frames: each way takes less memory."""
     tiles = [(1, tile) for tile in _TILES if tile < max(size)]
     return [*((batch >> halved, None) for halved in range(batch.bit_length())), *tiles]
@@ -176,7 +175,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def telling_lack_of_memory(size: tuple[int, int], device: torch.device) -> Generator[None]:
+def telling_lack_of_memory(size: Size, device: torch.device) -> Generator[None]:
     """Raise one StylevidError for whatever says that memory for frames of `size` ran out."""
     try:
         yield

@@ -1,6 +1,6 @@
 """One frame's forms: uint8 H,W,3 for files and screens, float N,C,H,W for the network.
 
-Sizes are (height, width) in pixels. Nothing here opens files.
+Nothing here opens files.
 """
 
 import numpy as np
@@ -11,6 +11,9 @@ from torch import Tensor
 
 Frame = npt.NDArray[np.uint8]
 """One upright picture, H,W,3, RGB, 0 to 255."""
+
+Size = tuple[int, int]
+"""(height, width), in pixels."""
 
 # ITU-R BT.709 luma, the weights ReCoNet (Gao et al. 2018, section 3.3) uses as well.
 LUMA_WEIGHTS = (0.2126, 0.7152, 0.0722)
@@ -33,12 +36,12 @@ def to_frame(image: Tensor) -> Frame:
     return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
 
 
-def size_of(image: Tensor) -> tuple[int, int]:
+def size_of(image: Tensor) -> Size:
     """(height, width) of an image N,C,H,W."""
     return image.shape[-2], image.shape[-1]
 
 
-def fit(height: int, width: int, longest: int | None, enlarge: bool = True) -> tuple[int, int]:
+def fit(height: int, width: int, longest: int | None, enlarge: bool = True) -> Size:
     """The (height, width) of the picture scaled so that its longest side is `longest` pixels.
 
     The aspect ratio is kept, no side falls under one pixel; None keeps the size, and so does
@@ -55,7 +58,7 @@ def fit(height: int, width: int, longest: int | None, enlarge: bool = True) -> t
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(image: Tensor, size: Size) -> Tensor:
     """The image N,C,H,W at `size` (height, width): bicubic, with antialiasing when it shrinks."""
     if tuple(image.shape[-2:]) == size:
         return image

@@ -17,6 +17,7 @@ from openvino import opset13 as op
 from torch import Tensor, nn
 
 from .engine import Engine, Pending, check_same_size, telling_lack_of_memory
+from .frames import Size
 from .memory import Remembered
 from .network import MINIMUM, MULTIPLE, ConvNorm, ResidualBlock, StyleNet
 from .yuv import ZERO, Bytes, Yuv, from_rgb_matrix, to_rgb_matrix
@@ -124,9 +125,7 @@ def _planes(picture: Yuv) -> list[Bytes]:
     return [picture.luma[None, None], picture.chroma[None]]
 
 
-def build_model(
-    network: StyleNet, size: tuple[int, int], matrix: str, remembers: bool = False
-) -> ov.Model:
+def build_model(network: StyleNet, size: Size, matrix: str, remembers: bool = False) -> ov.Model:
     """The network's graph for YUV pictures of `size` (height, width) and a matrix: uint8 1,1,H,W
     and 1,2,H/2,W/2, in and out; if it remembers, those of the last painting and 1,1,H/2,W/2 of
     trust come in as well."""

@@ -26,7 +26,7 @@ import numpy as np
 
 from .errors import Cancelled, VideoError
 from .files import written_whole
-from .frames import Frame, to_frame
+from .frames import Frame, Size, to_frame
 from .matroska import frame_header, stream_header
 from .yuv import Bytes, Yuv, yuv_to_image
 
@@ -100,6 +100,8 @@ class VideoInfo:
 
 
 Picture = TypeVar("Picture", Frame, Yuv)
+ShouldStop = Callable[[], bool] | None
+"""Is asked from time to time; it may raise an error of ours instead of saying yes."""
 
 
 @dataclass(frozen=True)
@@ -229,10 +231,7 @@ WHOLE = Span()
 
 
 def read_yuv(
-    info: VideoInfo,
-    size: tuple[int, int] | None = None,
-    span: Span = WHOLE,
-    should_stop: Callable[[], bool] | None = None,
+    info: VideoInfo, size: Size | None = None, span: Span = WHOLE, should_stop: ShouldStop = None
 ) -> Generator[Timed[Yuv]]:
     """The frames of a video in order, of the video's own matrix, decoded while they are asked for.
 
@@ -262,10 +261,7 @@ def read_yuv(
 
 
 def read_frames(
-    info: VideoInfo,
-    size: tuple[int, int] | None = None,
-    span: Span = WHOLE,
-    should_stop: Callable[[], bool] | None = None,
+    info: VideoInfo, size: Size | None = None, span: Span = WHOLE, should_stop: ShouldStop = None
 ) -> Generator[Timed[Frame]]:
     """The same as RGB, uint8 H,W,3, without what fills up an odd side."""
     height, width = size or (info.height, info.width)
@@ -275,7 +271,7 @@ def read_frames(
             yield Timed(shown[:height, :width], timed.time_s, timed.duration_s)
 
 
-def read_picture(info: VideoInfo, time_s: float, size: tuple[int, int] | None = None) -> Frame:
+def read_picture(info: VideoInfo, time_s: float, size: Size | None = None) -> Frame:
     """The first frame from `time_s` on, uint8 H,W,3 RGB; the last one where none follows, as in a
     video whose sound is longer. It is `Cancelled` when the patience with a decoder is over."""
     end_s = monotonic() + PATIENCE_S
@@ -297,9 +293,8 @@ def even(side: int) -> int:
 
 
 def _decode(
-    info: VideoInfo, filters: str, shape: tuple[int, ...], span: Span,
-    should_stop: Callable[[], bool] | None,
-) -> Generator[tuple[Bytes, Fraction, Fraction]]:  # fmt: skip
+    info: VideoInfo, filters: str, shape: tuple[int, ...], span: Span, should_stop: ShouldStop
+) -> Generator[tuple[Bytes, Fraction, Fraction]]:
     """What ffmpeg's filters make of a video, arrays of `shape`, with time and duration."""
     if info.interlaced:
         filters = f"yadif=deint=interlaced,{filters}"
@@ -338,7 +333,7 @@ def _decode(
 
 
 def _receive(
-    pipe: IO[bytes], shape: tuple[int, ...], path: Path, should_stop: Callable[[], bool] | None
+    pipe: IO[bytes], shape: tuple[int, ...], path: Path, should_stop: ShouldStop
 ) -> Iterator[Bytes]:
     """Arrays uint8 of `shape` from a decoder that may be slow, or stuck."""
     poll = select.poll()
@@ -463,8 +458,8 @@ class VideoWriter:
     written: VideoInfo
 
     def __init__(
-        self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE,
-        quality: str = "good", comment: str = "", should_stop: Callable[[], bool] | None = None,
+        self, path: Path | str, source: VideoInfo, size: Size, span: Span = WHOLE,
+        quality: str = "good", comment: str = "", should_stop: ShouldStop = None,
     ) -> None:  # fmt: skip
         """
         Args:
