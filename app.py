@@ -487,8 +487,7 @@ class Page:
 
 
 def stills(painted: Painted | None, result: str | None, percent: float) -> Stills:
-    """The same moment of the video and of the result, `percent` of the way through; None when
-    there is nothing to see any more."""
+    """The same moment of video and result, `percent` of the way; None when they are gone."""
     if painted is None or not result:
         return None
     try:

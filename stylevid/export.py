@@ -62,8 +62,6 @@ def side_by_side(left: VideoClip, right: VideoClip) -> VideoClip:
 def export_vertical(video: Path | str, target: Path | str, should_stop: ShouldStop = None) -> Path:
     """The middle of a video, 9:16, with its sound, as an .mp4; returns `target`.
 
-    `should_stop` is asked as in `stylize_video`.
-
     Raises:
         VideoError: the video cannot be read or the target not be written.
     """

@@ -94,10 +94,8 @@ class Flicker:
 
     Attributes:
         floor: E_warp of the input clip itself, which no stylization can be asked to beat.
-        errors: E_warp of each stylized version, by name.
-        sharpness: mean gradient energy of each version, by name.
-        pairs: number of frame pairs measured.
-        series: the pairs that these are the means of, in order.
+        errors, sharpness: E_warp and mean gradient energy of each stylized version, by name.
+        series: the `pairs` pairs that these are the means of, in order.
         cuts: pairs left out because a scene cut lies between their frames.
     """
 

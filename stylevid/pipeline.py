@@ -294,7 +294,6 @@ def stylize_video(
         source: any video that ffmpeg reads, or what `probe` says of it.
         target: an .mp4, written only when whole; its comment is the `Recipe`.
         painter: the style; of several, each paints a shot, in turn.
-        options: how to paint.
         progress: called after each frame, in the caller's thread.
         should_stop: asked with each frame, and while the reader or the writer is waited for; it
             may raise an error of ours instead of saying yes.

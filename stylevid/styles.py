@@ -44,7 +44,6 @@ class Style:
         licence: why the painting may be used, and under what terms the weights may.
         source: where the picture of the painting is from.
         sha256: of the weights file, in hexadecimal.
-        network: the network's configuration.
         training: the command, data, seed, device and time that made the weights.
         metrics: measured numbers by name.
         folder: where the record was found.

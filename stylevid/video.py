@@ -238,7 +238,6 @@ def read_yuv(
     An odd side is filled up by repeating its last line, since 4:2:0 pictures have even ones.
 
     Args:
-        info: from `probe`.
         size: (height, width) to scale to; None keeps the video's own.
         span: which of them; timestamps count from its start.
         should_stop: asked before each frame, and twice a second while none comes.
@@ -606,8 +605,7 @@ def join_pieces(
 
     Args:
         starts_s: when each piece shows, as `read_yuv` times its first frame.
-        span: of the source, whose pieces they are.
-        comment: as of `VideoWriter`.
+        span, comment: as of `VideoWriter`.
     Raises:
         VideoError: they cannot be joined.
     """

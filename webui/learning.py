@@ -34,7 +34,6 @@ class Course:
     """What is to be learned, and then painted, called like `stylize_video`.
 
     Attributes:
-        seconds: how long.
         style: to start from, and whose painting it is unless there is another.
         picture: the visitor's own painting; None learns the style's.
         styles: from which the nearest to the picture is started from.

@@ -34,7 +34,6 @@ class WorkerConfig:
     """What all workers of a batch have in common.
 
     Attributes:
-        out: the folder or URL of the results.
         networks: by the sha256 of their weights.
         paintings: what those that are to learn hold of their paintings, by the same.
         threads: of a worker, its share of the cores.
