@@ -182,7 +182,7 @@ def _network(
     if past is not None:
         seen = op.concat([op.multiply(*past), past[1]], 1)
         entered = op.add(entered, _conv(seen, _from_yuv(_conv2d(network.recall), matrix)))
-    features = op.relu(_norm(entered, cast(nn.InstanceNorm2d, network.enter[2])))
+    features = op.relu(_norm(entered, network.enter))
     features = op.relu(_conv_norm(features, network.down))
     for block in cast(Iterable[ResidualBlock], network.blocks):
         inner = op.relu(_conv_norm(features, block.first))
@@ -275,8 +275,7 @@ def _twice(features: ov.Node) -> ov.Node:
 
 
 def _conv_norm(features: ov.Node, layer: ConvNorm) -> ov.Node:
-    conv = _conv(features, cast(nn.Conv2d, layer[1]))
-    return _norm(conv, cast(nn.InstanceNorm2d, layer[2]))
+    return _norm(_conv(features, _conv2d(layer)), layer)
 
 
 def _conv(features: ov.Node, conv: nn.Conv2d) -> ov.Node:
@@ -288,7 +287,8 @@ def _conv(features: ov.Node, conv: nn.Conv2d) -> ov.Node:
     return summed if conv.bias is None else op.add(summed, _numbers(conv.bias, per_channel=True))
 
 
-def _norm(features: ov.Node, norm: nn.InstanceNorm2d) -> ov.Node:
+def _norm(features: ov.Node, layer: ConvNorm) -> ov.Node:
+    norm = cast(nn.InstanceNorm2d, layer[2])
     normal = op.mvn(features, np.array([2, 3]), True, norm.eps, "inside_sqrt")
     scaled = op.multiply(normal, _numbers(norm.weight, per_channel=True))
     return op.add(scaled, _numbers(norm.bias, per_channel=True))
