@@ -124,7 +124,7 @@ class Follower:
         noise = cv2.max(_power(_details(gray, 9)), _power(gray - prev_gray) / 2)
         change = cv2.blur(cv2.absdiff(gray, prev_gray), (9, 9))
         worth = np.minimum((1.1 - left / noise) / 0.4, change / _REST - 1)
-        return cast(Array, flow_cur_to_prev * np.clip(worth, 0, 1)[..., None])
+        return flow_cur_to_prev * np.clip(worth, 0, 1)[..., None]
 
 
 def _trust(gray: Array, warped_gray: Array, flow_cur_to_prev: Array) -> Array:
