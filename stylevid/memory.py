@@ -5,6 +5,7 @@ Flow-guided as in Ruder et al. 2016; the network itself then repaints what it tr
 (`network.Past`). All of it runs in OpenCV on the CPU, motion in a small size.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -81,8 +82,9 @@ def carry(painting: Yuv, motion: Motion) -> Remembered:
 class Follower:
     """Follows motion from frame to frame; its only state is the last frame in gray, small."""
 
-    def __init__(self) -> None:
-        self._estimate = FlowEstimator()
+    def __init__(self, estimator: Callable[[Array, Array], Array] | None = None) -> None:
+        """`estimator` gives `flow_a_to_b`, H,W,2, of two pictures H,W, 0 to 255; None takes DIS."""
+        self._estimate = estimator or FlowEstimator()
         self._prev_gray: Array | None = None
 
     def step(self, frame: Yuv) -> Motion | None:

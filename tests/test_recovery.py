@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylevid import Painter, get_style, memory
+from stylevid import Painter, get_style, pipeline
 from stylevid.example import example_picture
 from stylevid.flow import FlowEstimator
 from stylevid.frames import to_image
+from stylevid.memory import Follower
 from stylevid.pipeline import Options, paint_frames
 from stylevid.video import Timed
 from stylevid.yuv import image_to_yuv, yuv_to_image
@@ -99,7 +100,7 @@ def test_wrong_flow_is_not_trusted(
     def estimator(cur, prev):
         return estimate(cur, prev) + (12 if next(calls) == WRONG - 1 else 0)
 
-    monkeypatch.setattr(memory, "FlowEstimator", lambda: estimator)
+    monkeypatch.setattr(pipeline, "Follower", lambda: Follower(estimator=estimator))
     painted = paint(painter, clip)
     assert difference(painted[WRONG], clean[WRONG]) > 0.5 * anew[0], "it did not go wrong"
     at = WRONG + LATER
