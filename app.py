@@ -18,6 +18,7 @@ import gradio as gr
 from huggingface_hub.utils import logging as hub_logging
 
 from stylevid import hub
+from stylevid.__main__ import add_style_options
 from stylevid.comparison import compare_video
 from stylevid.errors import Cancelled, StylevidError
 from stylevid.example import EXAMPLE
@@ -25,7 +26,7 @@ from stylevid.frames import Frame
 from stylevid.pipeline import Options, Progress, stylize_video
 from stylevid.styles import Mix, Style, find_style, list_styles, name_styles
 from stylevid.video import probe, read_picture
-from webui import layout, report
+from webui import QUIET, layout, report
 from webui.gallery import pictures
 from webui.layout import STILLS, Choices, Outcomes
 from webui.learning import Course, Sketch
@@ -96,15 +97,11 @@ def build_app(
         with gr.Tabs():
             with gr.Tab("Video"), gr.Row():
                 with gr.Column(scale=5, min_width=320, elem_id="left"):
-                    left = layout.place_choices(
-                        styles,
-                        guests,
-                        has_example=example is not None,
-                        bring=settings.hub_box,
-                        learn_s=settings.max_learn_seconds,
-                    )
+                    left = Choices(styles, guests, has_example=example is not None,
+                                   bring=settings.hub_box,
+                                   learn_s=settings.max_learn_seconds)  # fmt: skip
                 with gr.Column(scale=7, min_width=320, elem_id="outcome"):
-                    right = layout.place_outcomes(styles)
+                    right = Outcomes(styles)
             if live is not None:
                 with gr.Tab("Live"):
                     add_live(blocks, styles, guests, live)
@@ -121,8 +118,7 @@ def build_app(
 
 
 class Page:
-    """What happens when a visitor does something. Each yield of a handler is what the page shows
-    next."""
+    """What happens when a visitor does something; a handler yields what the page shows next."""
 
     def __init__(
         self, settings: Settings, styles: list[Style], left: Choices, right: Outcomes,
@@ -148,40 +144,39 @@ class Page:
         left.paint.click(None, None, None, js=SHOW_OUTCOME, **PRIVATE)
         left.paint.click(self.wait, self.turns, right.status, queue=False, **PRIVATE).then(
             self.run, [*self._asked(), left.way, left.learn_s, left.picture, self.job, guests],
-            painted, show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
+            painted, **ONE_AT_A_TIME, **QUIET,
         )  # fmt: skip
         left.stop.click(lambda job: job.stop(), self.job, None, queue=False, **PRIVATE)
         blocks.load(
             self.resume, self.ticket, [*painted, left.video, left.style, self.job],
-            show_progress="hidden", concurrency_limit=None, **PRIVATE,
+            concurrency_limit=None, **QUIET,
         )  # fmt: skip
 
     def connect_looking(self) -> None:
         """The two views of a result."""
         right = self.right
         right.view.input(
-            self.show_view, right.view, [right.view, right.before_after, right.both,
-            right.both_note], queue=False, show_progress="hidden", **PRIVATE,
+            self.show_view, right.view,
+            [right.view, right.before_after, right.both, right.both_note], queue=False, **QUIET,
         )  # fmt: skip
         gr.on(
             [right.view.input, right.moment.release], self.play_both,
             [right.view, right.moment, self.shown, self.job],
             [right.both, right.both_note, self.left.paint, self.left.stop],
-            trigger_mode="always_last", show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
+            trigger_mode="always_last", **ONE_AT_A_TIME, **QUIET,
         )  # fmt: skip
         right.moment.release(
             stills, [self.shown, right.result, right.moment], right.before_after, **PRIVATE
         )
         right.form.input(
             self.export, [right.form, right.result], right.download,
-            trigger_mode="always_last", show_progress="hidden", **ONE_AT_A_TIME, **PRIVATE,
+            trigger_mode="always_last", **ONE_AT_A_TIME, **QUIET,
         )  # fmt: skip
 
     def connect_trying(self, guests: gr.State) -> None:
         """The visitor's own frame in every style, and some of it in motion in the chosen one."""
         left, right = self.left, self.right
-        quiet = {"show_progress": "hidden"} | PRIVATE
-        aside = {"concurrency_id": "try", "concurrency_limit": 2} | quiet
+        aside = {"concurrency_id": "try", "concurrency_limit": 2} | QUIET
         frame = (self.try_all, [left.video, right.scrub, left.style, guests], left.gallery)
         motion = (
             self.try_one,
@@ -189,7 +184,7 @@ class Page:
              left.second, left.mix, guests, self.turns], right.stage,
         )  # fmt: skip
         left.video.change(
-            self.take, [left.video, self.ticket], [right.scrub, right.status], queue=False, **quiet
+            self.take, [left.video, self.ticket], [right.scrub, right.status], queue=False, **QUIET
         ).then(*frame, **aside).then(*motion, **aside)
         right.scrub.input(*frame, trigger_mode="always_last", **aside).then(*motion, **aside)
         gr.on([left.style.change, left.temporal.input, left.strength.release,
@@ -199,11 +194,10 @@ class Page:
     def connect_choosing(self, blocks: gr.Blocks, guests: gr.State) -> None:
         """Gallery and list say the same; a link may choose a style."""
         left = self.left
-        quiet = {"show_progress": "hidden"} | PRIVATE
         left.example.click(lambda: str(self.example), None, left.video, **PRIVATE)
-        left.gallery.select(self.choose, guests, left.style, **quiet)
-        left.style.change(self.mark, [left.style, guests], [left.gallery, self.right.card], **quiet)
-        blocks.load(self.from_link, self.ticket, left.style, **quiet)
+        left.gallery.select(self.choose, guests, left.style, **QUIET)
+        left.style.change(self.mark, [left.style, guests], [left.gallery, self.right.card], **QUIET)
+        blocks.load(self.from_link, self.ticket, left.style, **QUIET)
 
     def connect_programs(self) -> None:
         """The same work without the page around it."""
@@ -494,8 +488,7 @@ class Page:
 
 
 def stills(painted: Painted | None, result: str | None, percent: float) -> Stills:
-    """The same moment of the video and of the result, `percent` of the way through; None when
-    there is nothing to see any more."""
+    """The same moment of video and result, `percent` of the way; None when they are gone."""
     if painted is None or not result:
         return None
     try:
@@ -543,24 +536,18 @@ def _options(
 def main(arguments: list[str] | None = None) -> None:
     """Serve the page."""
     parser = argparse.ArgumentParser("python app.py", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be seen on the network")
-    parser.add_argument("--port", type=int, help="default: the first free one from 7860")
-    parser.add_argument("--share", action="store_true", help="a public link through gradio.live")
-    parser.add_argument("--weights", type=Path, help="a folder of styles (default: the bundled)")
-    parser.add_argument(
-        "--hub-repo", action="append", metavar="USER/NAME[@REVISION]",
-        help="offer the styles of this repo on the Hub, too (default: $STYLEVID_HUB_REPO)",
-    )  # fmt: skip
-    parser.add_argument("--no-hub-box", action="store_true", help="visitors bring no styles")
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    parser.add_argument("--max-seconds", type=float, default=120, help="longest video accepted")
-    parser.add_argument("--max-side", type=int, default=1920, help="largest result, pixels")
-    parser.add_argument(
-        "--max-learn-seconds", type=float, default=300, help="that a visitor may have it learn"
-    )
-    parser.add_argument("--no-learn", action="store_true", help="visitors have nothing learned")
-    parser.add_argument("--max-live", type=int, default=4, help="cameras painted at a time")
-    parser.add_argument("--max-upload", default="500mb", help="largest upload")
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="0.0.0.0 to be seen on the network")
+    add("--port", type=int, help="default: the first free one from 7860")
+    add("--share", action="store_true", help="a public link through gradio.live")
+    add_style_options(parser)
+    add("--no-hub-box", action="store_true", help="visitors bring no styles")
+    add("--max-seconds", type=float, default=120, help="longest video accepted")
+    add("--max-side", type=int, default=1920, help="largest result, pixels")
+    add("--max-learn-seconds", type=float, default=300, help="that a visitor may have it learn")
+    add("--no-learn", action="store_true", help="visitors have nothing learned")
+    add("--max-live", type=int, default=4, help="cameras painted at a time")
+    add("--max-upload", default="500mb", help="largest upload")
     add_options(parser)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -42,7 +42,7 @@ _HOMES = {
     "hub": ("HubStyles", "get_style", "load_hub_styles"),
     "painter": ("Painter",),
     "pipeline": ("Options", "Progress", "Result", "stylize_image", "stylize_video"),
-    "styles": ("Style", "list_styles"),
+    "styles": ("Mix", "Style", "list_styles"),
 }
 
 

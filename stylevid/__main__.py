@@ -50,83 +50,57 @@ def main(arguments: list[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser("stylevid", description="Turn a video into a moving painting.")
-    parser.add_argument("video", type=Path, nargs="?", help="the video to paint")
-    parser.add_argument(
-        "--style", action="append", default=[],
-        help="a style's name, USER/NAME/style on the Hub, or a .safetensors file's path; give two "
-        "with --mix, or any number with --per-shot",
-    )  # fmt: skip
-    parser.add_argument("--mix", type=float, metavar="SHARE", help="of the second style, 0 to 1")
-    parser.add_argument(
-        "--per-shot", action="store_true", help="another style after each cut: --style a,b,c"
-    )
-    parser.add_argument("-o", "--output", type=Path, help="the .mp4 to write")
-    parser.add_argument(
-        "--fine", action="store_true", help="learn the clip before it is painted: richer, steadier"
-    )
-    parser.add_argument(
-        "--painting", type=Path, metavar="PICTURE", help="learn this painting, too: any picture"
-    )
-    parser.add_argument(
-        "--learn-seconds", type=float, default=120.0, metavar="N", help="for so long (120)"
-    )
-    parser.add_argument(
-        "--keep", type=Path, metavar="FILE.safetensors", help="keep what was learned as a style"
-    )
-    parser.add_argument(
-        "--side-by-side", action="store_true", help="without | with temporal consistency, labelled"
-    )
-    parser.add_argument(
-        "--loop", type=Path, metavar="GIF", help="write an endless loop of the result, too"
-    )
-    parser.add_argument(
-        "--vertical", type=Path, metavar="MP4", help="write its middle upright for a phone, too"
-    )
+    add = parser.add_argument
+    add("video", type=Path, nargs="?", help="the video to paint")
+    add("--style", action="append", default=[], help="a style's name, USER/NAME/style on the Hub, "
+        "or a .safetensors file's path; give two with --mix, or any number with "
+        "--per-shot")  # fmt: skip
+    add("--mix", type=float, metavar="SHARE", help="of the second style, 0 to 1")
+    add("--per-shot", action="store_true", help="another style after each cut: --style a,b,c")
+    add("-o", "--output", type=Path, help="the .mp4 to write")
+    add("--fine", action="store_true", help="learn the clip before it is painted: richer, steadier")
+    add("--painting", type=Path, metavar="PICTURE", help="learn this painting, too: any picture")
+    add("--learn-seconds", type=float, default=120.0, metavar="N", help="for so long (120)")
+    add("--keep", type=Path, metavar="FILE.safetensors", help="keep what was learned as a style")
+    add("--side-by-side", action="store_true", help="without | with temporal consistency, labelled")
+    add("--loop", type=Path, metavar="GIF", help="write an endless loop of the result, too")
+    add("--vertical", type=Path, metavar="MP4", help="write its middle upright for a phone, too")
     add_painting_options(parser)
-    parser.add_argument("--list-styles", action="store_true", help="name the styles and stop")
+    add("--list-styles", action="store_true", help="name the styles and stop")
     return parser
 
 
 def add_painting_options(parser: argparse.ArgumentParser) -> None:
     """How to paint, where, and with what styles."""
-    parser.add_argument(
-        "--from", dest="start_s", type=float, default=0.0, metavar="SECONDS", help="begin there"
-    )
-    parser.add_argument("--to", dest="end_s", type=float, metavar="SECONDS", help="end there")
-    parser.add_argument("--no-temporal", action="store_true", help="paint each frame on its own")
-    parser.add_argument("--size", type=int, help="longest side in pixels (default: the video's)")
-    parser.add_argument("--strength", type=float, default=1.0, help="0 (video) to 1 (painting)")
-    parser.add_argument("--keep-colors", action="store_true", help="keep the video's own colors")
-    parser.add_argument("--brush", type=float, help="size of the strokes, 1 to 8 times that of the "
-                        "training (default: grows with the picture, 2 for 1080p)")  # fmt: skip
-    parser.add_argument("--quality", choices=QUALITIES, default="good", help="of the file: better "
-                        "keeps more of the paint, and is larger (good)")  # fmt: skip
-    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    parser.add_argument("--engine", help="such as openvino-bfloat16 or torch-float32 (default: "
-                        "what suits the device)")  # fmt: skip
-    parser.add_argument("--weights", type=Path, help="a folder of styles (default: the bundled)")
-    parser.add_argument(
-        "--hub-repo", action="append", metavar="USER/NAME[@REVISION]",
-        help="take styles from this repo on the Hub, too (default: $STYLEVID_HUB_REPO)",
-    )  # fmt: skip
+    add = parser.add_argument
+    add("--from", dest="start_s", type=float, default=0.0, metavar="SECONDS", help="begin there")
+    add("--to", dest="end_s", type=float, metavar="SECONDS", help="end there")
+    add("--no-temporal", dest="temporal", action="store_false", help="paint each frame on its own")
+    add("--size", type=int, help="longest side in pixels (default: the video's)")
+    add("--strength", type=float, default=1.0, help="0 (video) to 1 (painting)")
+    add("--keep-colors", action="store_true", help="keep the video's own colors")
+    add("--brush", type=float, help="size of the strokes, 1 to 8 times that of the training "
+        "(default: grows with the picture, 2 for 1080p)")  # fmt: skip
+    add("--quality", choices=QUALITIES, default="good", help="of the file: better keeps more of "
+        "the paint, and is larger (good)")  # fmt: skip
+    add("--engine", help="such as openvino-bfloat16 or torch-float32 (default: what suits the "
+        "device)")  # fmt: skip
+    add_style_options(parser)
+
+
+def add_style_options(parser: argparse.ArgumentParser) -> None:
+    """Where to paint, and where the styles are from."""
+    add = parser.add_argument
+    add("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+    add("--weights", type=Path, help="a folder of styles (default: the bundled)")
+    add("--hub-repo", action="append", metavar="USER/NAME[@REVISION]", help="take styles from "
+        "this repo on the Hub, too (default: $STYLEVID_HUB_REPO)")  # fmt: skip
 
 
 def painting_options(options: argparse.Namespace) -> Options:
-    """What `add_painting_options` has parsed.
-
-    Raises:
-        ValueError: a number is out of range.
-    """
-    return Options(
-        temporal=not options.no_temporal,
-        size=options.size,
-        strength=options.strength,
-        keep_colors=options.keep_colors,
-        brush=options.brush,
-        quality=options.quality,
-        start_s=options.start_s,
-        end_s=options.end_s,
-    )
+    """What `add_painting_options` has parsed."""
+    names = ("temporal", "size", "strength", "keep_colors", "brush", "quality", "start_s", "end_s")
+    return Options(**{name: getattr(options, name) for name in names})
 
 
 def _paint(options: argparse.Namespace) -> Iterator[str]:
@@ -230,21 +204,18 @@ def _learn(options: argparse.Namespace, style: Style | Path | None, settings: Op
 
 
 def _describe(result: Result) -> str:
-    flicker = result.flicker
-    words = flicker.in_words() if flicker and flicker.pairs else NOTHING_MEASURED
-    unit = " (Warping error x 1000.)" if flicker and flicker.pairs else ""
-    return (
-        f"{result.path}: {result.frames} frames of {result.width}x{result.height}, "
-        f"{result.fps:.1f} frames/s on {result.device}\n{words}{unit}"
-    )
+    words = NOTHING_MEASURED
+    if result.flicker and result.flicker.pairs:
+        words = f"{result.flicker.in_words()} (Warping error x 1000.)"
+    return (f"{result.path}: {result.frames} frames of {result.width}x{result.height}, "
+            f"{result.fps:.1f} frames/s on {result.device}\n{words}")  # fmt: skip
 
 
 def _print_styles(folder: Path | None, repos: list[str]) -> None:
     with _showing_downloads() as show_download:
         styles = collect_styles(folder, repos, show_download)
     for name, style in name_styles(styles).items():
-        about = f"{style.title}, {style.artist}, {style.year}"
-        print(f"{name:24} {about} ({style.origin})")  # noqa: T201
+        print(f"{name:24} {style.title}, {style.artist}, {style.year} ({style.origin})")  # noqa: T201
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from .errors import Cancelled
 from .export import arranger, side_by_side
 from .frames import fit
 from .painter import Painter
-from .pipeline import Options, Progress, paint_frames, target_size
+from .pipeline import Options, Progress, how_far, paint_frames, target_size
 from .video import Span, VideoWriter, even, probe, read_yuv
 
 WINDOW_S = 2.0
@@ -45,33 +45,26 @@ def compare_video(
     """
     info, span = probe(source), options.span
     size = target_size(info.height, info.width, options)
-    half = even(size[0]), even(size[1])
-    shown = info
+    half, shown = size, info
     if share is not None:
         span = window(span, info.duration_s, share)
-        half = _within(half, WINDOW_SIDE)
+        half = fit(*size, WINDOW_SIDE, enlarge=False)
         shown = replace(info, audio=())
-    began, count, length_s = monotonic(), 0, span.of(info.duration_s)
+    half = even(half[0]), even(half[1])
+    started, length_s = monotonic(), span.of(info.duration_s)
     show = arranger(side_by_side)
     with (
         VideoWriter(
-            target,
-            shown,
-            (half[0], 2 * half[1]),
-            span,
-            options.quality,
-            should_stop=should_stop,
+            target, shown, (half[0], 2 * half[1]), span, options.quality, should_stop=should_stop
         ) as writer,
         closing(read_yuv(info, size, span, should_stop)) as frames,
         closing(paint_frames(frames, painter, replace(options, temporal=True))) as paintings,
     ):
-        for painted in paintings:
+        for count, painted in enumerate(paintings, 1):
             picture = show(shrink(painted.alone, half), shrink(painted.shown, half))
             writer.write(replace(painted.timed, frame=picture))
-            count += 1
             if progress is not None:
-                fraction = min(float(painted.timed.time_s) / length_s, 1.0) if length_s else 0.0
-                progress(Progress(count, fraction, count / (monotonic() - began), None, picture))
+                progress(how_far(count, started, painted.timed.time_s, length_s, picture))
             if should_stop is not None and should_stop():
                 raise Cancelled(f"Stopped after {count} frames; nothing was written.")
     return Path(target)
@@ -84,8 +77,3 @@ def window(span: Span, duration_s: float, share: float) -> Span:
     latest_s = max(length_s - WINDOW_S, 0.0)
     start_s = span.start_s + min(max(share * length_s - WINDOW_S / 2, 0.0), latest_s)
     return Span(start_s, min(start_s + WINDOW_S, span.end_s or start_s + WINDOW_S))
-
-
-def _within(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    height, width = fit(*size, min(longest, max(size)))
-    return even(height), even(width)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .errors import StylevidError
+from .frames import Size
 from .memory import Remembered
 from .network import Past, StyleNet
 from .tiles import paint_in_tiles
@@ -58,10 +59,7 @@ class Engine(ABC):
         """The paintings of frames of one size and matrix, in order.
 
         While a result is used, the next frames are being painted; no more of them are taken than
-        the engine keeps ahead, and one batch.
-
-        Raises:
-            StylevidError: there is not enough memory for frames of this size.
+        the engine keeps ahead, and one batch. Lack of memory is raised as by `submit`.
         """
         source = iter(frames)
         waiting: deque[Pending] = deque()
@@ -85,15 +83,12 @@ class TorchEngine(Engine):
     def __init__(
         self, network: StyleNet, device: torch.device, dtype: torch.dtype, batch: int = 1
     ) -> None:
-        """
-        Args:
-            network: taken over, not copied.
-        """
+        """The network is taken over, not copied."""
         self.name = f"torch-{str(dtype).removeprefix('torch.')}"
         self.device, self.dtype, self.batch = device, dtype, batch
         network = network.eval().requires_grad_(False).to(device, dtype)
         self.network = network.to(memory_format=torch.channels_last)  # pyright: ignore
-        self._worked: dict[tuple[int, int], tuple[int, int | None]] = {}
+        self._worked: dict[Size, tuple[int, int | None]] = {}
 
     @torch.inference_mode()
     def submit(self, frames: Sequence[Yuv], past: Remembered | None = None) -> Pending:
@@ -121,9 +116,7 @@ class TorchEngine(Engine):
         trust = torch.from_numpy(past.trust[None, None]).to(self.device, self.dtype) / 255
         return Past(planes_to_image(pixels, past.painting.matrix).to(self.dtype), trust)
 
-    def _paint(
-        self, frames: Tensor, size: tuple[int, int], matrix: str, past: Past | None
-    ) -> Tensor:
+    def _paint(self, frames: Tensor, size: Size, matrix: str, past: Past | None) -> Tensor:
         """N,3*H/2,W uint8, from the same, in as many pieces as memory asks for."""
         ways = _ways(self.batch, size)
         for way in ways[ways.index(self._worked.get(size, ways[0])) :]:
@@ -153,13 +146,10 @@ class TorchEngine(Engine):
         return image_to_planes(painted, matrix)
 
 
-def _ways(batch: int, size: tuple[int, int]) -> list[tuple[int, int | None]]:
+def _ways(batch: int, size: Size) -> list[tuple[int, int | None]]:
     """Frames at once and the side of a tile, None for whole frames: each way takes less memory."""
-    ways: list[tuple[int, int | None]] = []
-    while batch >= 1:
-        ways.append((batch, None))
-        batch //= 2
-    return ways + [(1, tile) for tile in _TILES if tile < max(size)]
+    tiles = [(1, tile) for tile in _TILES if tile < max(size)]
+    return [*((batch >> halved, None) for halved in range(batch.bit_length())), *tiles]
 
 
 def bring_home(painted: Tensor, device: torch.device) -> Callable[[], np.ndarray]:
@@ -185,27 +175,19 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def telling_lack_of_memory(size: tuple[int, int], device: torch.device) -> Generator[None]:
-    """
-    Raises:
-        StylevidError: instead of whatever says that memory for frames of `size` ran out within.
-    """
+def telling_lack_of_memory(size: Size, device: torch.device) -> Generator[None]:
+    """Raise one StylevidError for whatever says that memory for frames of `size` ran out."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         height, width = size
-        raise StylevidError(
-            f"There is not enough memory on {device} for frames of {width}x{height}. "
-            "Choose a smaller size."
-        ) from error
+        raise StylevidError(f"There is not enough memory on {device} for frames of "
+                            f"{width}x{height}. Choose a smaller size.") from error  # fmt: skip
 
 
 def check_same_size(frames: Sequence[Yuv]) -> None:
-    """
-    Raises:
-        ValueError: there is no frame, or their sizes or matrices differ.
-    """
+    """Raise a ValueError where there is no frame, or their sizes or matrices differ."""
     if len({(frame.size, frame.matrix) for frame in frames}) != 1:
         raise ValueError(f"frames are of one size; got {[frame.size for frame in frames]}")

@@ -3,21 +3,14 @@
 from pathlib import Path
 
 from .frames import Frame
-from .video import Span, probe, read_frames
+from .video import probe, read_picture
 
 EXAMPLE = Path(__file__).with_name("example.mp4")
 
 
 def example_picture(side: int = 256) -> Frame:
-    """A square out of the middle of the clip, uint8 side,side,3 RGB: what a preview is painted of.
-
-    Raises:
-        VideoError: the clip is not where it was installed.
-    """
+    """A square out of the middle of the clip, uint8 side,side,3 RGB, to paint a preview of."""
     info = probe(EXAMPLE)
     width = side * info.width // info.height
-    frames = read_frames(info, (side, width), Span(2.0))
-    frame = next(frames).frame
-    frames.close()
     left = (width - side) // 2
-    return frame[:, left : left + side]
+    return read_picture(info, 2.0, (side, width))[:, left : left + side]

@@ -16,7 +16,7 @@ from moviepy import CompositeVideoClip, ImageSequenceClip, TextClip, VideoClip, 
 from .errors import VideoError
 from .files import written_whole
 from .frames import Frame, fit, to_frame, to_image
-from .video import Span, VideoWriter, check_target, even, probe, read_frames, read_yuv
+from .video import ShouldStop, Span, VideoWriter, check_target, even, probe, read_frames, read_yuv
 from .yuv import Yuv, image_to_yuv, yuv_to_image
 
 LOOP, FADE = 38, 6  # pictures of a loop, and of those that its end fades into
@@ -59,12 +59,8 @@ def side_by_side(left: VideoClip, right: VideoClip) -> VideoClip:
     return CompositeVideoClip([both, *labels], use_bgclip=True)
 
 
-def export_vertical(
-    video: Path | str, target: Path | str, should_stop: Callable[[], bool] | None = None
-) -> Path:
+def export_vertical(video: Path | str, target: Path | str, should_stop: ShouldStop = None) -> Path:
     """The middle of a video, 9:16, with its sound, as an .mp4; returns `target`.
-
-    `should_stop` is asked as in `stylize_video`.
 
     Raises:
         VideoError: the video cannot be read or the target not be written.
@@ -85,9 +81,7 @@ def export_vertical(
     return Path(target)
 
 
-def export_loop(
-    video: Path | str, target: Path | str, should_stop: Callable[[], bool] | None = None
-) -> Path:
+def export_loop(video: Path | str, target: Path | str, should_stop: ShouldStop = None) -> Path:
     """The first three seconds of a video as an endless .gif whose end fades into its start; returns
     `target`. A shorter video loops as a whole.
 
@@ -96,7 +90,7 @@ def export_loop(
     """
     target, info = Path(target), probe(video)
     check_target(target, ".gif")
-    size = fit(info.height, info.width, min(LOOP_SIDE, max(info.height, info.width)))
+    size = fit(info.height, info.width, LOOP_SIDE, enlarge=False)
     length_s = (LOOP + FADE) / LOOP_FPS
     pictures: list[Frame] = []
     for timed in read_frames(info, size, Span(0, length_s), should_stop):

@@ -1,6 +1,6 @@
 """One frame's forms: uint8 H,W,3 for files and screens, float N,C,H,W for the network.
 
-Sizes are (height, width) in pixels. Nothing here opens files.
+Nothing here opens files.
 """
 
 import numpy as np
@@ -12,15 +12,18 @@ from torch import Tensor
 Frame = npt.NDArray[np.uint8]
 """One upright picture, H,W,3, RGB, 0 to 255."""
 
+Size = tuple[int, int]
+"""(height, width), in pixels."""
+
 # ITU-R BT.709 luma, the weights ReCoNet (Gao et al. 2018, section 3.3) uses as well.
 LUMA_WEIGHTS = (0.2126, 0.7152, 0.0722)
 
 
-def to_image(frame: Frame, device: torch.device | str = "cpu") -> Tensor:
-    """A float32 image, 1,3,H,W in [0, 1] on `device`, from a uint8 frame H,W,3."""
+def to_image(frame: Frame) -> Tensor:
+    """A float32 image, 1,3,H,W in [0, 1], from a uint8 frame H,W,3."""
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
         raise ValueError(f"a frame is uint8 H,W,3; got {frame.dtype} {frame.shape}")
-    pixels = torch.tensor(np.ascontiguousarray(frame), device=device)
+    pixels = torch.tensor(np.ascontiguousarray(frame))
     return pixels.permute(2, 0, 1).unsqueeze(0).float().div_(255.0)  # 1,3,H,W
 
 
@@ -33,20 +36,21 @@ def to_frame(image: Tensor) -> Frame:
     return np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
 
 
-def size_of(image: Tensor) -> tuple[int, int]:
+def size_of(image: Tensor) -> Size:
     """(height, width) of an image N,C,H,W."""
     return image.shape[-2], image.shape[-1]
 
 
-def fit(height: int, width: int, longest: int | None) -> tuple[int, int]:
+def fit(height: int, width: int, longest: int | None, enlarge: bool = True) -> Size:
     """The (height, width) of the picture scaled so that its longest side is `longest` pixels.
 
-    The aspect ratio is kept, no side falls under one pixel; None keeps the size.
+    The aspect ratio is kept, no side falls under one pixel; None keeps the size, and so does
+    `enlarge=False` that of a smaller picture.
 
     Raises:
         ValueError: `longest` is below 1.
     """
-    if longest is None:
+    if longest is None or (not enlarge and max(height, width) <= longest):
         return height, width
     if longest < 1:
         raise ValueError(f"the longest side is at least 1 pixel; got {longest}")
@@ -54,7 +58,7 @@ def fit(height: int, width: int, longest: int | None) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(image: Tensor, size: Size) -> Tensor:
     """The image N,C,H,W at `size` (height, width): bicubic, with antialiasing when it shrinks."""
     if tuple(image.shape[-2:]) == size:
         return image

@@ -138,8 +138,6 @@ def get_style(
         name: a slug, which is looked for in `repos` and then in `folder`; or where and which:
             "USER/NAME/slug" or "USER/NAME@revision/slug" on the Hub, "bundled/slug".
         folder: of styles; None takes the bundled ones.
-        repos: of the Hub.
-        progress: is told how far downloads are.
     Raises:
         StyleError: there is none.
         HubError: the repo that `name` names cannot be loaded.
@@ -175,12 +173,9 @@ def collect_styles(
 def load_hub_styles(
     name: str, progress: Tell | None = None, only: Collection[str] | None = None
 ) -> HubStyles:
-    """The styles of a repo, downloaded if need be and checked; warnings go to the log, too.
+    """The styles of a repo, or `only` those of these slugs, downloaded if need be and checked;
+    warnings go to the log, too.
 
-    Args:
-        name: USER/NAME or USER/NAME@revision.
-        progress: is told how far the load is.
-        only: these slugs; None takes all.
     Raises:
         HubError: the repo cannot be loaded, or holds no style that can be used.
     """
@@ -204,12 +199,9 @@ def follow_load(
     is silent or asks for a day's wait.
 
     Args:
-        name, only: as in `load_hub_styles`.
-        limits: how much at most.
+        name, only: as in `load_hub_styles`, and so are the errors.
         public: take only what anybody may see: no token is sent, and what the cache holds is not
             shown unless the Hub says that it is public.
-    Raises:
-        HubError: as `load_hub_styles` does.
     """
     repo = HubName.parse(name)
     api = HfApi(library_name="stylevid", token=False if public else None)

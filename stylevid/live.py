@@ -45,7 +45,9 @@ class LivePainter:
         Raises:
             VideoError: this is no JPEG, or its size is not within the limits.
         """
-        return _encode(self.paint(_decode(body), painter, temporal))
+        painting = self.paint(_decode(body), painter, temporal)
+        frame = cast(Frame, cv2.cvtColor(painting.pixels, cv2.COLOR_YUV2BGR_I420))
+        return cv2.imencode(".jpg", frame, _QUALITY)[1].tobytes()
 
 
 def _decode(body: bytes) -> Yuv:
@@ -60,8 +62,3 @@ def _decode(body: bytes) -> Yuv:
         raise VideoError("What was sent is no whole JPEG picture.") from cause
     even = np.ascontiguousarray(frame[: height // 2 * 2, : width // 2 * 2])
     return Yuv(cast(Bytes, cv2.cvtColor(even, cv2.COLOR_RGB2YUV_I420)))
-
-
-def _encode(painting: Yuv) -> bytes:
-    frame = cast(Frame, cv2.cvtColor(painting.pixels, cv2.COLOR_YUV2BGR_I420))
-    return cv2.imencode(".jpg", frame, _QUALITY)[1].tobytes()

@@ -21,25 +21,13 @@ Array = npt.NDArray[np.float32]
 Plane = TypeVar("Plane", Array, Bytes)
 
 
-@dataclass(frozen=True)
-class FollowerConfig:
-    """How motion is followed, and when it is believed.
-
-    Attributes:
-        size: longest side, pixels, at which flow and trust are computed.
-        tolerance: difference of the input frames, 0 to 255, at which trust falls to 1/e.
-        rest: mean difference around a pixel, 0 to 255, up to which nothing moves there.
-        cut_below: likeness to the warped last frame under which the scene is a new one. Of 420 cuts
-            between real clips none is above 0.20; of 940 pairs of neighboring frames within them
-            none is below 0.43.
-        flash_below: mean trust under which the exposure is taken to have changed.
-    """
-
-    size: int = 224
-    tolerance: float = 20.0
-    rest: float = 1.0
-    cut_below: float = 0.4
-    flash_below: float = 0.5
+SIZE = 224  # pixels, the longest side at which flow and trust are computed
+_TOLERANCE = 20.0  # difference of the input frames, 0 to 255, at which trust falls to 1/e
+_REST = 1.0  # mean difference around a pixel, 0 to 255, up to which nothing moves there
+# Likeness to the warped last frame under which the scene is a new one. Of 420 cuts between real
+# clips none is above 0.20; of 940 pairs of neighboring frames within them none is below 0.43.
+_CUT_BELOW = 0.4
+_FLASH_BELOW = 0.5  # mean trust under which the exposure is taken to have changed
 
 
 @dataclass(frozen=True)
@@ -94,17 +82,9 @@ def carry(painting: Yuv, motion: Motion) -> Remembered:
 class Follower:
     """Follows motion from frame to frame; its only state is the last frame in gray, small."""
 
-    def __init__(
-        self,
-        config: FollowerConfig | None = None,
-        estimator: Callable[[Array, Array], Array] | None = None,
-    ) -> None:
-        """
-        Args:
-            estimator: `flow_a_to_b`, H,W,2, of two pictures H,W, 0 to 255; None takes DIS.
-        """
-        self.config = config or FollowerConfig()
-        self._estimator = estimator or FlowEstimator()
+    def __init__(self, estimator: Callable[[Array, Array], Array] | None = None) -> None:
+        """`estimator` gives `flow_a_to_b`, H,W,2, of two pictures H,W, 0 to 255; None takes DIS."""
+        self._estimate = estimator or FlowEstimator()
         self._prev_gray: Array | None = None
 
     def step(self, frame: Yuv) -> Motion | None:
@@ -113,10 +93,10 @@ class Follower:
         Raises:
             ValueError: the size is not the last frame's.
         """
-        return self.step_gray(_gray(frame, self.config.size))
+        return self.step_gray(_gray(frame))
 
     def step_gray(self, gray: Array) -> Motion | None:
-        """The same, for a frame's light h,w from 0 to 255 in the configured size."""
+        """The same, for a frame's light h,w from 0 to 255 in the small size."""
         prev_gray, self._prev_gray = self._prev_gray, gray
         if prev_gray is None:
             return None
@@ -124,13 +104,13 @@ class Follower:
             raise ValueError("the size of the frames has changed; a new video needs a new Follower")
         flow_cur_to_prev = self._follow(gray, prev_gray)
         warped_gray = _warp(prev_gray, flow_cur_to_prev)
-        if _likeness(gray, warped_gray) < self.config.cut_below:
+        if _likeness(gray, warped_gray) < _CUT_BELOW:
             return None
-        trust = self._trust(gray, warped_gray, flow_cur_to_prev)
-        if trust.mean() < self.config.flash_below:
+        trust = _trust(gray, warped_gray, flow_cur_to_prev)
+        if trust.mean() < _FLASH_BELOW:
             matched = _match_exposure(prev_gray, gray)
             flow_cur_to_prev = self._follow(gray, matched)
-            trust = self._trust(gray, _warp(matched, flow_cur_to_prev), flow_cur_to_prev)
+            trust = _trust(gray, _warp(matched, flow_cur_to_prev), flow_cur_to_prev)
         return Motion(flow_cur_to_prev, trust)
 
     def _follow(self, gray: Array, prev_gray: Array) -> Array:
@@ -141,32 +121,30 @@ class Follower:
         White noise of variance s has details of power s, and differs by 2 s from the last frame's;
         along the best flow it still differs by 1.1 s and more (standard deviations of 0.7 to 5).
         """
-        flow_cur_to_prev = self._estimator(gray, prev_gray)
+        flow_cur_to_prev = self._estimate(gray, prev_gray)
         left = _power(gray - _warp(prev_gray, flow_cur_to_prev))
         noise = cv2.max(_power(_details(gray, 9)), _power(gray - prev_gray) / 2)
         change = cv2.blur(cv2.absdiff(gray, prev_gray), (9, 9))
-        worth = np.minimum((1.1 - left / noise) / 0.4, change / self.config.rest - 1)
-        return cast(Array, flow_cur_to_prev * np.clip(worth, 0, 1)[..., None])
-
-    def _trust(self, gray: Array, warped_gray: Array, flow_cur_to_prev: Array) -> Array:
-        """How far to trust the flow: h,w in [0, 1], 1 where the pixel was inside the picture and
-        looked the same.
-
-        What was hidden looks different, and is not trusted; a second flow, backwards, did not
-        make this better on real clips.
-        """
-        difference = cv2.blur(cv2.absdiff(gray, warped_gray), (3, 3))
-        trust = cv2.exp(-np.square(difference / np.float32(self.config.tolerance)))
-        trust *= _warp(np.ones_like(gray), flow_cur_to_prev, border=cv2.BORDER_CONSTANT)
-        return cast(Array, cv2.blur(trust, (3, 3)))
+        worth = np.minimum((1.1 - left / noise) / 0.4, change / _REST - 1)
+        return flow_cur_to_prev * np.clip(worth, 0, 1)[..., None]
 
 
-def _gray(frame: Yuv, longest: int) -> Array:
-    """A frame's light from 0 to 255, scaled down so that its longest side is `longest` pixels."""
-    light = frame.luma
-    if max(frame.size) > longest:
-        height, width = fit(*frame.size, longest)
-        light = cast(Bytes, cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA))
+def _trust(gray: Array, warped_gray: Array, flow_cur_to_prev: Array) -> Array:
+    """How far to trust the flow, as in `Motion`.
+
+    What was hidden looks different, and is not trusted; a second flow, backwards, did not make
+    this better on real clips.
+    """
+    difference = cv2.blur(cv2.absdiff(gray, warped_gray), (3, 3))
+    trust = cv2.exp(-np.square(difference / np.float32(_TOLERANCE)))
+    trust *= _warp(np.ones_like(gray), flow_cur_to_prev, border=cv2.BORDER_CONSTANT)
+    return cast(Array, cv2.blur(trust, (3, 3)))
+
+
+def _gray(frame: Yuv) -> Array:
+    """A frame's light from 0 to 255, scaled down to the small size."""
+    height, width = fit(*frame.size, SIZE, enlarge=False)
+    light = cast(Bytes, cv2.resize(frame.luma, (width, height), interpolation=cv2.INTER_AREA))
     return (light.astype(np.float32) - ZERO[0]) * np.float32(255 / RANGE[0])
 
 

@@ -94,10 +94,8 @@ class Flicker:
 
     Attributes:
         floor: E_warp of the input clip itself, which no stylization can be asked to beat.
-        errors: E_warp of each stylized version, by name.
-        sharpness: mean gradient energy of each version, by name.
-        pairs: number of frame pairs measured.
-        series: the pairs that these are the means of, in order.
+        errors, sharpness: E_warp and mean gradient energy of each stylized version, by name.
+        series: the `pairs` pairs that these are the means of, in order.
         cuts: pairs left out because a scene cut lies between their frames.
     """
 
@@ -185,8 +183,7 @@ class FlickerMeter:
         number = self._seen
         starts_pair = number % self.every == 0  # as was said before this frame
         self._seen += 1
-        longest = self.longest if max(size_of(image)) > (self.longest or 0) else None
-        size = fit(*size_of(image), longest)
+        size = fit(*size_of(image), self.longest, enlarge=False)
         small = {name: resize(version.float(), size) for name, version in versions.items()}
         seen = resize(image, size), small
         if past := self._waiting.pop(number - self.interval, None):

@@ -30,7 +30,6 @@ class StyleNetConfig:
 
     Attributes:
         width: channels of the residual blocks, even; the half-resolution layers have half of it.
-        blocks: number of residual blocks.
         dilation: of the first convolution of the middle blocks, which it doubles up to from either
             end, at most: 1, 2, 4, 2, 1 of five blocks.
     """

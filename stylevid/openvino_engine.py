@@ -17,6 +17,7 @@ from openvino import opset13 as op
 from torch import Tensor, nn
 
 from .engine import Engine, Pending, check_same_size, telling_lack_of_memory
+from .frames import Size
 from .memory import Remembered
 from .network import MINIMUM, MULTIPLE, ConvNorm, ResidualBlock, StyleNet
 from .yuv import ZERO, Bytes, Yuv, from_rgb_matrix, to_rgb_matrix
@@ -31,10 +32,7 @@ class OpenVinoEngine(Engine):
     """The network in OpenVINO, on the CPU, with as many threads as torch has."""
 
     def __init__(self, network: StyleNet, precision: str = "bfloat16") -> None:
-        """
-        Args:
-            precision: of the convolutions: "bfloat16", or float32 as on CPUs without bfloat16.
-        """
+        """`precision` is that of the convolutions: bfloat16, or float32 on CPUs without it."""
         self.name = f"openvino-{precision}"
         self.ahead = 2 * min(_STREAMS, torch.get_num_threads())  # none waits for the next frame
         self._compile = lru_cache(_KEPT_SIZES)(partial(_compile, network, precision))
@@ -127,9 +125,7 @@ def _planes(picture: Yuv) -> list[Bytes]:
     return [picture.luma[None, None], picture.chroma[None]]
 
 
-def build_model(
-    network: StyleNet, size: tuple[int, int], matrix: str, remembers: bool = False
-) -> ov.Model:
+def build_model(network: StyleNet, size: Size, matrix: str, remembers: bool = False) -> ov.Model:
     """The network's graph for YUV pictures of `size` (height, width) and a matrix: uint8 1,1,H,W
     and 1,2,H/2,W/2, in and out; if it remembers, those of the last painting and 1,1,H/2,W/2 of
     trust come in as well."""
@@ -186,7 +182,7 @@ def _network(
     if past is not None:
         seen = op.concat([op.multiply(*past), past[1]], 1)
         entered = op.add(entered, _conv(seen, _from_yuv(_conv2d(network.recall), matrix)))
-    features = op.relu(_norm(entered, cast(nn.InstanceNorm2d, network.enter[2])))
+    features = op.relu(_norm(entered, network.enter))
     features = op.relu(_conv_norm(features, network.down))
     for block in cast(Iterable[ResidualBlock], network.blocks):
         inner = op.relu(_conv_norm(features, block.first))
@@ -197,10 +193,13 @@ def _network(
         return light, color
     # The share is the same for 2 x 2 pixels and all colors, so it may as well be taken in YUV.
     share = op.multiply(op.sigmoid(_conv(features, _conv2d(network.keep))), past[1])
-    levels, one, axis = op.add(past[0], np.float32(128)), np.array([1]), np.array([1])
-    kept_light = op.slice(levels, np.array([0]), np.array([4]), one, axis)
-    kept_color = op.slice(levels, np.array([4]), np.array([6]), one, axis)
-    return _mix(light, kept_light, share), _mix(color, kept_color, share)
+    kept = op.add(past[0], np.float32(128))
+    return _mix(light, _channels(kept, 0, 4), share), _mix(color, _channels(kept, 4, 6), share)
+
+
+def _channels(image: ov.Node, start: int, end: int) -> ov.Node:
+    one = np.array([1])  # as the step, and as the axis
+    return op.slice(image, np.array([start]), np.array([end]), one, one)
 
 
 def _mix(painted: ov.Node, kept: ov.Node, share: ov.Node) -> ov.Node:
@@ -238,9 +237,8 @@ def _from_yuv(conv: nn.Conv2d, matrix: str) -> nn.Conv2d:
 def _to_yuv(painted: ov.Node, matrix: str) -> tuple[ov.Node, ov.Node]:
     """Levels of Y, 4 channels, and of Cb and Cr, 2 channels, of RGB in 12 channels."""
     factors = from_rgb_matrix(matrix)
-    one, axis = np.array([1]), np.array([1])
-    colors = [op.slice(painted, np.array([i]), np.array([i + 4]), one, axis) for i in (0, 4, 8)]
-    means = [op.reduce_mean(color, axis, True) for color in colors]
+    colors = [_channels(painted, start, start + 4) for start in (0, 4, 8)]
+    means = [op.reduce_mean(color, np.array([1]), True) for color in colors]
 
     def mix(parts: list[ov.Node], row: int) -> ov.Node:
         terms = [op.multiply(part, f) for part, f in zip(parts, factors[row], strict=True)]
@@ -255,8 +253,7 @@ def _levels(values: ov.Node) -> ov.Node:
 
 
 def _pad(image: ov.Node, height: int, width: int, times: int = 1) -> ov.Node:
-    """`frames.pad` to what the network takes, of a plane that has one value for `times` pixels each
-    way."""
+    """`frames.pad` to what the network takes, of a plane with a value for `times` pixels a way."""
     multiple, minimum = MULTIPLE // times, MINIMUM // times
     down = max(-(-height // multiple) * multiple, minimum) - height
     right = max(-(-width // multiple) * multiple, minimum) - width
@@ -278,8 +275,7 @@ def _twice(features: ov.Node) -> ov.Node:
 
 
 def _conv_norm(features: ov.Node, layer: ConvNorm) -> ov.Node:
-    conv = _conv(features, cast(nn.Conv2d, layer[1]))
-    return _norm(conv, cast(nn.InstanceNorm2d, layer[2]))
+    return _norm(_conv(features, _conv2d(layer)), layer)
 
 
 def _conv(features: ov.Node, conv: nn.Conv2d) -> ov.Node:
@@ -291,7 +287,8 @@ def _conv(features: ov.Node, conv: nn.Conv2d) -> ov.Node:
     return summed if conv.bias is None else op.add(summed, _numbers(conv.bias, per_channel=True))
 
 
-def _norm(features: ov.Node, norm: nn.InstanceNorm2d) -> ov.Node:
+def _norm(features: ov.Node, layer: ConvNorm) -> ov.Node:
+    norm = cast(nn.InstanceNorm2d, layer[2])
     normal = op.mvn(features, np.array([2, 3]), True, norm.eps, "inside_sqrt")
     scaled = op.multiply(normal, _numbers(norm.weight, per_channel=True))
     return op.add(scaled, _numbers(norm.bias, per_channel=True))

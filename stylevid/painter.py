@@ -41,33 +41,24 @@ class Painter:
             StylevidError: the device or the engine is not there.
         """
         self.device = _find_device(device)
-        self.styles, self.mix = _made_of(style)
-        if isinstance(style, Mix):
+        self.styles: tuple[str, ...] = ()
+        self.mix: float | None = None
+        if isinstance(style, StyleNet):
+            network = deepcopy(style)
+        elif isinstance(style, Mix):
+            self.styles, self.mix = (slug_of(style.one), slug_of(style.other)), style.share
             network = _mixed(style)
         else:
-            network = deepcopy(style) if isinstance(style, StyleNet) else load_network(style)
+            self.styles, network = (slug_of(style),), load_network(style)
         self.engine: Engine = make_engine(network, self.device, engine)
 
     def paint(self, frames: Iterable[Yuv]) -> Iterator[Yuv]:
-        """The paintings of frames of one size and matrix, each by itself, in order; see
-        `Engine.paint`."""
-        yield from self.engine.paint(frames)
+        """The paintings of frames, each by itself, in order; see `Engine.paint`."""
+        return self.engine.paint(frames)
 
     def paint_next(self, frame: Yuv, past: Remembered | None) -> Yuv:
-        """The painting of a frame, given what is remembered of the one before.
-
-        Raises:
-            StylevidError: there is not enough memory for frames of this size.
-        """
+        """The painting of a frame, given what is remembered of the one before."""
         return self.engine.submit([frame], past)()[0]
-
-
-def _made_of(style: Style | Mix | Path | str | StyleNet) -> tuple[tuple[str, ...], float | None]:
-    if isinstance(style, Mix):
-        return (slug_of(style.one), slug_of(style.other)), style.share
-    if isinstance(style, StyleNet):
-        return (), None
-    return (slug_of(Path(style) if isinstance(style, str) else style),), None
 
 
 def _mixed(mix: Mix) -> StyleNet:

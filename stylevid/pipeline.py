@@ -29,23 +29,13 @@ from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
 from .recipe import MAX_STYLES, Recipe
 from .styles import is_slug
-from .video import (
-    FEW_CORES,
-    QUALITIES,
-    Span,
-    Timed,
-    VideoInfo,
-    VideoWriter,
-    even,
-    probe,
-    read_yuv,
-)
+from .video import FEW_CORES, QUALITIES, Span, Timed, VideoInfo, VideoWriter, even, probe, read_yuv
 from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 
 Item = TypeVar("Item")
 
 QUEUE_FRAMES = 4
-MEASURED_PAIRS = 40  # of frames, spread over the clip: enough for two digits
+MEASURED_PAIRS = 40  # of frames, or up to twice as many, all over the clip: enough for two digits
 
 
 @dataclass(frozen=True)
@@ -110,6 +100,7 @@ class Piece:
     Attributes:
         span: of the video: what is decoded, the warm-up too.
         warm_up: frames that are painted first, and not shown.
+        shown_s: when it shows in the video.
         ticks: when each frame shows, from the first one's 0, and the end of the last.
         tick_s: one of them in seconds.
         fade: how many of the last frames the next piece has as its warm-up.
@@ -117,6 +108,7 @@ class Piece:
 
     span: Span
     warm_up: int
+    shown_s: Fraction
     ticks: tuple[int, ...]
     tick_s: Fraction
     fade: int
@@ -127,9 +119,8 @@ class Progress:
     """How far a video is.
 
     Attributes:
-        frames: painted so far.
+        frames, fps: painted so far, and a second on average.
         fraction: of the video's length, 0 to 1; 0 while the length is not known.
-        fps: frames painted a second, on average.
         left_s: seconds left, None while nobody can tell.
         picture: the newest painted frame.
     """
@@ -151,12 +142,8 @@ class Result:
     """What came out.
 
     Attributes:
-        path: the MP4.
-        height, width: of its frames.
-        frames: how many.
         start_s: what part of the source came before it, in seconds.
-        seconds: the work took.
-        fps: frames painted a second, everything included.
+        seconds, fps: that the work took, and frames a second in them.
         device: where the network ran.
         has_audio: the video's sound was carried over.
         flicker: E_warp of the video, of each frame painted alone ("off") and, with temporal
@@ -185,11 +172,7 @@ def stylize_image(frame: Frame, painter: Painter, options: Options | None = None
 
 @dataclass(frozen=True)
 class PaintedFrame:
-    """A frame and its painting, in the frame's size and with the options' strength and colors.
-
-    Attributes:
-        timed: the frame.
-    """
+    """A frame and its painting, in the frame's size and with the options' strength and colors."""
 
     timed: Timed[Yuv]
     _seen: Yuv
@@ -311,7 +294,6 @@ def stylize_video(
         source: any video that ffmpeg reads, or what `probe` says of it.
         target: an .mp4, written only when whole; its comment is the `Recipe`.
         painter: the style; of several, each paints a shot, in turn.
-        options: how to paint.
         progress: called after each frame, in the caller's thread.
         should_stop: asked with each frame, and while the reader or the writer is waited for; it
             may raise an error of ours instead of saying yes.
@@ -325,17 +307,19 @@ def stylize_video(
     if piece is not None:
         info, span = replace(info, audio=()), piece.span
     painters = _painters(painter)
+    device = painters[0].device
     recipe = _recipe(painters, options).as_json()
     duration_s = span.of(info.duration_s)
-    _check_length(info.path, duration_s, options.max_seconds)
-    _check_pixels(info, round(duration_s * info.fps), options.max_pixels)
+    expected = round(duration_s * info.fps)  # frames; 0 when nobody knows
+    _check_limits(info, duration_s, expected, options)
     height, width = target_size(info.height, info.width, options)
     size = even(height), even(width)
     started = time.monotonic()
-    meter = _meter(round(duration_s * info.fps)) if options.measure else None
+    every = max(1, expected // MEASURED_PAIRS)
+    meter = FlickerMeter(every=every, most=2 * MEASURED_PAIRS, cut_below=CUT_BELOW)
     frames, first_s = 0, Fraction(0)
     with (
-        _opencv_aside(painters[0].device),
+        _opencv_aside(device),
         VideoWriter(target, info, size, span, options.quality, recipe, should_stop) as writer,
         _behind(writer.write) as put,
         closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
@@ -347,15 +331,14 @@ def stylize_video(
     ):
         for painted in paintings:
             timed, picture = painted.timed, painted.shown
-            if meter is not None:
+            if options.measure:
                 _measure(meter, painted, options.temporal)
             put(Timed(picture, timed.time_s, timed.duration_s))
             first_s = timed.time_s if frames == 0 else first_s
             frames += 1
-            _check_length(info.path, float(timed.time_s), options.max_seconds)
-            _check_pixels(info, frames, options.max_pixels)
+            _check_limits(info, float(timed.time_s), frames, options)
             if progress is not None:
-                progress(_progress(frames, started, timed.time_s, duration_s, picture))
+                progress(how_far(frames, started, timed.time_s, duration_s, picture))
             if should_stop is not None and should_stop():
                 raise Cancelled(f"Stopped after {frames} frames; nothing was written.")
     seconds = time.monotonic() - started
@@ -367,9 +350,9 @@ def stylize_video(
         start_s=span.start_s + float(first_s) if span.start_s else 0.0,
         seconds=seconds,
         fps=frames / seconds,
-        device=_device_name(painters[0].device),
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
         has_audio=writer.written.has_audio,  # some of the source's may not be readable
-        flicker=meter.result() if meter and frames > 1 else None,
+        flicker=meter.result() if options.measure and frames > 1 else None,
     )
 
 
@@ -389,33 +372,20 @@ def _measure(meter: FlickerMeter, painted: PaintedFrame, temporal: bool) -> None
     meter.update(yuv_to_image(painted.timed.frame), versions, float(painted.timed.time_s))
 
 
-def _meter(frames: int) -> FlickerMeter:
-    """Of some 40 to 80 pairs of a clip's frames, 0 when nobody knows how many there are."""
-    every = max(1, frames // MEASURED_PAIRS)
-    return FlickerMeter(every=every, most=2 * MEASURED_PAIRS, cut_below=CUT_BELOW)
-
-
 def target_size(height: int, width: int, options: Options) -> tuple[int, int]:
     """(height, width) at which a video of this size is painted."""
-    if options.size is not None and max(height, width) <= options.size and not options.enlarge:
-        return height, width
-    return fit(height, width, options.size)
+    return fit(height, width, options.size, options.enlarge)
 
 
-def _check_length(path: Path, seconds: float, limit: float | None) -> None:
-    if limit is not None and seconds > limit:
-        raise VideoError(
-            f"{path.name} is {seconds:.0f} s long; the limit is {limit:.0f} s. Trim it first."
-        )
-
-
-def _check_pixels(info: VideoInfo, frames: int, limit: int | None) -> None:
+def _check_limits(info: VideoInfo, seconds: float, frames: int, options: Options) -> None:
+    if options.max_seconds is not None and seconds > options.max_seconds:
+        raise VideoError(f"{info.path.name} is {seconds:.0f} s long; the limit is "
+                         f"{options.max_seconds:.0f} s. Trim it first.")  # fmt: skip
     pixels = frames * info.height * info.width
-    if limit is not None and pixels > limit:
-        raise VideoError(
-            f"{info.path.name} has {frames} frames of {info.width}x{info.height}, {pixels:,} "
-            f"pixels in all; the limit is {limit:,}. Choose a shorter part, or scale it down first."
-        )
+    if options.max_pixels is not None and pixels > options.max_pixels:
+        raise VideoError(f"{info.path.name} has {frames} frames of {info.width}x{info.height}, "
+                         f"{pixels:,} pixels in all; the limit is {options.max_pixels:,}. Choose a "
+                         "shorter part, or scale it down first.")  # fmt: skip
 
 
 def _finish(frame: Yuv, seen: Yuv, painted: Yuv, options: Options) -> Yuv:
@@ -434,9 +404,10 @@ def _mix(picture: Yuv, other: Yuv, share: float) -> Yuv:
     return Yuv(cast(Bytes, pixels), picture.matrix)
 
 
-def _progress(
+def how_far(
     frames: int, started: float, time_s: Fraction, duration_s: float, picture: Yuv
 ) -> Progress:
+    """What to tell of a video that long, when the frame at `time_s` is painted."""
     spent = max(time.monotonic() - started, 1e-6)
     fraction = min(float(time_s) / duration_s, 1.0) if duration_s else 0.0
     left_s = spent * (1 - fraction) / fraction if fraction > 0 else None
@@ -462,10 +433,6 @@ def _opencv_aside(device: torch.device) -> Generator[None]:
     finally:
         with _opencv_lock:
             cv2.setNumThreads(_opencv_threads.pop())
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
 def _ahead(frames: Generator[Item]) -> Generator[Item]:

@@ -40,10 +40,6 @@ class Recipe:
     brush: float | None
 
     def __post_init__(self) -> None:
-        """
-        Raises:
-            ValueError: a value is not what it has to be.
-        """
         said = cast(Any, self)  # by a file, perhaps
         numbers = ((said.mix, 0, 1), (said.size, 16, 8192), (said.brush, 1, 8))
         if not (

@@ -44,7 +44,6 @@ class Style:
         licence: why the painting may be used, and under what terms the weights may.
         source: where the picture of the painting is from.
         sha256: of the weights file, in hexadecimal.
-        network: the network's configuration.
         training: the command, data, seed, device and time that made the weights.
         metrics: measured numbers by name.
         folder: where the record was found.
@@ -105,7 +104,7 @@ class Mix:
 
     @property
     def slug(self) -> str:
-        return "-".join(slug_of(style) for style in (self.one, self.other))
+        return f"{slug_of(self.one)}-{slug_of(self.other)}"
 
     @property
     def title(self) -> str:
@@ -113,9 +112,9 @@ class Mix:
         return " and ".join(s.title if isinstance(s, Style) else s.stem for s in both)
 
 
-def slug_of(style: Style | Path) -> str:
+def slug_of(style: Style | Path | str) -> str:
     """The slug of a style, or of a lone weights file."""
-    return style.slug if isinstance(style, Style) else style.stem
+    return style.slug if isinstance(style, Style) else Path(style).stem
 
 
 def list_styles(folder: Path | None = None) -> list[Style]:

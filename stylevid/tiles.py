@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .frames import fit, pad, resize, size_of, unpad
+from .frames import Size, fit, pad, resize, size_of, unpad
 from .network import MINIMUM, MULTIPLE, Past, StyleNet
 
 
@@ -46,7 +46,7 @@ def _part(plane: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor
     return plane[..., top:bottom, left:right]
 
 
-def _small(past: Past, size: tuple[int, int]) -> Past:
+def _small(past: Past, size: Size) -> Past:
     height, width = size
     return Past(resize(past.painting, size), resize(past.trust, (-(-height // 2), -(-width // 2))))
 

@@ -14,20 +14,19 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
 from typing import IO, Any, Generic, TypeVar
 
 import numpy as np
 
 from .errors import Cancelled, VideoError
 from .files import written_whole
-from .frames import Frame, to_frame
+from .frames import Frame, Size, to_frame
 from .matroska import frame_header, stream_header
 from .yuv import Bytes, Yuv, yuv_to_image
 
@@ -62,7 +61,6 @@ class VideoInfo:
     """What a reader needs to know of a video file.
 
     Attributes:
-        path: the file.
         height, width: of the upright picture with square pixels.
         fps: nominal frame rate, exact.
         time_base: seconds of one tick of the timestamps.
@@ -102,6 +100,8 @@ class VideoInfo:
 
 
 Picture = TypeVar("Picture", Frame, Yuv)
+ShouldStop = Callable[[], bool] | None
+"""Is asked from time to time; it may raise an error of ours instead of saying yes."""
 
 
 @dataclass(frozen=True)
@@ -201,13 +201,8 @@ def _stuck(path: Path) -> VideoError:
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a video: the pictures that begin at `start_s` or later and before `end_s`, with
-    their sound.
-
-    Attributes:
-        start_s: seconds from the video's start.
-        end_s: the same; None for the video's end.
-    """
+    """A part of a video: the pictures that begin at `start_s` or later and before `end_s`, seconds
+    from the video's start, with their sound; None goes on to its end."""
 
     start_s: float = 0.0
     end_s: float | None = None
@@ -216,9 +211,8 @@ class Span:
         if not 0 <= self.start_s < math.inf:
             raise ValueError(f"the start is at 0 s or later; got {self.start_s:g}")
         if self.end_s is not None and not self.start_s < self.end_s < math.inf:
-            raise ValueError(
-                f"the end comes after the start, {self.start_s:g} s; got {self.end_s:g}"
-            )
+            end = f"{self.end_s:g}"
+            raise ValueError(f"the end comes after the start, {self.start_s:g} s; got {end}")
 
     @property
     def length_s(self) -> Fraction | None:
@@ -237,17 +231,13 @@ WHOLE = Span()
 
 
 def read_yuv(
-    info: VideoInfo,
-    size: tuple[int, int] | None = None,
-    span: Span = WHOLE,
-    should_stop: Callable[[], bool] | None = None,
+    info: VideoInfo, size: Size | None = None, span: Span = WHOLE, should_stop: ShouldStop = None
 ) -> Generator[Timed[Yuv]]:
     """The frames of a video in order, of the video's own matrix, decoded while they are asked for.
 
     An odd side is filled up by repeating its last line, since 4:2:0 pictures have even ones.
 
     Args:
-        info: from `probe`.
         size: (height, width) to scale to; None keeps the video's own.
         span: which of them; timestamps count from its start.
         should_stop: asked before each frame, and twice a second while none comes.
@@ -270,10 +260,7 @@ def read_yuv(
 
 
 def read_frames(
-    info: VideoInfo,
-    size: tuple[int, int] | None = None,
-    span: Span = WHOLE,
-    should_stop: Callable[[], bool] | None = None,
+    info: VideoInfo, size: Size | None = None, span: Span = WHOLE, should_stop: ShouldStop = None
 ) -> Generator[Timed[Frame]]:
     """The same as RGB, uint8 H,W,3, without what fills up an odd side."""
     height, width = size or (info.height, info.width)
@@ -283,14 +270,9 @@ def read_frames(
             yield Timed(shown[:height, :width], timed.time_s, timed.duration_s)
 
 
-def read_picture(info: VideoInfo, time_s: float, size: tuple[int, int] | None = None) -> Frame:
+def read_picture(info: VideoInfo, time_s: float, size: Size | None = None) -> Frame:
     """The first frame from `time_s` on, uint8 H,W,3 RGB; the last one where none follows, as in a
-    video whose sound is longer.
-
-    Raises:
-        VideoError: as `read_frames`.
-        Cancelled: it takes longer than the patience with a decoder.
-    """
+    video whose sound is longer. It is `Cancelled` when the patience with a decoder is over."""
     end_s = monotonic() + PATIENCE_S
 
     def is_over() -> bool:
@@ -310,11 +292,9 @@ def even(side: int) -> int:
 
 
 def _decode(
-    info: VideoInfo, filters: str, shape: tuple[int, ...], span: Span,
-    should_stop: Callable[[], bool] | None,
-) -> Generator[tuple[Bytes, Fraction, Fraction]]:  # fmt: skip
-    """The pictures that ffmpeg's filters make of a video, arrays of `shape`, with time and
-    duration."""
+    info: VideoInfo, filters: str, shape: tuple[int, ...], span: Span, should_stop: ShouldStop
+) -> Generator[tuple[Bytes, Fraction, Fraction]]:
+    """What ffmpeg's filters make of a video, arrays of `shape`, with time and duration."""
     if info.interlaced:
         filters = f"yadif=deint=interlaced,{filters}"
     seek = ["-ss", f"{span.start_s:.6f}"] if span.start_s > 0 else []
@@ -322,15 +302,14 @@ def _decode(
     command = [*_ffmpeg(), *seek, *threads, *_input(info.path), "-map", "0:V:0",
                "-vf", f"{filters},setsar=1,showinfo=checksum=0",
                "-fps_mode", "passthrough", "-f", "rawvideo", "-"]  # fmt: skip
-    pixels = info.height * info.width
-    process = _run(command, pixels, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = _run(command, info.height * info.width, stdout=subprocess.PIPE,
+                   stderr=subprocess.PIPE)  # fmt: skip
     assert process.stdout is not None and process.stderr is not None
-    pipe = _PatientPipe(process.stdout, info.path, should_stop)
     log = _FrameLog(process.stderr)
     clock = _Clock(info)
     count = 0
     try:
-        while (pixels := pipe.read(shape)) is not None:
+        for pixels in _receive(process.stdout, shape, info.path, should_stop):
             time_s, duration_s = clock.next(*log.next())
             if span.length_s is not None and time_s >= span.length_s:
                 return
@@ -352,37 +331,38 @@ def _decode(
         raise VideoError(_why_unreadable(info.path, ""))
 
 
-class _PatientPipe:
-    """Pixels from a decoder that may be slow, or stuck."""
+def _receive(
+    pipe: IO[bytes], shape: tuple[int, ...], path: Path, should_stop: ShouldStop
+) -> Iterator[Bytes]:
+    """Arrays uint8 of `shape` from a decoder that may be slow, or stuck."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
 
-    def __init__(self, pipe: IO[bytes], path: Path, should_stop: Callable[[], bool] | None) -> None:
-        self._pipe, self._path, self._should_stop = pipe, path, should_stop
-        self._poll = select.poll()
-        self._poll.register(pipe, select.POLLIN)
+    def ask() -> None:
+        if should_stop is not None and should_stop():
+            raise Cancelled("Stopped while the next frame was awaited; nothing was written.")
 
-    def read(self, shape: tuple[int, ...]) -> Bytes | None:
-        """The next array uint8 of `shape`, None at the end."""
+    def wait() -> None:
+        for _ in range(math.ceil(PATIENCE_S / _TICK_S)):
+            if poll.poll(1000 * _TICK_S):
+                return
+            ask()
+        raise _stuck(path)
+
+    while True:
+        ask()
         pixels = np.empty(shape, np.uint8)
         rest = pixels.data.cast("B")
-        self._ask()
         while rest:
-            self._wait()
-            got = self._pipe.readinto(rest)  # type: ignore[attr-defined]
+            wait()
+            got = pipe.readinto(rest)  # type: ignore[attr-defined]
             if not got:
-                return None
-            rest = rest[got:]
-        return pixels
-
-    def _wait(self) -> None:
-        for _ in range(math.ceil(PATIENCE_S / _TICK_S)):
-            if self._poll.poll(1000 * _TICK_S):
                 return
-            self._ask()
-        raise _stuck(self._path)
+            rest = rest[got:]
+        yield pixels
 
-    def _ask(self) -> None:
-        if self._should_stop is not None and self._should_stop():
-            raise Cancelled("Stopped while the next frame was awaited; nothing was written.")
+
+_Times = tuple[Fraction | None, Fraction | None]
 
 
 class _FrameLog:
@@ -394,9 +374,7 @@ class _FrameLog:
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
-        self._lines: queue.SimpleQueue[tuple[Fraction | None, Fraction | None]] = (
-            queue.SimpleQueue()
-        )
+        self._lines = queue.SimpleQueue[_Times]()
         self._thread = threading.Thread(target=self._follow, name="frame-log", daemon=True)
         self._thread.start()
 
@@ -409,7 +387,7 @@ class _FrameLog:
                 self._lines.put((_ticks(match[1], base), _ticks(match[2], base)))
         self._lines.put(self._OVER)
 
-    def next(self) -> tuple[Fraction | None, Fraction | None]:
+    def next(self) -> _Times:
         """Timestamp and duration of the next frame in seconds, None where the file has none."""
         times = self._lines.get()
         if times is self._OVER:  # for whoever asks again
@@ -457,10 +435,7 @@ class _Clock:
 
 
 def check_target(path: Path, suffix: str) -> None:
-    """
-    Raises:
-        VideoError: a file of this kind cannot be written there.
-    """
+    """Raise a VideoError where a file of this kind cannot be written."""
     if path.suffix.lower() != suffix:
         raise VideoError(f"{path.name} must end in {suffix}.")
     if not path.parent.is_dir():
@@ -482,8 +457,8 @@ class VideoWriter:
     written: VideoInfo
 
     def __init__(
-        self, path: Path | str, source: VideoInfo, size: tuple[int, int], span: Span = WHOLE,
-        quality: str = "good", comment: str = "", should_stop: Callable[[], bool] | None = None,
+        self, path: Path | str, source: VideoInfo, size: Size, span: Span = WHOLE,
+        quality: str = "good", comment: str = "", should_stop: ShouldStop = None,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -502,12 +477,8 @@ class VideoWriter:
         check_target(self._path, ".mp4")
         if self._path.resolve() == source.path.resolve():
             raise VideoError(f"{source.path.name} would overwrite itself. Choose another name.")
-        self._source = source
-        self._size = size
-        self._span = span
-        self._crf = QUALITIES[quality]
-        self._comment = comment
-        self._should_stop = should_stop
+        self._source, self._size, self._span = source, size, span
+        self._crf, self._comment, self._should_stop = QUALITIES[quality], comment, should_stop
         self._resources = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
         self._first_time_s = Fraction(0)
@@ -521,16 +492,17 @@ class VideoWriter:
         return self
 
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
-        self._first_time_s = first_time_s
-        command = _encode_command(
-            self._source,
-            self._size,
-            self._span,
-            self._crf,
-            first_time_s,
-            self._comment,
-            self._partial,
-        )
+        source, self._first_time_s = self._source, first_time_s
+        colors = ["-colorspace", source.matrix, "-color_range", "tv"]
+        for option, value in (("primaries", source.color_primaries), ("trc", source.color_trc)):
+            if value not in ("unknown", "reserved"):
+                colors += [f"-color_{option}", value]
+        codec = ["-vf", f"setparams=range=tv:colorspace={source.matrix}",
+                 "-fps_mode", "passthrough", "-enc_time_base", f"{written_tick(source)}",
+                 *_H264, "-crf", f"{self._crf}", *_threads(*self._size), "-pix_fmt", "yuv420p",
+                 *colors]  # fmt: skip
+        command = _mux_command(source, self._span, first_time_s, ["-f", "matroska", "-i", "pipe:0"],
+                               codec, self._comment, self._partial)  # fmt: skip
         pixels = math.prod(self._size)
         process = _run(command, pixels, stdin=subprocess.PIPE, stderr=self._messages)
         assert process.stdin is not None
@@ -554,14 +526,9 @@ class VideoWriter:
         self._write(frame_header(time_s, timed.duration_s, pixels.nbytes))
         self._write(pixels.data.cast("B"))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
         with self._resources:
-            code = self._stop(kill=kind is not None)
+            code = self._stop(kill=error is not None)
             if error is not None:
                 raise error  # so that nothing is kept
             if code != 0:
@@ -601,7 +568,8 @@ class VideoWriter:
         while not is_done():
             if self._should_stop is not None and self._should_stop():
                 raise Cancelled("Stopped while the video was written; nothing was kept.")
-            last, grown = grown, _changed_ns(self._partial)
+            last = grown
+            grown = self._partial.stat().st_mtime_ns if self._partial.exists() else 0
             silent_s = silent_s + _TICK_S if grown == last else 0.0
             if silent_s >= PATIENCE_S:
                 raise VideoError(f"{self._path.name} could not be written: the encoder stood still "
@@ -637,8 +605,7 @@ def join_pieces(
 
     Args:
         starts_s: when each piece shows, as `read_yuv` times its first frame.
-        span: of the source, whose pieces they are.
-        comment: as of `VideoWriter`.
+        span, comment: as of `VideoWriter`.
     Raises:
         VideoError: they cannot be joined.
     """
@@ -669,27 +636,6 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-def _changed_ns(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.exists() else 0
-
-
-def _encode_command(
-    source: VideoInfo, size: tuple[int, int], span: Span, crf: int, first_time_s: Fraction,
-    comment: str, target: Path,
-) -> list[str]:  # fmt: skip
-    """ffmpeg's arguments: frames on stdin, sound from the source, MP4 out."""
-    colors = ["-colorspace", source.matrix, "-color_range", "tv"]
-    for option, value in (("primaries", source.color_primaries), ("trc", source.color_trc)):
-        if value not in ("unknown", "reserved"):
-            colors += [f"-color_{option}", value]
-    codec = ["-vf", f"setparams=range=tv:colorspace={source.matrix}",
-             "-fps_mode", "passthrough", "-enc_time_base", f"{written_tick(source)}",
-             *_H264, "-crf", f"{crf}", *_threads(*size), "-pix_fmt", "yuv420p",
-             *colors]  # fmt: skip
-    frames = ["-f", "matroska", "-i", "pipe:0"]
-    return _mux_command(source, span, first_time_s, frames, codec, comment, target)
 
 
 def _mux_command(
@@ -726,10 +672,14 @@ def _mux_command(
 
 
 def written_tick(source: VideoInfo) -> Fraction:
-    """Of what is written from this source, the seconds that timestamps are rounded to."""
+    """Of what is written from this source, the seconds that timestamps are rounded to: where its
+    own are coarse, at most 0.1 ms, of which a frame has a whole number."""
     if source.time_base.denominator > 1000:
         return Fraction(1, round(1 / source.time_base))
-    return _fine_ticks(source.fps)
+    ticks = source.fps.numerator
+    while ticks < 10_000:
+        ticks *= 2
+    return Fraction(1, ticks)
 
 
 def metadata_command(path: Path) -> list[str]:
@@ -751,14 +701,6 @@ def _run(
         with suppress(ProcessLookupError):  # done already
             resource.prlimit(process.pid, resource.RLIMIT_DATA, (most, most))
     return process
-
-
-def _fine_ticks(fps: Fraction) -> Fraction:
-    """A time base of at most 0.1 ms in which one frame is a whole number of ticks."""
-    ticks = fps.numerator
-    while ticks < 10_000:
-        ticks *= 2
-    return Fraction(1, ticks)
 
 
 def _threads(height: int, width: int) -> list[str]:

@@ -46,8 +46,7 @@ def load_network(style: Style | Path | str) -> StyleNet:
     Raises:
         WeightsError: the file is missing, damaged, tampered with, or not one of ours.
     """
-    network, _ = _load_checked(style)
-    network = network.float().requires_grad_(False).eval()
+    network = _load_checked(style)[0].float().requires_grad_(False).eval()
     return network.to(memory_format=torch.channels_last)  # pyright: ignore
 
 
@@ -60,13 +59,8 @@ def _load_checked(style: Style | Path | str) -> tuple[StyleNet, dict[str, Tensor
 
 
 def load_painting(style: Style | Path | str) -> dict[str, Tensor]:
-    """What the file holds of its painting, float32 by name; nothing, if it holds none.
-
-    Raises:
-        WeightsError: as for `load_network`.
-    """
-    _, painting = _load_checked(style)
-    return {name: tensor.float() for name, tensor in painting.items()}
+    """What the file holds of its painting, float32 by name, or nothing; checked as above."""
+    return {name: tensor.float() for name, tensor in _load_checked(style)[1].items()}
 
 
 def save_network(
@@ -130,9 +124,10 @@ def _load(name: str, body: bytes) -> tuple[StyleNet, dict[str, Tensor]]:
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict) or metadata.get("format") not in (FORMAT, WITHOUT_PAST):
         raise WeightsError(f"{name} is not a stylevid weights file (format {FORMAT}).")
+    has_past = metadata["format"] == FORMAT
     try:
         shape = parse_json(metadata["network"])
-        if metadata["format"] == WITHOUT_PAST:
+        if not has_past:
             shape |= {"dilation": 1}
         config = StyleNetConfig.from_dict(shape)
         with torch.device("meta"):  # without memory: a few bytes may describe a vast network
@@ -140,23 +135,19 @@ def _load(name: str, body: bytes) -> tuple[StyleNet, dict[str, Tensor]]:
     except (KeyError, ValueError, TypeError, AttributeError) as cause:
         reason = str(cause)[:100]
         raise WeightsError(f"{name} describes no network of ours: {reason}.") from cause
-    wanted = network.state_dict()
-    past = {key: wanted[key] for key in wanted if key.startswith(("recall.", "keep."))}
-    if metadata["format"] == WITHOUT_PAST:
-        wanted = {key: wanted[key] for key in wanted if key not in past}
-    _check_header(name, header, {key: list(wanted[key].shape) for key in wanted})
+    wanted = {key: list(tensor.shape) for key, tensor in network.state_dict().items()
+              if has_past or not key.startswith(("recall.", "keep."))}  # fmt: skip
+    _check_header(name, header, wanted)
     try:
         tensors = load(body)  # which checks that the tensors fill the file without a gap
     except (SafetensorError, ValueError, RuntimeError) as cause:
         raise _damaged(name, cause) from cause
     _check_values(name, tensors)
     painting = {key: tensors.pop(key) for key in header if key.startswith("painting.")}
-    painting = {} if _TONES in painting else painting
-    if metadata["format"] == WITHOUT_PAST:
-        fresh = StyleNet(network.config).state_dict()
-        tensors |= {key: fresh[key] for key in past}
+    if not has_past:
+        tensors = StyleNet(config).state_dict() | tensors
     network.load_state_dict(tensors, assign=True)
-    return network, painting
+    return network, {} if _TONES in painting else painting
 
 
 def _header(body: bytes) -> dict[str, Any]:

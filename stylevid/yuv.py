@@ -41,10 +41,6 @@ class Yuv:
     matrix: str = "bt601"
 
     def __post_init__(self) -> None:
-        """
-        Raises:
-            ValueError: this is no such picture, or a side is odd.
-        """
         rows, width = self.pixels.shape if self.pixels.ndim == 2 else (0, 0)
         if self.pixels.dtype != np.uint8 or rows % 3 or width % 2 or rows == 0:
             raise ValueError(

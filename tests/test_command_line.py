@@ -197,6 +197,6 @@ def test_control_c_leaves_nothing(tmp_path: Path, paint, monkeypatch: pytest.Mon
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("stylevid.pipeline._progress", interrupt)
+    monkeypatch.setattr("stylevid.pipeline.how_far", interrupt)
     assert "stopped; nothing was written" in paint(status=130)
     assert list(tmp_path.iterdir()) == []

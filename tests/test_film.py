@@ -101,7 +101,7 @@ def sound(path: Path) -> list[tuple[float, bytes]]:
 
 def test_it_is_cut_at_scenes_and_within_those_that_do_not_end(film: Path) -> None:
     cut = cut_film(probe(film), Options(), 1, lambda: False)
-    assert [(len(p.ticks) - 1, p.warm_up, p.fade) for p in cut.pieces] == [
+    assert [(len(p.ticks) - 1, p.warm_up, p.fade) for p in cut] == [
         (CUT, 0, 0), (SEAM - CUT, 0, WARM_UP), (END - SEAM, WARM_UP, 0),
     ]  # fmt: skip
 
@@ -128,7 +128,7 @@ def test_joined_pieces_are_the_whole(
 def test_one_piece_goes_over_into_the_next(film: Path, painter: Painter) -> None:
     info, options = probe(film), Options()
     whole = [p.shown.pixels for p in paint_frames(read_yuv(info), painter, options)]
-    pieces, joined = cut_film(info, options, 1, lambda: False).pieces, list[np.ndarray]()
+    pieces, joined = cut_film(info, options, 1, lambda: False), list[np.ndarray]()
     for piece in pieces:
         source = read_yuv(info, span=piece.span)
         joined += [p.shown.pixels for p in paint_piece(source, painter, options, piece)]
@@ -153,9 +153,8 @@ def test_where_pieces_do_not_fit_it_is_painted_in_one(
     film: Path, crew: Here, painted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut_wrong(*arguments: object) -> object:
-        cut = cut_film(*arguments)  # type: ignore
-        torn = replace(cut.pieces[1], ticks=cut.pieces[1].ticks[:-1])
-        return replace(cut, pieces=(cut.pieces[0], torn, cut.pieces[2]))
+        first, second, third = cut_film(*arguments)  # type: ignore
+        return [first, replace(second, ticks=second.ticks[:-1]), third]
 
     monkeypatch.setattr(worker_module, "cut_film", cut_wrong)
     (record,) = hand_out([job(film, 1)], crew)

@@ -57,9 +57,11 @@ def test_a_frame_is_shown_in_every_style_and_one_that_is_broken_by_its_preview(
     assert preview == picture_of(unusable)
     painters = easel._painters
     assert painters.of(STYLES[0]) is painters.of(STYLES[0])
-    monkeypatch.setattr(painters, "_most", 2)
-    painters.of(list_styles()[2])
-    assert len(painters._kept) == 2
+    monkeypatch.setattr(looking, "_KEPT", 2)
+    few = Easel("cpu")._painters
+    first = few.of(STYLES[0])
+    assert len({few.of(style) for style in list_styles()[1:3]}) == 2
+    assert few.of(STYLES[0]) is not first, "the oldest of more than two has gone"
 
 
 @pytest.mark.parametrize(

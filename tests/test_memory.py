@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stylevid.frames import resize
-from stylevid.memory import Follower, FollowerConfig, Motion, carry
+from stylevid.memory import Follower, Motion, carry
 from stylevid.yuv import Yuv, image_to_yuv
 
 
@@ -31,9 +31,9 @@ def noisy(image: Tensor, seed: int, sigma: float) -> Tensor:
     return (image + sigma * grain).clamp(0, 1)
 
 
-def follow(*images: Tensor, config: FollowerConfig | None = None) -> Motion | None:
+def follow(*images: Tensor) -> Motion | None:
     """The motion from the last of the images to the one before it."""
-    follower, motion = Follower(config), None
+    follower, motion = Follower(), None
     for image in images:
         motion = follower.step(image_to_yuv(image))
     return motion

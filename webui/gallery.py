@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from PIL import Image
 
 from stylevid.example import example_picture
+from stylevid.hub_errors import one_line
 from stylevid.painter import Painter
 from stylevid.pipeline import stylize_image
 from stylevid.styles import Style, name_styles, read_preview
@@ -26,7 +27,7 @@ def pictures(
     below it."""
     shown = map(picture_of, styles) if shown is None else shown
     return [
-        (picture, f"{_short(style.title)}\n{origin}".rstrip())
+        (picture, f"{one_line(style.title, 40)}\n{origin}".rstrip())
         for picture, style, origin in zip(shown, styles, _origins(styles), strict=True)
     ]
 
@@ -36,10 +37,6 @@ def _origins(styles: list[Style]) -> list[str]:
     if all(style.origin == "bundled" for style in styles):
         return [""] * len(styles)
     return ["your file" if style.origin == "file" else style.origin for style in styles]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def picture_of(style: Style) -> Image.Image:

@@ -13,6 +13,7 @@ from stylevid import hub
 from stylevid.errors import HubError, StylevidError, WeightsError
 from stylevid.styles import Style, name_styles
 
+from . import QUIET
 from .gallery import choices, pictures
 from .report import APOLOGY, lines_html, status_html
 
@@ -93,10 +94,8 @@ def add_hub_box(
             return {note: lines_html([full]), file: None}
         try:
             if upload.stat().st_size > GUEST_LIMITS.weights_bytes:
-                raise WeightsError(
-                    f"{upload.name} is larger than "
-                    f"{GUEST_LIMITS.weights_bytes >> 20} MB, the limit here."
-                )
+                limit = GUEST_LIMITS.weights_bytes >> 20
+                raise WeightsError(f"{upload.name} is larger than {limit} MB, the limit here.")
             new = hub.open_file(upload)
             others = [style for style in brought if style.full_name != new.full_name]
             return show([*others, new], [f"Now in the gallery: {new.title}."], new) | {file: None}
@@ -105,7 +104,6 @@ def add_hub_box(
             return {note: lines_html([str(error)]), file: None}
 
     changed = [guests, note, gallery, style]
-    private = {"api_visibility": "private", "concurrency_id": "hub", "concurrency_limit": 2}
-    gr.on([load.click, repo.submit], load_repo, [repo, guests], changed,
-          show_progress="hidden", **private)  # fmt: skip
-    file.upload(add_file, [file, guests], [*changed, file], show_progress="hidden", **private)
+    how = {"concurrency_id": "hub", "concurrency_limit": 2} | QUIET
+    gr.on([load.click, repo.submit], load_repo, [repo, guests], changed, **how)
+    file.upload(add_file, [file, guests], [*changed, file], **how)

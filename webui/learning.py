@@ -22,13 +22,7 @@ SKETCH_EVERY_S = 3.0
 
 @dataclass(frozen=True)
 class Sketch:
-    """What has been learned so far.
-
-    Attributes:
-        fraction: of the time, 0 to 1.
-        left_s: seconds left.
-        picture: a frame as it would be painted now, uint8 H,W,3.
-    """
+    """How far the learning is, and a frame as it would be painted now, uint8 H,W,3."""
 
     fraction: float
     left_s: float
@@ -40,7 +34,6 @@ class Course:
     """What is to be learned, and then painted, called like `stylize_video`.
 
     Attributes:
-        seconds: how long.
         style: to start from, and whose painting it is unless there is another.
         picture: the visitor's own painting; None learns the style's.
         styles: from which the nearest to the picture is started from.

@@ -24,6 +24,7 @@ from stylevid.live import LivePainter
 from stylevid.painter import Painter
 from stylevid.styles import Style
 
+from . import QUIET
 from .gallery import pictures
 from .layout import first_style
 from .report import APOLOGY
@@ -82,13 +83,9 @@ class Seat:
 
 
 class Live:
-    """All visitors who have their camera painted, and the route that their pictures take."""
+    """All whose camera is painted, so many at a time, and the route that their pictures take."""
 
     def __init__(self, device: str | None, visitors: int) -> None:
-        """
-        Args:
-            visitors: so many at a time.
-        """
         if "spaces" in sys.modules:  # ZeroGPU lends a GPU for a call, not for a camera
             device = "cpu"
         self.visitors = visitors
@@ -176,7 +173,7 @@ def add_live(blocks: gr.Blocks, styles: list[Style], guests: gr.State, live: Liv
     def switch(seat: Seat, temporal: bool) -> None:
         seat.temporal = temporal
 
-    quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    quiet = {"queue": False} | QUIET
     blocks.load(start, seat, camera, **quiet)
     gallery.select(choose, [seat, guests], None, **quiet)
     temporal.input(switch, [seat, temporal], None, **quiet)

@@ -5,11 +5,11 @@ import math
 import sys
 import tempfile
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +35,8 @@ class Easel:
     """Painters that are kept ready, and what they paint while a visitor chooses."""
 
     def __init__(self, device: str | None) -> None:
-        """
-        Args:
-            device: as for `Painter`; on ZeroGPU, where a GPU is lent for long work only, the CPU.
-        """
-        device = "cpu" if "spaces" in sys.modules else device
+        if "spaces" in sys.modules:  # ZeroGPU lends a GPU for long work only
+            device = "cpu"
         self._painters = _Painters(device, _KEPT)
         self._moving = _Painters(device, _KEPT_MOVING)
 
@@ -64,13 +61,9 @@ class Easel:
         should_stop: Callable[[], bool],
     ) -> Iterator[Frame | bytes]:  # fmt: skip
         """The first painted frame of the three seconds there, soon, and then their MP4, unless
-        `should_stop` says yes, which is asked after each frame.
-
-        Raises:
-            StylevidError: the video or the style cannot be used.
-        """
+        `should_stop` says yes, which is asked after each frame."""
         start_s = min(moment(info, share), max(0.0, info.duration_s - MOTION_S))
-        height, width = fit(info.height, info.width, min(MOTION_SIDE, max(info.height, info.width)))
+        height, width = fit(info.height, info.width, MOTION_SIDE, enlarge=False)
         painter, span = self._moving.of(style), Span(start_s, start_s + MOTION_S)
         size = even(height), even(width)
         with closing(read_yuv(info, size, span)) as frames:
@@ -110,16 +103,12 @@ class _Painters:
     """The painters of the last few styles."""
 
     def __init__(self, device: str | None, most: int) -> None:
-        self._device, self._most = device, most
-        self._kept: OrderedDict[Style | Mix, Painter] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # else two may make the same one
+        self._kept = lru_cache(most)(partial(Painter, device=device))
 
     def of(self, style: Style | Mix) -> Painter:
         with self._lock:
-            self._kept[style] = self._kept.pop(style, None) or Painter(style, self._device)
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-            return self._kept[style]
+            return self._kept(style)
 
 
 def moment(info: VideoInfo, share: float) -> float:
@@ -128,16 +117,10 @@ def moment(info: VideoInfo, share: float) -> float:
 
 
 def tile(info: VideoInfo, share: float) -> Frame:
-    """The middle of the frame at that moment, uint8 H,W,3 RGB, of SIZE.
-
-    Raises:
-        VideoError: it cannot be read.
-    """
+    """The middle of the frame at that moment, uint8 H,W,3 RGB, of SIZE."""
     scale = max(SIZE[0] / info.height, SIZE[1] / info.width)
-    height, width = (
-        max(SIZE[0], round(scale * info.height)),
-        max(SIZE[1], round(scale * info.width)),
-    )
+    height = max(SIZE[0], round(scale * info.height))
+    width = max(SIZE[1], round(scale * info.width))
     frame = read_picture(info, moment(info, share), (height, width))
     top, left = (height - SIZE[0]) // 2, (width - SIZE[1]) // 2
     return frame[top : top + SIZE[0], left : left + SIZE[1]]

@@ -103,10 +103,7 @@ class Operator:
         return use
 
     def check(self, visitor: str) -> None:
-        """
-        Raises:
-            StylevidError: the visitor has had as much as one may in an hour.
-        """
+        """Raise a StylevidError where the visitor has had as much as one may in an hour."""
         now = time.monotonic()
         with self._lock:
             self._uses = [use for use in self._uses if now - use.when_s < HOUR_S]
@@ -195,18 +192,16 @@ def _of_this_process() -> dict[str, float]:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What the command line says of the page in public."""
-    parser.add_argument(
-        "--auth", type=read_auth, metavar="USER:PASSWORD", default=os.environ.get("STYLEVID_AUTH"),
+    add = parser.add_argument
+    add("--auth", type=read_auth, metavar="USER:PASSWORD", default=os.environ.get("STYLEVID_AUTH"),
         help="let in who says so; @FILE reads a line for each user (default: $STYLEVID_AUTH)",
     )  # fmt: skip
-    parser.add_argument("--root-path", metavar="/PATH", help="where a proxy shows the page")
-    parser.add_argument("--max-job-seconds", type=float, default=3600, help="that one may work")
-    parser.add_argument(
-        "--max-gigapixels", type=float, default=60, help="a video's frames may have together"
-    )
+    add("--root-path", metavar="/PATH", help="where a proxy shows the page")
+    add("--max-job-seconds", type=float, default=3600, help="that one may work")
+    add("--max-gigapixels", type=float, default=60, help="a video's frames may have together")
     for name in vars(Limits()):
-        parser.add_argument(f"--visitor-{name}", type=float, default=math.inf, metavar="N",
-                            help=f"{name} that one visitor may have in an hour")  # fmt: skip
+        add(f"--visitor-{name}", type=float, default=math.inf, metavar="N",
+            help=f"{name} that one visitor may have in an hour")  # fmt: skip
 
 
 def read_auth(text: str) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import gradio as gr
 from stylevid.recipe import read_recipe
 from stylevid.styles import Style, name_styles
 
+from . import QUIET
 from .layout import BRUSHES, SIZES, Choices
 
 
@@ -39,6 +40,5 @@ def connect_restoring(left: Choices, styles: list[Style], guests: gr.State) -> N
     left.video.upload(
         restore, [left.video, guests],
         [left.style, left.temporal, left.strength, left.keep_colors, left.size, left.brush,
-         left.second, left.mix], concurrency_limit=4,
-        show_progress="hidden", api_visibility="private",
+         left.second, left.mix], concurrency_limit=4, **QUIET,
     )  # fmt: skip

@@ -25,7 +25,6 @@ class Run:
     Attributes:
         steps: the work's progress, then its outcome; what it holds is let go of when it is closed.
         asked: what the page needs in order to show it.
-        job: stops it.
     """
 
     steps: Generator[Any]

@@ -19,6 +19,7 @@ from ..__main__ import add_painting_options, painting_options
 from ..errors import StyleError, StylevidError
 from ..hub import get_style, repo_names
 from ..network import StyleNet
+from ..styles import slug_of
 from ..weights import file_sha256, find_weights, load_network, load_painting
 from .clips import is_list, read_wishes
 from .crew import Crew, ProcessCrew, RayCrew, connect, hand_out
@@ -51,26 +52,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "stylevid.batch", description="Paint many clips; run again, it goes on where it was."
     )
-    parser.add_argument(
-        "inputs", nargs="+", help="videos, folders, patterns, lists (.csv, .jsonl) or URLs of them"
-    )
-    parser.add_argument("--style", action="append", default=[], help="as stylevid takes it; may be "
-                        "given several times")  # fmt: skip
-    parser.add_argument("--out", required=True, help="the folder or URL for the results")
-    parser.add_argument("--workers", type=int, help="at once (default: one for each GPU, or for "
-                        "every two cores)")  # fmt: skip
-    parser.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster's address, 'auto' on one "
-                        "of its nodes, or 'local' to begin one here")  # fmt: skip
-    parser.add_argument("--retry-failed", action="store_true", help="try what was refused or "
-                        "failed before, too")  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="paint what is done, too")
-    parser.add_argument("--fine", action="store_true", help="learn each clip before it is painted: "
-                        "richer, steadier")  # fmt: skip
-    parser.add_argument("--learn-seconds", type=float, default=120.0, metavar="N",
-                        help="for so long (120)")  # fmt: skip
-    parser.add_argument("--split", type=float, default=60.0, metavar="SECONDS", help="paint clips "
-                        "that are more than twice as long in pieces of so long, side by side (60; "
-                        "0 never)")  # fmt: skip
+    add = parser.add_argument
+    add("inputs", nargs="+", help="videos, folders, patterns, lists (.csv, .jsonl) or URLs of them")
+    add("--style", action="append", default=[], help="as stylevid takes it, any number of times")
+    add("--out", required=True, help="the folder or URL for the results")
+    add("--workers", type=int, help="at once (default: one a GPU, or for every two cores)")
+    add("--ray", metavar="ADDRESS", help="a Ray cluster's address, 'auto' on one of its nodes, or "
+        "'local' to begin one here")  # fmt: skip
+    add("--retry-failed", action="store_true", help="try what was refused or failed before, too")
+    add("--overwrite", action="store_true", help="paint what is done, too")
+    add("--fine", action="store_true", help="learn a clip before it is painted: richer, steadier")
+    add("--learn-seconds", type=float, default=120.0, metavar="N", help="for so long (120)")
+    add("--split", type=float, default=60.0, metavar="SECONDS", help="paint clips that are more "
+        "than twice as long in pieces of so long, side by side (60; 0 never)")  # fmt: skip
     add_painting_options(parser)
     return parser
 
@@ -106,7 +100,7 @@ def _paint(options: argparse.Namespace, out: str) -> int:
         elif (known := ledger.known(asked)) and not (
             options.overwrite if known.status == "painted" else options.retry_failed
         ):
-            table.skip(known)
+            table.old[known.status] += 1
         else:
             jobs.append(asked)
     if jobs:
@@ -181,9 +175,8 @@ class Shelf:
                 raise StyleError(f"{name} does not hold what is to be learned of its painting. "
                                  "Leave --fine out.")  # fmt: skip
             sha256 = file_sha256(find_weights(style))
-            self.paintings[sha256] = painting
-            self._known[name] = style.stem if isinstance(style, Path) else style.slug, sha256
-            self.networks[sha256] = network
+            self._known[name] = slug_of(style), sha256
+            self.networks[sha256], self.paintings[sha256] = network, painting
         return self._known[name]
 
 
@@ -207,13 +200,9 @@ class Table:
 
     def __init__(self) -> None:
         self._started_s = time.monotonic()
-        self._new, self._old = Counter[str](), Counter[str]()
+        self._new, self.old = Counter[str](), Counter[str]()  # what was done now, and before
         self._frames = 0
         self._errors: list[str] = []
-
-    def skip(self, record: Record) -> None:
-        """Count what was done before."""
-        self._old[record.status] += 1
 
     def add(self, record: Record) -> None:
         """Count what was done now."""
@@ -225,7 +214,7 @@ class Table:
     @property
     def whole(self) -> bool:
         """Whether everything is painted."""
-        return self._new.keys() | self._old.keys() <= {"painted"}
+        return self._new.keys() | self.old.keys() <= {"painted"}
 
     @property
     def speed(self) -> str:
@@ -240,9 +229,9 @@ class Table:
         lines = self._errors[:_SHOWN_ERRORS]
         if more := len(self._errors) - len(lines):
             lines.append(f"and {more} more: see {NAME}")
-        before = self._old["refused"] + self._old["failed"]
+        before = self.old["refused"] + self.old["failed"]
         lines.append(f"painted  {self._new['painted']:6}  {self.speed}, {self._seconds:.0f} s")
-        lines.append(f"skipped  {self._old['painted']:6}  done before and unchanged")
+        lines.append(f"skipped  {self.old['painted']:6}  done before and unchanged")
         lines.append(f"refused  {self._new['refused']:6}")
         lines.append(f"failed   {self._new['failed']:6}")
         if before:

@@ -108,7 +108,7 @@ def _read_list(
             if isinstance(row, Exception):
                 raise row
             wish = _row_wish(row, full_name(files, folder), options)
-        except (ValueError, csv.Error, StylevidError) as cause:
+        except (ValueError, StylevidError) as cause:
             wish = StylevidError(str(cause))
         yield f"{name}, line {number}", wish
 

@@ -47,11 +47,11 @@ class Crew(Protocol):
         """Send all of them home, also from their work."""
 
 
-def hand_out(jobs: Iterable[Job], crew: Crew, tries: int = TRIES) -> Iterator[Record]:
+def hand_out(jobs: Iterable[Job], crew: Crew) -> Iterator[Record]:
     """Have all clips painted, longest first, and yield the record of each.
 
     The clip of a worker that died goes to the next one that is free; one that failed is tried again
-    after the others. Both are begun at most `tries` times.
+    after the others. Both are begun at most TRIES times.
 
     Raises:
         StylevidError: workers cannot be started.
@@ -85,7 +85,7 @@ def hand_out(jobs: Iterable[Job], crew: Crew, tries: int = TRIES) -> Iterator[Re
             record = outcome if isinstance(outcome, Record) else job.record(
                 "failed", error="Each worker that painted it died; its memory may be too small."
             )  # fmt: skip
-            if record.status == "failed" and begun[job] < tries:
+            if record.status == "failed" and begun[job] < TRIES:
                 queue.appendleft(job) if died else queue.append(job)
                 continue
             record = replace(record, tries=max(begun[job], record.tries))
@@ -192,12 +192,7 @@ class RayCrew:
     anew, on another node if need be."""
 
     def __init__(self, ray: Any, config: WorkerConfig, size: int, gpus: float) -> None:
-        """
-        Args:
-            ray: from `connect`.
-            config: its threads are the cores that an actor asks for.
-            gpus: that an actor asks for.
-        """
+        """What `connect` gave; an actor asks for the config's threads as cores, and for `gpus`."""
         self.size, self._ray, self._config = size, ray, ray.put(config)
         self._actor = ray.remote(num_cpus=config.threads, num_gpus=gpus, max_restarts=-1)(_Actor)
         self._actors: dict[int, Any] = {}

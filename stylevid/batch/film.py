@@ -3,30 +3,16 @@ remembered, and within a scene that does not end."""
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
 from ..frames import fit
-from ..memory import Follower, FollowerConfig
+from ..memory import SIZE, Follower
 from ..pipeline import Options, Piece
 from ..video import Span, VideoInfo, read_yuv, written_tick
 
 WARM_UP = 16  # frames, over which one piece fades to the next
 _SEARCH_S = 10.0  # for a cut, from where a piece is long enough
-
-
-@dataclass(frozen=True)
-class Film:
-    """How a video is cut.
-
-    Attributes:
-        pieces: in order.
-        starts_s: when each of them shows.
-    """
-
-    pieces: tuple[Piece, ...]
-    starts_s: tuple[Fraction, ...]
 
 
 def is_long(info: VideoInfo, options: Options, piece_s: float) -> bool:
@@ -36,16 +22,12 @@ def is_long(info: VideoInfo, options: Options, piece_s: float) -> bool:
 
 def cut_film(
     info: VideoInfo, options: Options, piece_s: float, should_stop: Callable[[], bool]
-) -> Film:
-    """Read a video once, small, and cut it into pieces of `piece_s` seconds or a little more.
-
-    Raises:
-        VideoError, Cancelled: as `read_yuv`.
-    """
+) -> list[Piece]:
+    """Read a video once, small, and cut it into pieces of `piece_s` seconds or a little more."""
     times_s, end_s = list[Fraction](), Fraction(0)
     starts = {0: 0}  # a piece's first frame, and its warm-up
     search_s, follower, last = min(_SEARCH_S, piece_s / 4), None, 0
-    size = fit(info.height, info.width, min(FollowerConfig.size, max(info.height, info.width)))
+    size = fit(info.height, info.width, SIZE, enlarge=False)
     with closing(read_yuv(info, size, options.span, should_stop)) as frames:
         for number, timed in enumerate(frames):
             times_s.append(timed.time_s)
@@ -59,20 +41,18 @@ def cut_film(
                 remembers = options.temporal and not is_cut
                 starts[number] = min(WARM_UP, number - last) if remembers else 0
                 follower, last = None, number
-    return _film(times_s, end_s, starts, options.span, written_tick(info))
+    return _cut([*times_s, end_s], starts, options.span, written_tick(info))
 
 
-def _film(
-    times_s: list[Fraction], end_s: Fraction, starts: dict[int, int], span: Span, tick_s: Fraction
-) -> Film:
-    times_s = [*times_s, end_s]
+def _cut(
+    times_s: list[Fraction], starts: dict[int, int], span: Span, tick_s: Fraction
+) -> list[Piece]:
     ticks = [round((time_s - times_s[0]) / tick_s) for time_s in times_s]
 
     def before(number: int, share: Fraction) -> float:
         """When so much of the time from the frame before to this one is still to come."""
-        return span.start_s + float(
-            times_s[number] - (times_s[number] - times_s[number - 1]) * share
-        )
+        length_s = times_s[number] - times_s[number - 1]
+        return span.start_s + float(times_s[number] - length_s * share)
 
     pieces = list[Piece]()
     for start, end in pairwise((*starts, len(times_s) - 1)):
@@ -81,5 +61,6 @@ def _film(
         start_s = before(first, Fraction(1, 3)) if first else span.start_s
         part = Span(start_s, before(end, Fraction(2, 3)))
         own_ticks = tuple(tick - ticks[start] for tick in ticks[start : end + 1])
-        pieces.append(Piece(part, starts[start], own_ticks, tick_s, starts.get(end, 0)))
-    return Film(tuple(pieces), tuple(times_s[0] + ticks[start] * tick_s for start in starts))
+        shown_s = times_s[0] + ticks[start] * tick_s
+        pieces.append(Piece(part, starts[start], shown_s, own_ticks, tick_s, starts.get(end, 0)))
+    return pieces

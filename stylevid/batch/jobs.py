@@ -14,7 +14,6 @@ from .. import __version__
 from ..errors import StylevidError
 from ..pipeline import Options, Piece
 from .clips import Wish
-from .film import Film
 from .places import deliver, is_local, open_place, scratch_of, telling_trouble
 
 log = logging.getLogger(__name__)
@@ -55,9 +54,9 @@ class Record:
 
 @dataclass(frozen=True, eq=False)
 class Join:
-    """What is left to do when all pieces of a film are painted: `records` in order."""
+    """What is left to do when all pieces of a film are painted: their records in order."""
 
-    film: Film
+    pieces: list[Piece]
     records: tuple[Record, ...]
 
 
@@ -112,13 +111,13 @@ class Job:
 class InPieces:
     """A long clip's job, taken apart: the `jobs` for its pieces."""
 
-    def __init__(self, whole: Job, film: Film, learned: str | None) -> None:
-        self._whole, self._film = whole, film
+    def __init__(self, whole: Job, pieces: list[Piece], learned: str | None) -> None:
+        self._whole, self._pieces = whole, pieces
         self._done: dict[str, Record] = {}
         self.jobs = [
             replace(whole, target=f"{whole.pieces}-{whole.piece_s:g}-{number:04}.mp4",
                     clip=whole.target, learned=learned, part=piece)
-            for number, piece in enumerate(film.pieces)
+            for number, piece in enumerate(pieces)
         ]  # fmt: skip
 
     def add(self, record: Record) -> Job | None:
@@ -130,7 +129,7 @@ class InPieces:
         if len(self._done) < len(self.jobs):
             return None
         records = tuple(self._done[job.target] for job in self.jobs)
-        return replace(self._whole, part=Join(self._film, records))
+        return replace(self._whole, part=Join(self._pieces, records))
 
 
 class Ledger:
@@ -169,11 +168,7 @@ class Ledger:
                 log.warning("%s", error)
 
     def save(self) -> None:
-        """Write them all, one line a result.
-
-        Raises:
-            StylevidError: the folder cannot be written to.
-        """
+        """Write them all, one line a result."""
         scratch = scratch_of(self._out)
         scratch.mkdir(parents=True, exist_ok=True)
         self._saved_s = time.monotonic()

@@ -33,10 +33,7 @@ def open_place(place: str) -> tuple[Any, str]:
 
 @contextmanager
 def telling_trouble(place: str) -> Generator[None]:
-    """
-    Raises:
-        StylevidError: instead of whatever a file system raises within.
-    """
+    """Raise one StylevidError for whatever a file system raises within."""
     try:
         yield
     except StylevidError:

@@ -34,7 +34,6 @@ class WorkerConfig:
     """What all workers of a batch have in common.
 
     Attributes:
-        out: the folder or URL of the results.
         networks: by the sha256 of their weights.
         paintings: what those that are to learn hold of their paintings, by the same.
         threads: of a worker, its share of the cores.
@@ -53,19 +52,11 @@ class Worker:
     """Paints clips; what goes wrong with one is said in its record."""
 
     def __init__(self, number: int, should_stop: Callable[[], bool] = lambda: False) -> None:
-        """
-        Args:
-            number: of the worker among those of the batch.
-            should_stop: asked after each frame.
-        """
+        """The worker's number in the batch, and what is asked after each frame."""
         self._number, self._should_stop = number, should_stop
 
     def get_ready(self, config: WorkerConfig) -> None:
-        """Load the first network.
-
-        Raises:
-            StylevidError: the device or the engine is not there.
-        """
+        """Load the first network, or raise that the device or the engine is not there."""
         torch.set_num_threads(config.threads)
         cv2.setNumThreads(config.threads)
         self._config, self._painters = config, dict[str, Painter]()
@@ -164,8 +155,8 @@ class Worker:
         joined.parent.mkdir()
         pieces = [fetch(place, folder) for place in places]
         recipe = read_recipe(pieces[0])
-        join_pieces(pieces, join.film.starts_s, joined, info, job.options.span,
-                    recipe.as_json() if recipe else "")  # fmt: skip
+        join_pieces(pieces, [piece.shown_s for piece in join.pieces], joined, info,
+                    job.options.span, recipe.as_json() if recipe else "")  # fmt: skip
         seconds = sum(record.seconds for record in join.records) + time.monotonic() - started
         measured = [(record.frames, record.flicker) for record in join.records if record.flicker]
         weight = sum(frames for frames, _ in measured)

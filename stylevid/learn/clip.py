@@ -24,7 +24,7 @@ from ..frames import Frame, to_frame
 from ..network import StyleNet
 from ..painter import computes_bfloat16
 from ..pipeline import Options, target_size
-from ..video import Span, VideoInfo, probe, read_yuv
+from ..video import ShouldStop, Span, VideoInfo, probe, read_yuv
 from ..yuv import Yuv, yuv_to_image
 from .allocation import keep_memory
 from .losses import PaintingTargets
@@ -75,7 +75,7 @@ def learn_clip(
     options: Options,
     seconds: float,
     progress: Callable[[Lesson], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    should_stop: ShouldStop = None,
     device: torch.device | str = "cpu",
 ) -> StyleNet:
     """A network that has learned a clip for so many seconds, starting from another, which is left
@@ -139,9 +139,7 @@ def _rate(fraction: float) -> float:
     return _RATE * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * fraction)))
 
 
-def _read_takes(
-    info: VideoInfo, options: Options, should_stop: Callable[[], bool] | None
-) -> list[list[Yuv]]:
+def _read_takes(info: VideoInfo, options: Options, should_stop: ShouldStop) -> list[list[Yuv]]:
     """Neighboring frames from places all over the clip, as the network will see them."""
     size = target_size(info.height, info.width, options)
     end_s = min(options.end_s or math.inf, info.duration_s or math.inf)

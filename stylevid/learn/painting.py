@@ -52,7 +52,7 @@ def read_painting(path: Path, longest: int = LONGEST) -> Tensor:
 
 
 @torch.no_grad()
-def study(path: Path, device: torch.device | str = "cpu") -> PaintingTargets:
+def study(path: Path) -> PaintingTargets:
     """What is to be learned of a painting.
 
     Raises:
@@ -66,7 +66,7 @@ def study(path: Path, device: torch.device | str = "cpu") -> PaintingTargets:
                          f"its shorter side needs {SMALLEST}. Cut it to a part.")  # fmt: skip
     if painting.std() < _BLANK:
         raise StyleError(f"{path.name} is blank: there is nothing in it to paint like.")
-    return PaintingTargets.of(painting.to(device), load_vgg(device))
+    return PaintingTargets.of(painting, load_vgg())
 
 
 def nearest(painting: PaintingTargets, styles: Iterable[Style]) -> Style:

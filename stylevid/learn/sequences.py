@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ..flow import estimate_flow
 from ..frames import fit, luma, size_of
-from ..memory import Array, Follower, FollowerConfig
+from ..memory import SIZE, Array, Follower
 from ..metrics import trusted
 
 LEARNED = 2  # frames at the end of a sequence that gradients flow through; the others are replayed
-_FOLLOWED_AT = FollowerConfig().size / 640  # of a frame's size, as in a video of 640 pixels
+_FOLLOWED_AT = SIZE / 640  # of a frame's size, as in a video of 640 pixels
 
 
 @dataclass(frozen=True)
