@@ -27,6 +27,7 @@ from stylevid.metrics import NOTHING_MEASURED, Flicker, Pair
 from stylevid.styles import Style, list_styles
 from stylevid.video import WHOLE, probe, read_picture
 from stylevid.weights import load_painting
+from tests.clips import encode, run_ffmpeg, textured_frames
 from webui import hub_box
 from webui.gallery import choices, pictures
 from webui.layout import HELLO
@@ -38,7 +39,7 @@ FIRST = list_styles()[0].slug
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory, run_ffmpeg) -> Path:
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Half a second of the example, small."""
     path = tmp_path_factory.mktemp("example") / "example.mp4"
     run_ffmpeg("-i", EXAMPLE, "-t", 0.5, "-vf", "scale=160:96", path)
@@ -217,7 +218,7 @@ def test_a_part_is_shown_beside_the_same_moment_of_the_video(page, example: Path
 
 @pytest.mark.parametrize(("frames", "rate", "sound_s"), [(10, "25", 4), (1, "1", 0), (3, "0.2", 0)])
 def test_a_painting_is_shown_whatever_its_sound_and_rate(
-    page, tmp_path: Path, encode, textured_frames, frames: int, rate: str, sound_s: int
+    page, tmp_path: Path, frames: int, rate: str, sound_s: int
 ) -> None:
     sound = ("-f", "lavfi", "-i", f"sine=duration={sound_s}") if sound_s else ()
     video = encode(tmp_path / "odd.mp4", textured_frames(frames), rate=rate, sound=sound)

@@ -26,6 +26,7 @@ from stylevid.batch.places import deliver, fetch
 from stylevid.errors import StylevidError
 from stylevid.pipeline import Options
 from stylevid.video import probe
+from tests.clips import run_ffmpeg
 
 ROOT = Path(__file__).parents[1]
 
@@ -360,7 +361,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
 
 @pytest.fixture
 def long_batch(
-    tmp_path: Path, clip: Path, tiny_weights: Path, run_ffmpeg: Callable[..., None]
+    tmp_path: Path, clip: Path, tiny_weights: Path
 ) -> Iterator[tuple[Path, Callable[[], subprocess.Popen[str]]]]:
     """A folder of clips, one of which takes seconds, and how to begin painting them into out/."""
     (tmp_path / "clips").mkdir()
@@ -503,7 +504,7 @@ def test_from_store_to_store_with_uploads_that_break_off(
 
 @pytest.mark.slow
 def test_actors_of_a_ray_that_are_killed_lose_nothing(
-    tmp_path: Path, clip: Path, tiny_weights: Path, run_ffmpeg: Callable[..., None]
+    tmp_path: Path, clip: Path, tiny_weights: Path
 ) -> None:
     pytest.importorskip("ray")
     (tmp_path / "clips").mkdir()

@@ -14,6 +14,7 @@ from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_video
 from stylevid.recipe import read_recipe
 from stylevid.styles import Mix, get_style
+from tests.clips import run_ffmpeg
 from tests.test_browser import CHROMIUM, download, paint, picture, serve, sync_api, upload
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -47,7 +48,7 @@ def visit(url: str) -> Iterator[Callable[..., object]]:
         yield visit
 
 
-def test_the_camera_is_painted_kept_and_recorded(visit, run_ffmpeg, tmp_path: Path) -> None:
+def test_the_camera_is_painted_kept_and_recorded(visit, tmp_path: Path) -> None:
     film = tmp_path / "camera.mjpeg"
     run_ffmpeg("-i", EXAMPLE, "-t", 3, "-vf", "scale=640:-2", "-q:v", 3, film)
     page = visit(*CAMERA, f"--use-file-for-fake-video-capture={film}")

@@ -15,6 +15,7 @@ from stylevid.recipe import Recipe, read_recipe
 from stylevid.styles import BUNDLED
 from stylevid.video import probe
 from stylevid.weights import save_network
+from tests.clips import encode, textured_frames
 
 OTHER = BUNDLED / "starry-night.safetensors"
 
@@ -102,9 +103,7 @@ def test_both_ways_and_other_forms_are_written(tmp_path: Path, paint) -> None:
         assert gif.size == (96, 32) and gif.n_frames > 2
 
 
-def test_styles_are_mixed_or_take_turns(
-    tmp_path: Path, run, clip: Path, styles: Path, encode, textured_frames
-) -> None:
+def test_styles_are_mixed_or_take_turns(tmp_path: Path, run, clip: Path, styles: Path) -> None:
     def recipe(*options: object) -> Recipe | None:
         run(film, "--weights", styles, "-o", tmp_path / "out.mp4", *options)
         return read_recipe(tmp_path / "out.mp4")

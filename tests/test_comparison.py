@@ -14,10 +14,11 @@ from stylevid.network import StyleNet
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, Progress
 from stylevid.video import WHOLE, Span, probe, read_frames
+from tests.clips import encode, run_ffmpeg, textured_frames
 
 
 @pytest.fixture(scope="module")
-def long_clip(tmp_path_factory: pytest.TempPathFactory, run_ffmpeg) -> Path:
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four seconds of the example, small, at 12 frames a second."""
     path = tmp_path_factory.mktemp("clip") / "long.mp4"
     run_ffmpeg("-i", EXAMPLE, "-t", 4, "-vf", "fps=12,scale=160:96", path)
@@ -72,9 +73,7 @@ def test_stopping_leaves_nothing(long_clip: Path, painter: Painter, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_left_half_is_the_painting_alone(
-    painter: Painter, tmp_path: Path, encode, textured_frames
-) -> None:
+def test_the_left_half_is_the_painting_alone(painter: Painter, tmp_path: Path) -> None:
     """A still clip with noise: the left half changes from frame to frame, the right hardly."""
     chance, still = np.random.default_rng(0), textured_frames(1, 64, 96)[0].astype(int)
     frames = [still + chance.normal(0, 6, still.shape) for _ in range(8)]

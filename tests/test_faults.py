@@ -21,6 +21,7 @@ from stylevid.__main__ import main as stylevid
 from stylevid.batch.__main__ import main as batch
 from stylevid.weights import load_network
 from tests import fuzz
+from tests.clips import run_ffmpeg
 from tests.hub_server import HubServer
 from train import push_to_hub
 
@@ -30,7 +31,7 @@ FUZZ = int(os.environ.get("STYLEVID_FUZZ", "20"))
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, run_ffmpeg) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip of a second, and a tiny style."""
     folder = tmp_path_factory.mktemp("place")
     (folder / "weights").mkdir()

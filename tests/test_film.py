@@ -24,17 +24,13 @@ from stylevid.painter import Painter
 from stylevid.pipeline import Options, paint_frames, paint_piece, stylize_video
 from stylevid.recipe import read_recipe
 from stylevid.video import probe, read_yuv
-from tests.conftest import Decode, Encode
+from tests.clips import decode, encode, textured_frames
 
 CUT, SEAM, END = 28, 60, 90  # frames: a scene ends in time, the next one does not
 
 
 @pytest.fixture(scope="module")
-def film(
-    tmp_path_factory: pytest.TempPathFactory,
-    encode: Encode,
-    textured_frames: Callable[..., list[np.ndarray]],
-) -> Path:
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two scenes at 25 frames/s whose pictures begin after their sound."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     frames = [*textured_frames(CUT, seed=1), *textured_frames(END - CUT, seed=2)]
@@ -108,7 +104,7 @@ def test_it_is_cut_at_scenes_and_within_those_that_do_not_end(film: Path) -> Non
 
 @pytest.mark.parametrize("options", [{}, {"start_s": 0.3, "end_s": 3.1, "temporal": False}])
 def test_joined_pieces_are_the_whole(
-    film: Path, crew: Here, tmp_path: Path, decode: Decode, options: dict[str, float]
+    film: Path, crew: Here, tmp_path: Path, options: dict[str, float]
 ) -> None:
     whole, joined = hand_out([job(film, 0, **options), job(film, 1, **options)], crew)
     assert whole.frames == joined.frames and joined.status == "painted", joined.error
@@ -165,9 +161,8 @@ def test_where_pieces_do_not_fit_it_is_painted_in_one(
 
 @pytest.mark.parametrize("piece_s", [0, 1])
 def test_a_clip_is_learned_once(
-    film: Path, crew: Here, tmp_path: Path, piece_s: float, monkeypatch: pytest.MonkeyPatch,
-    decode: Decode,
-) -> None:  # fmt: skip
+    film: Path, crew: Here, tmp_path: Path, piece_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     learned = list[Path]()
 
     def spy(network: StyleNet, painting: object, source: Path, *rest: object, **more: object):

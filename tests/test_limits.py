@@ -16,6 +16,7 @@ from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_video
 from stylevid.video import Timed, VideoWriter, probe, read_yuv
 from tests.accidents import assert_one_sentence
+from tests.clips import run_ffmpeg
 from tests.test_video import record_processes
 
 TRACKS = [word for _ in range(100) for word in ("-map", "1:a")]
@@ -37,7 +38,7 @@ HOSTILE: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_too_much_is_refused(name: str, tmp_path: Path, run_ffmpeg, painter) -> None:
+def test_what_is_too_much_is_refused(name: str, tmp_path: Path, painter) -> None:
     made, match = HOSTILE[name]
     run_ffmpeg(*made, "-preset", "ultrafast", tmp_path / name)
     options = Options(max_pixels=10_000_000, size=16, temporal=False, measure=False)
@@ -49,7 +50,7 @@ def test_what_is_too_much_is_refused(name: str, tmp_path: Path, run_ffmpeg, pain
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_fonts_and_subtitles_do_no_harm(tmp_path: Path, run_ffmpeg, painter: Painter) -> None:
+def test_fonts_and_subtitles_do_no_harm(tmp_path: Path, painter: Painter) -> None:
     (tmp_path / "a.srt").write_text(
         "1\n00:00:00,000 --> 00:00:01,000\n<font face='x'>{\\p1}m</font>\n"
     )
@@ -72,7 +73,7 @@ def stop(pid: int) -> None:
 @pytest.mark.parametrize("when", ["amid its frames", "at its end"])
 @pytest.mark.parametrize("asked", [False, True])
 def test_an_encoder_that_is_stuck_is_left(
-    tmp_path: Path, run_ffmpeg, monkeypatch: pytest.MonkeyPatch, when: str, asked: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, asked: bool
 ) -> None:
     run_ffmpeg("-f", "lavfi", "-i", "testsrc=s=640x360:d=0.2", tmp_path / "a.mp4")
     info = probe(tmp_path / "a.mp4")

@@ -28,6 +28,7 @@ from stylevid.pipeline import (
 )
 from stylevid.video import Timed, VideoWriter, probe, read_frames, read_yuv
 from stylevid.yuv import image_to_yuv, yuv_to_image
+from tests.clips import decode, encode, textured_frames
 
 PLAIN = Options(temporal=False, measure=False)
 
@@ -69,7 +70,7 @@ def assert_no_threads_left() -> None:
 
 
 @pytest.fixture(scope="module")
-def long_clip(tmp_path_factory: pytest.TempPathFactory, encode, textured_frames) -> Path:
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 frames of 16x24 at 30 frames/s."""
     path = tmp_path_factory.mktemp("long") / "long.mp4"
     return encode(path, textured_frames(60, 16, 24), rate="30")
@@ -77,7 +78,7 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory, encode, textured_frames)
 
 @pytest.mark.parametrize("temporal", [False, True])
 def test_video_is_painted_frame_by_frame(
-    tmp_path: Path, clip: Path, painter: Painter, decode, temporal: bool
+    tmp_path: Path, clip: Path, painter: Painter, temporal: bool
 ) -> None:
     result = paint(clip, tmp_path, painter, Options(temporal=temporal))
     assert result.path == tmp_path / "out.mp4"
@@ -92,9 +93,7 @@ def test_video_is_painted_frame_by_frame(
     assert_no_threads_left()
 
 
-def test_each_frame_is_the_networks_painting(
-    tmp_path: Path, clip: Path, painter: Painter, decode
-) -> None:
+def test_each_frame_is_the_networks_painting(tmp_path: Path, clip: Path, painter: Painter) -> None:
     shown = decode(paint(clip, tmp_path, painter).path)
     for timed, (_, frame) in zip(read_frames(probe(clip)), shown, strict=True):
         expected = stylize_image(timed.frame, painter)
@@ -102,15 +101,13 @@ def test_each_frame_is_the_networks_painting(
         assert psnr(frame, expected) > psnr(frame, timed.frame) + 5
 
 
-def test_strength_0_gives_the_video_back(
-    tmp_path: Path, clip: Path, painter: Painter, decode
-) -> None:
+def test_strength_0_gives_the_video_back(tmp_path: Path, clip: Path, painter: Painter) -> None:
     result = paint(clip, tmp_path, painter, Options(strength=0, measure=False))
     for (_, before), (_, after) in zip(decode(clip), decode(result.path), strict=True):
         assert psnr(before, after) > 28
 
 
-def test_strength_mixes(painter: Painter, textured_frames) -> None:
+def test_strength_mixes(painter: Painter) -> None:
     frame = textured_frames(1)[0]
     painted = stylize_image(frame, painter).astype(int)
     plain = stylize_image(frame, painter, Options(strength=0)).astype(int)
@@ -120,7 +117,7 @@ def test_strength_mixes(painter: Painter, textured_frames) -> None:
     assert np.abs(half - mixed).max() <= 5 and np.abs(half - mixed).mean() < 1  # of whole levels
 
 
-def test_keep_colors_keeps_chroma(painter: Painter, textured_frames) -> None:
+def test_keep_colors_keeps_chroma(painter: Painter) -> None:
     frame = (textured_frames(1)[0] // 8 + 112).astype(np.uint8)  # no value is clamped
     painted = stylize_image(frame, painter, Options(keep_colors=True)).astype(int)
     light = painted - stylize_image(frame, painter, Options(strength=0))
@@ -139,7 +136,7 @@ def test_keep_colors_keeps_chroma(painter: Painter, textured_frames) -> None:
     ],
 )
 def test_longest_side_is_as_asked(
-    tmp_path: Path, clip: Path, painter: Painter, decode, options: Options, expected
+    tmp_path: Path, clip: Path, painter: Painter, options: Options, expected
 ) -> None:
     result = paint(clip, tmp_path, painter, replace(options, measure=False))
     assert (result.height, result.width) == expected
@@ -148,9 +145,7 @@ def test_longest_side_is_as_asked(
     assert all(frame.shape[:2] == expected for _, frame in shown)
 
 
-def test_flicker_is_measured_off_and_on(
-    tmp_path: Path, painter: Painter, encode, textured_frames
-) -> None:
+def test_flicker_is_measured_off_and_on(tmp_path: Path, painter: Painter) -> None:
     still = textured_frames(1, 64, 96)[0].astype(int)
     chance = np.random.default_rng(0)
     frames = [
@@ -165,9 +160,7 @@ def test_flicker_is_measured_off_and_on(
     assert paint(source, tmp_path, painter, PLAIN).flicker is None
 
 
-def test_one_frame_is_a_video_too(
-    tmp_path: Path, painter: Painter, encode, textured_frames, decode
-) -> None:
+def test_one_frame_is_a_video_too(tmp_path: Path, painter: Painter) -> None:
     source = encode(tmp_path / "one.mp4", textured_frames(1))
     result = paint(source, tmp_path, painter, Options())
     assert result.frames == len(decode(result.path)) == 1
@@ -367,7 +360,7 @@ def test_opencv_steps_aside_where_cores_are_few_until_the_last_video_is_done(
 
 @pytest.mark.parametrize("temporal", [True, False])
 def test_each_shot_has_a_style_of_its_own(
-    painter: Painter, tiny_network: StyleNet, textured_frames, temporal: bool
+    painter: Painter, tiny_network: StyleNet, temporal: bool
 ) -> None:
     light = deepcopy(tiny_network)
     light.get_parameter("leave.1.bias").add_(1.0)

@@ -16,6 +16,7 @@ from stylevid.network import StyleNet
 from stylevid.pipeline import Options
 from stylevid.styles import list_styles
 from stylevid.weights import load_network, load_painting, save_network
+from tests.clips import encode, textured_frames
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def painting(picture: Path) -> PaintingTargets:
 
 
 @pytest.fixture
-def moving_clip(tmp_path: Path, encode, textured_frames) -> Path:
+def moving_clip(tmp_path: Path) -> Path:
     return encode(tmp_path / "moving.mp4", textured_frames(12, 48, 64))
 
 
@@ -56,9 +57,8 @@ def test_what_is_learned_lowers_the_losses_and_leaves_the_start_alone(
 
 @pytest.mark.parametrize("count", [1, 2, 30])
 def test_it_ends_when_its_time_is_over_whatever_the_clip(
-    count: int, painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path, encode,
-    textured_frames,
-) -> None:  # fmt: skip
+    count: int, painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path
+) -> None:
     still = textured_frames(1, 40, 56)[0]
     clip = encode(tmp_path / "still.mp4", [still] * count)
     lessons: list[Lesson] = []
@@ -67,7 +67,7 @@ def test_it_ends_when_its_time_is_over_whatever_the_clip(
 
 
 def test_a_part_of_a_large_clip_is_learned_from(
-    painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path, encode, textured_frames
+    painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path
 ) -> None:
     clip = encode(tmp_path / "large.mp4", textured_frames(130, 48, 64))
     seen: list[tuple[int, int]] = []
@@ -78,7 +78,7 @@ def test_a_part_of_a_large_clip_is_learned_from(
 
 
 def test_a_clip_that_is_too_small_is_one_sentence(
-    painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path, encode, textured_frames
+    painting: PaintingTargets, tiny_network: StyleNet, tmp_path: Path
 ) -> None:
     clip = encode(tmp_path / "small.mp4", textured_frames(3, 16, 24))
     with pytest.raises(VideoError, match=r"small\.mp4 is painted at 24x16, and 32 pixels"):

@@ -20,12 +20,13 @@ from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_image, stylize_video
 from stylevid.video import probe, read_yuv
 from stylevid.yuv import yuv_to_image
+from tests.clips import encode, textured_frames
 from train.evaluate import main, put_in_record, trained_on
 from train.measure import Judge, Subject, score_clip, score_photos
 
 
 @pytest.fixture(scope="module")
-def noisy_clip(tmp_path_factory: pytest.TempPathFactory, encode, textured_frames) -> Path:
+def noisy_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """14 frames of 32x48: a still texture under noise."""
     still = textured_frames(1)[0].astype(int)
     chance = np.random.default_rng(0)
@@ -94,9 +95,7 @@ class Judged(Judge):
         return painted.mean().item(), content.mean().item()
 
 
-def test_losses_are_of_the_delivered_frames_off_and_on(
-    encode, textured_frames, painter: Painter, tmp_path: Path
-) -> None:
+def test_losses_are_of_the_delivered_frames_off_and_on(painter: Painter, tmp_path: Path) -> None:
     clip = encode(tmp_path / "clip.mp4", textured_frames(20))
     found = score_clip(clip, {"tiny": Subject(painter, Judged())}, 99, 640)["tiny"]
     for kind, suffix in (("off", ""), ("on", "_on")):
