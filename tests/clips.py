@@ -18,13 +18,13 @@ def run_ffmpeg(*arguments: object, stdin: bytes = b"") -> None:
     subprocess.run(command, input=stdin, check=True, timeout=60)
 
 
-def source(lavfi: str) -> tuple[str, ...]:
+def generated(lavfi: str) -> tuple[str, ...]:
     """A picture or sound of ffmpeg's own making, as its input."""
     return ("-f", "lavfi", "-i", lavfi)
 
 
 def tone(seconds: float = 0.4) -> tuple[str, ...]:
-    return source(f"sine=duration={seconds}")
+    return generated(f"sine=duration={seconds}")
 
 
 def encode(

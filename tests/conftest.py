@@ -1,17 +1,16 @@
 """What several test files share: a clip, a tiny network, a style, a Hub, the real clips' folder."""
 
-import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
-from PIL import Image
 
-from stylevid.network import StyleNet, StyleNetConfig
+from stylevid.network import StyleNet
 from stylevid.painter import Painter
-from stylevid.weights import file_sha256, save_network
+from stylevid.weights import save_network
+from tests import material
 from tests.clips import encode, textured_frames, tone
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_network() -> StyleNet:
-    torch.manual_seed(0)
-    return StyleNet(StyleNetConfig(width=4, blocks=1)).eval().requires_grad_(False)
+    return material.tiny_network()
 
 
 @pytest.fixture(scope="session")
@@ -47,36 +45,13 @@ def painter(tiny_weights: Path) -> Painter:
 
 @pytest.fixture(scope="session")
 def record() -> dict[str, object]:
-    """A style's record, without the sha256 that its weights file would have."""
-    return {
-        "title": "A Square",
-        "artist": "Nobody",
-        "year": "2026",
-        "medium": "code",
-        "licence": "CC0",
-        "source": "made by the tests",
-        "sha256": "0" * 64,
-        "network": {"width": 4, "blocks": 1, "dilation": 4},
-    }
+    return material.RECORD
 
 
 @pytest.fixture(scope="session")
-def style_files(
-    tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path, record: dict[str, object]
-) -> Callable[..., dict[str, bytes]]:
+def style_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, bytes]]:
     """The three files of a style, by their names in a repo."""
-    picture = tmp_path_factory.mktemp("preview") / "picture.jpg"
-    Image.new("RGB", (64, 48), "teal").save(picture)
-
-    def make(slug: str, /, **changes: object) -> dict[str, bytes]:
-        text = json.dumps({**record, "sha256": file_sha256(tiny_weights), **changes})
-        return {
-            f"{slug}.json": text.encode(),
-            f"{slug}.safetensors": tiny_weights.read_bytes(),
-            f"{slug}.jpg": picture.read_bytes(),
-        }
-
-    return make
+    return partial(material.tiny_style, tmp_path_factory.mktemp("styles"))
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import socketserver
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,8 +26,7 @@ from stylevid.errors import StylevidError
 from stylevid.pipeline import Options
 from stylevid.video import probe
 from tests.clips import run_ffmpeg
-
-ROOT = Path(__file__).parents[1]
+from tests.serving import ROOT, free_port, wait_for
 
 
 def run(*arguments: object) -> int:
@@ -352,13 +350,6 @@ def children(pid: int) -> list[int]:
     return [p for p in pids if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def long_batch(
     tmp_path: Path, clip: Path, tiny_weights: Path
@@ -454,9 +445,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Relay, Any]]:
     paths = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     if not (moto := shutil.which("moto_server", path=paths)):
         pytest.skip("moto_server is not there: pip install 'moto[s3]' flask flask-cors")
-    with socket.socket() as probe_socket:
-        probe_socket.bind(("127.0.0.1", 0))
-        address = probe_socket.getsockname()
+    address = ("127.0.0.1", free_port())
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
     server = subprocess.Popen([moto, "-H", address[0], "-p", str(address[1])], stderr=-3, stdout=-3)

@@ -4,13 +4,9 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -21,10 +17,10 @@ from PIL import Image
 from stylevid.network import StyleNetConfig
 from stylevid.weights import load_network, load_painting
 from tests.hub_server import HubServer
+from tests.serving import ROOT, serve
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = len(list((ROOT / "weights").glob("*.safetensors")))
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 REQUIRED = os.environ.get("STYLEVID_REQUIRE_BROWSER") == "1"
@@ -33,38 +29,6 @@ SCREENSHOTS = os.environ.get("STYLEVID_SCREENSHOTS")
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 MOVES = "text => { const s = document.querySelector('#stage'), v = s?.querySelector('video');\
  return v?.currentTime > 0.1 && s.innerText.includes(text); }"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def serve(log: Path, environment: dict[str, str], *options: str) -> Iterator[str]:
-    """The address of the page, served as a visitor's machine serves it."""
-    port = free_port()
-    with log.open("w") as file:
-        command = [sys.executable, "app.py", "--port", str(port), "--max-seconds", "30", *options]
-        server = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | environment, stdout=file, stderr=subprocess.STDOUT
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(url, timeout=2).close()
-                break
-            except OSError:
-                assert server.poll() is None, log.read_text()
-                time.sleep(0.5)
-        else:
-            pytest.fail(f"the page did not start: {log.read_text()}")
-        yield url
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page_url(tmp_path_factory: pytest.TempPathFactory, hub: HubServer, home: Path) -> Iterator[str]:
-    with serve(tmp_path_factory.mktemp("page") / "app.log", hub.environment(home)) as url:
+    with serve(tmp_path_factory.mktemp("page") / "app.log", hub.environment(home)) as (url, _):
         yield url
 
 
@@ -489,7 +453,7 @@ def test_a_published_style_is_brought_painted_with_and_kept(
 
     hub.close()
     environment = hub.environment(home)
-    with serve(tmp_path / "app.log", environment, "--hub-repo", "alice/styles") as url:
+    with serve(tmp_path / "app.log", environment, "--hub-repo", "alice/styles") as (url, _):
         page = browser.new_page(accept_downloads=True)
         page.goto(url)
         page.get_by_role("button", name="Paint it").wait_for(timeout=60_000)

@@ -15,7 +15,8 @@ from stylevid.pipeline import Options, stylize_video
 from stylevid.recipe import read_recipe
 from stylevid.styles import Mix, get_style
 from tests.clips import run_ffmpeg
-from tests.test_browser import CHROMIUM, download, paint, picture, serve, sync_api, upload
+from tests.serving import serve
+from tests.test_browser import CHROMIUM, download, paint, picture, sync_api, upload
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -23,7 +24,7 @@ CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve(tmp_path_factory.mktemp("live") / "app.log", {}, "--max-live", "1") as url:
+    with serve(tmp_path_factory.mktemp("live") / "app.log", {}, "--max-live", "1") as (url, _):
         yield url
 
 

@@ -1,6 +1,5 @@
 """The command line, called as a function."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,25 +9,22 @@ import pytest
 from PIL import Image
 
 from stylevid.__main__ import main
-from stylevid.network import StyleNet
 from stylevid.recipe import Recipe, read_recipe
 from stylevid.styles import BUNDLED
 from stylevid.video import probe
-from stylevid.weights import save_network
 from tests.clips import encode, textured_frames
+from tests.material import tiny_style
 
 OTHER = BUNDLED / "starry-night.safetensors"
 
 
 @pytest.fixture
-def styles(tmp_path: Path, tiny_network: StyleNet, record: dict[str, object]) -> Path:
+def styles(tmp_path: Path) -> Path:
     """A folder of two styles."""
     folder = tmp_path / "styles"
     folder.mkdir()
     for slug in ("wave", "acorn"):
-        sha256 = save_network(tiny_network, folder / f"{slug}.safetensors")
-        text = json.dumps({**record, "title": f"The {slug}", "sha256": sha256})
-        (folder / f"{slug}.json").write_text(text)
+        tiny_style(folder, slug, title=f"The {slug}")
     return folder
 
 

@@ -14,7 +14,7 @@ from stylevid.network import StyleNet
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, Progress
 from stylevid.video import WHOLE, Span, probe, read_frames
-from tests.clips import encode, run_ffmpeg, textured_frames
+from tests.clips import encode, noisy_frames, run_ffmpeg
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,7 @@ def test_stopping_leaves_nothing(long_clip: Path, painter: Painter, tmp_path: Pa
 
 def test_the_left_half_is_the_painting_alone(painter: Painter, tmp_path: Path) -> None:
     """A still clip with noise: the left half changes from frame to frame, the right hardly."""
-    chance, still = np.random.default_rng(0), textured_frames(1, 64, 96)[0].astype(int)
-    frames = [still + chance.normal(0, 6, still.shape) for _ in range(8)]
-    frames = [frame.clip(0, 255).astype(np.uint8) for frame in frames]
-    noisy = encode(tmp_path / "noisy.mp4", frames)
+    noisy = encode(tmp_path / "noisy.mp4", noisy_frames(8))
     both = probe(compare_video(noisy, tmp_path / "both.mp4", painter, Options()))
     shown = [timed.frame[24:].astype(int) for timed in read_frames(both)]
     change = np.mean([abs(a - b) for a, b in pairwise(shown)], axis=(0, 1, 3))

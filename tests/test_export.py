@@ -12,7 +12,7 @@ from stylevid.errors import VideoError
 from stylevid.export import LOOP_FPS, arranger, export_loop, export_vertical, side_by_side
 from stylevid.video import probe, read_frames
 from stylevid.yuv import Yuv
-from tests.clips import encode, textured_frames
+from tests.clips import encode, textured_frames, tone
 
 
 @pytest.fixture
@@ -21,8 +21,7 @@ def striped(tmp_path: Path) -> Path:
     frames = [np.full((90, 160, 3), 100, np.uint8) for _ in range(41)]
     for i, frame in enumerate(frames):
         frame[: 2 * i + 2, 76:84] = (220, 30, 30)
-    tone = ("-f", "lavfi", "-i", "sine=frequency=440:duration=4.1")
-    return encode(tmp_path / "striped.mp4", frames, "-c:a", "aac", rate="10", sound=tone)
+    return encode(tmp_path / "striped.mp4", frames, "-c:a", "aac", rate="10", sound=tone(4.1))
 
 
 def test_two_pictures_are_side_by_side_and_labelled() -> None:

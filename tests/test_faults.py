@@ -21,8 +21,9 @@ from stylevid.__main__ import main as stylevid
 from stylevid.batch.__main__ import main as batch
 from stylevid.weights import load_network
 from tests import fuzz
-from tests.clips import run_ffmpeg
+from tests.clips import generated, run_ffmpeg, tone
 from tests.hub_server import HubServer
+from tests.material import tiny_style
 from train import push_to_hub
 
 KILLS = int(os.environ.get("STYLEVID_KILLS", "5"))
@@ -35,11 +36,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip of a second, and a tiny style."""
     folder = tmp_path_factory.mktemp("place")
     (folder / "weights").mkdir()
-    fuzz.tiny_style(folder / "weights")
+    tiny_style(folder / "weights")
     (folder / "clips").mkdir()
-    run_ffmpeg("-f", "lavfi", "-i", "testsrc=s=128x96:d=1", "-f", "lavfi", "-i", "sine=d=1",
-               folder / "clips" / "clip.mp4")  # fmt: skip
-    run_ffmpeg("-f", "lavfi", "-i", "testsrc2=s=256x192", "-frames:v", "1", folder / "picture.png")
+    run_ffmpeg(*generated("testsrc=s=128x96:d=1"), *tone(1), folder / "clips" / "clip.mp4")
+    run_ffmpeg(*generated("testsrc2=s=256x192"), "-frames:v", "1", folder / "picture.png")
     return folder
 
 

@@ -24,7 +24,7 @@ from stylevid.painter import Painter
 from stylevid.pipeline import Options, paint_frames, paint_piece, stylize_video
 from stylevid.recipe import read_recipe
 from stylevid.video import probe, read_yuv
-from tests.clips import decode, encode, textured_frames
+from tests.clips import decode, encode, textured_frames, tone
 
 CUT, SEAM, END = 28, 60, 90  # frames: a scene ends in time, the next one does not
 
@@ -34,8 +34,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two scenes at 25 frames/s whose pictures begin after their sound."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     frames = [*textured_frames(CUT, seed=1), *textured_frames(END - CUT, seed=2)]
-    tone = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=3.6"]
-    return encode(path, frames, "-c:a", "aac", "-output_ts_offset", "1", sound=tone)
+    return encode(path, frames, "-c:a", "aac", "-output_ts_offset", "1", sound=tone(3.6))
 
 
 class Here:

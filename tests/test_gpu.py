@@ -22,7 +22,8 @@ from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.painter import Painter, engine_names
 from stylevid.pipeline import Options, paint_frames, stylize_video
 from stylevid.video import Timed
-from stylevid.yuv import Yuv, image_to_yuv, planes_to_image
+from stylevid.yuv import Yuv
+from tests.material import coarse_frames, paint_exactly, remembering
 from train.config import TrainConfig
 from train.learning.loop import make_trainer, train_step
 
@@ -40,24 +41,15 @@ TRAIN = TrainConfig(width=8, blocks=1, steps=8, crop=64, temporal_steps=2, tempo
 
 @pytest.fixture(scope="module")
 def network() -> StyleNet:
-    torch.manual_seed(0)
-    network = StyleNet(StyleNetConfig(width=16, blocks=2)).eval().requires_grad_(False)
-    for name in ("recall.1.weight", "keep.1.weight"):  # as if it had learned of its past
-        torch.nn.init.normal_(network.get_parameter(name), std=0.2)
-    return network
+    return remembering(16, 2)
 
 
 def frames_of(count: int, height: int = 90, width: int = 160) -> list[Yuv]:
-    chance = np.random.default_rng(0)
-    rows = height * 3 // 2
-    coarse = chance.integers(0, 256, (count, rows // 9 + 1, width // 8 + 1), np.uint8)
-    return [Yuv(c.repeat(9, 0).repeat(8, 1)[:rows, :width].copy()) for c in coarse]
+    return coarse_frames(count, height, width)
 
 
 def wanted(network: StyleNet, frame: Yuv) -> np.ndarray:
-    """What float32 paints on the CPU."""
-    image = planes_to_image(torch.from_numpy(frame.pixels)[None], frame.matrix)
-    return image_to_yuv(network(image), frame.matrix).pixels.astype(int)
+    return paint_exactly(network, frame).pixels.astype(int)
 
 
 def apart(painted: list[Yuv], others: list[np.ndarray]) -> float:

@@ -21,15 +21,10 @@ from stylevid.styles import get_style
 from stylevid.video import Timed
 from stylevid.yuv import image_to_yuv
 from tests.clips import textured_frames
+from tests.material import jpeg
 from webui.live import IN_FLIGHT, MAX_BYTES, Live, Seat
 
 URL = "/gradio_api/live"
-
-
-def jpeg(width: int = 48, height: int = 32, kind: str = "JPEG") -> bytes:
-    content = BytesIO()
-    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(content, kind)
-    return content.getvalue()
 
 
 @pytest.mark.parametrize("temporal", [True, False])

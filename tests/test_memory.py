@@ -9,19 +9,14 @@ from torch import Tensor
 from stylevid.frames import resize
 from stylevid.memory import Follower, FollowerConfig, Motion, carry
 from stylevid.yuv import Yuv, image_to_yuv
-
-
-def texture(height: int = 48, width: int = 64, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(1, 3, height // 6, width // 6, generator=generator)
-    return torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)
+from tests.material import texture
 
 
 def detailed(seed: int, width: int = 320) -> Tensor:
     """A muted picture, 180 pixels high, with details of every size, as real ones have."""
     picture = torch.full((1, 3, 180, width), 0.3)
     for scale, share in ((4, 0.2), (2, 0.16), (1, 0.12)):
-        part = texture(180 // scale, width // scale, seed + 50 * scale)
+        part = texture(180 // scale, width // scale, seed=seed + 50 * scale)
         picture += share * torch.nn.functional.interpolate(part, (180, width), mode="bicubic")
     return picture
 

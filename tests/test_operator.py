@@ -1,13 +1,8 @@
 """What an operator decides and sees."""
 
 import argparse
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +11,11 @@ import httpx
 import pytest
 
 from stylevid.errors import Cancelled, StylevidError
+from tests.serving import serve
 from webui import operator as module
 from webui.operator import Limits, Operator, Use, name_visitor, read_auth
 from webui.painting import in_time
 
-ROOT = Path(__file__).parents[1]
 USER = ("ann", "a:b")
 
 
@@ -105,25 +100,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page as an operator starts it: behind a login, under a path, with limits."""
     folder = tmp_path_factory.mktemp("page")
     (folder / "users").write_text(":".join(USER))
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port), "--auth", f"@{folder}/users",
-               "--root-path", "/paint", "--visitor-megabytes", "1"]  # fmt: skip
+    options = ("--auth", f"@{folder}/users", "--root-path", "/paint", "--visitor-megabytes", "1")
     brought = folder / "brought"
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(brought)}
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, env=environment) as process:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(240):
-            try:
-                httpx.get(f"{url}/health")
-                break
-            except httpx.TransportError:
-                time.sleep(0.5)
+    with serve(folder / "log", {"GRADIO_TEMP_DIR": str(brought)}, *options) as (url, _):
         yield url
         assert [path.name for path in brought.rglob("*.mp4")] == ["a.mp4"]
-        process.terminate()
-        assert process.wait(60) == 0
-        assert not list(brought.rglob("*.mp4")), "a stranger's file was left"
+    assert not list(brought.rglob("*.mp4")), "a stranger's file was left"
 
 
 def test_the_page_in_public(page: str) -> None:

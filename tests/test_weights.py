@@ -2,9 +2,8 @@
 
 import json
 import math
-import os
-import pickle
 import random
+import re
 import resource
 import struct
 from collections.abc import Callable
@@ -29,7 +28,8 @@ from stylevid.weights import (
     load_network,
     save_network,
 )
-from tests.accidents import assert_one_sentence, spoiled
+from tests.accidents import PICKLE, assert_one_sentence, refused, spoiled
+from tests.material import tiny_style
 
 NETWORK = '{"width": 4, "blocks": 1}'
 NAME = "enter.1.weight"
@@ -46,10 +46,8 @@ def write(folder: Path, tensors: dict[str, Tensor], network: str = NETWORK) -> P
 
 
 def assert_refused(path: Path, match: str) -> None:
-    with pytest.raises(WeightsError, match=match) as caught:
+    with refused(WeightsError, f"{re.escape(path.name)} .*{match}"):
         load_network(path)
-    assert_one_sentence(caught.value)
-    assert path.name in str(caught.value)
 
 
 def test_round_trip_is_the_network_rounded_to_float16(
@@ -80,11 +78,10 @@ def test_saving_leaves_one_file_the_same_each_time_that_says_what_it_is(
 
 
 def test_style_is_loaded_through_its_record_and_one_changed_byte_is_noticed(
-    tmp_path: Path, tiny_network: StyleNet, record: dict[str, object]
+    tmp_path: Path,
 ) -> None:
     path = tmp_path / "wave.safetensors"
-    sha256 = save_network(tiny_network, path)
-    (tmp_path / "wave.json").write_text(json.dumps({**record, "sha256": sha256}))
+    tiny_style(tmp_path)
     style = get_style("wave", tmp_path)
     assert find_weights(style) == path
     assert load_network(style).config == StyleNetConfig(width=4, blocks=1)
@@ -193,20 +190,13 @@ def changed(body: bytes, parts: dict[str, Any], gone: str = "") -> bytes:
     return joined({k: v for k, v in {**header, **parts}.items() if k != gone}, values)
 
 
-class Exploit:
-    """What a pickle may do when it is opened."""
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
-        return os.mkdir, ("pickle-was-opened",)
-
-
-DAMAGED = r"wave\.safetensors is damaged or no safetensors file: .+"
+DAMAGED = "is damaged or no safetensors file: .+"
 UNKNOWN = "is not a stylevid weights file"
-ANOTHER = r"wave\.safetensors does not fit its network: 'enter\.1\.weight' has another form\."
-NO_NETWORK = r"wave\.safetensors describes no network of ours: .+"
+ANOTHER = r"does not fit its network: 'enter\.1\.weight' has another form\."
+NO_NETWORK = r"describes no network of ours: .+"
 HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda w: b"", DAMAGED),
-    "pickle renamed": (lambda w: pickle.dumps(Exploit()) * 50, DAMAGED),
+    "pickle renamed": (lambda w: PICKLE, DAMAGED),
     "header of 2^64-1": (lambda w: b"\xff" * 8 + w[8:], DAMAGED),
     "header of 1 MB": (lambda w: joined(b" " * (1 << 20) + b"{}", b""), DAMAGED),
     "header that is a list": (lambda w: joined([1, 2], b""), DAMAGED),

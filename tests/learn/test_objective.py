@@ -11,6 +11,7 @@ from stylevid.learn.objective import LossWeights, Objective
 from stylevid.learn.sequences import Sequences, concatenate
 from stylevid.learn.vgg import VGG16Features
 from stylevid.network import Past, StyleNet, StyleNetConfig
+from tests.material import constant_flow, random_image
 
 WEIGHTS = LossWeights()
 
@@ -21,14 +22,10 @@ def vgg() -> VGG16Features:
     return VGG16Features()
 
 
-def random_image(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-
-
 def tiny_objective(vgg: VGG16Features, network: nn.Module | None = None) -> Objective:
     torch.manual_seed(0)
     with torch.no_grad():
-        painting = PaintingTargets.of(random_image(1, 3, 32, 40, seed=9), vgg)
+        painting = PaintingTargets.of(random_image(32, 40, seed=9), vgg)
     return Objective(network or StyleNet(StyleNetConfig(4, 1)), vgg, painting)  # pyright: ignore
 
 
@@ -36,13 +33,12 @@ def moving(dx: int, dy: int, count: int = 3) -> Sequences:
     """A gray scene of 32x48 in which what is at p is at p + (dx, dy) a frame earlier."""
     height, width = 32, 48
     far = (count - 1) * dy, (count - 1) * dx
-    wide = random_image(1, 1, height + far[0], width + far[1]).expand(1, 3, -1, -1)
+    wide = random_image(height + far[0], width + far[1])[:, :1].expand(1, 3, -1, -1)
     views = [wide[..., t * dy : t * dy + height, t * dx : t * dx + width] for t in range(count)]
     frames = torch.stack(views)
     visible = torch.zeros(count - 1, 1, 1, height, width)
     visible[..., : height - dy, : width - dx] = 1
-    flow = torch.tensor((dx, dy), dtype=torch.float32).view(1, 1, 2, 1, 1)
-    flow = flow.expand(count - 1, 1, 2, height, width)
+    flow = constant_flow(dx, dy, height, width).expand(count - 1, 1, -1, -1, -1)
     trust = torch.ones(count - 1, 1, 1, height // 2, width // 2)
     return Sequences(frames, frames, flow, visible, flow, trust)
 
@@ -90,7 +86,7 @@ def test_a_wrong_flow_or_mask_has_a_temporal_loss(vgg: VGG16Features, wrong: str
 
 def test_one_frame_is_a_picture(vgg: VGG16Features) -> None:
     objective = tiny_objective(vgg)
-    image = random_image(1, 3, 32, 48)
+    image = random_image(32, 48)
     none = torch.zeros(0, 1, 1, 1, 1)
     with torch.no_grad():
         alone = objective(Sequences(image[None], image[None], none, none, none, none), WEIGHTS)
@@ -110,7 +106,7 @@ class Noted(nn.Module):
 
     def forward(self, image: Tensor, past: Past) -> Tensor:
         self.seen.append((image, past))
-        painted = random_image(*image.shape, seed=len(self.seen)) + 0 * self.color
+        painted = random_image(*image.shape[2:], seed=len(self.seen)) + 0 * self.color
         if painted.requires_grad:
             painted.retain_grad()
         self.painted.append(painted)
@@ -141,12 +137,7 @@ def test_gradients_flow_into_the_last_two_paintings(vgg: VGG16Features) -> None:
     network = Noted()
     temporal(vgg, moving(8, 4, 4), network).backward()
     assert [painted.requires_grad for painted in network.painted] == [False, False, True, True]
-
-
-def test_the_earlier_painting_of_a_pair_is_moved_as_well(vgg: VGG16Features) -> None:
-    network = Noted()
-    temporal(vgg, moving(8, 4, 2), network).backward()
-    for painted in network.painted:
+    for painted in network.painted[2:]:
         assert painted.grad is not None and painted.grad.abs().sum() > 0
 
 
@@ -201,7 +192,7 @@ def test_bfloat16_has_the_losses_of_float32(vgg: VGG16Features) -> None:
 
 
 def test_from_step_to_step_another_part_of_the_lattice_is_seen(vgg: VGG16Features) -> None:
-    image = random_image(1, 3, 40, 48)
+    image = random_image(40, 48)
     objective = tiny_objective(vgg)
     with torch.no_grad():
         painted = objective.network(image, None)

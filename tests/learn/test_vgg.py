@@ -10,6 +10,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from stylevid.errors import WeightsError
 from stylevid.learn import vgg as vgg_module
 from stylevid.learn.vgg import VGG16Features, load_vgg
+from tests.material import random_image
 
 CAFFE_MEAN = torch.tensor((0.48235, 0.45882, 0.40784)).view(1, 3, 1, 1)
 # relu1_2, relu2_2, relu3_3, relu4_3 in torchvision's vgg16().features.
@@ -20,10 +21,6 @@ WANTED = (3, 8, 15, 22)
 def vgg() -> VGG16Features:
     torch.manual_seed(0)
     return VGG16Features()
-
-
-def random_image(height: int = 16, width: int = 24) -> Tensor:
-    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
 def torchvision_features(vgg: VGG16Features, normalized: Tensor) -> list[Tensor]:
@@ -38,19 +35,11 @@ def torchvision_features(vgg: VGG16Features, normalized: Tensor) -> list[Tensor]
     return wanted
 
 
-def assert_same(features: tuple[Tensor, ...], expected: list[Tensor]) -> None:
-    for ours, theirs in zip(features, expected, strict=True):
-        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-
-
 def test_features_are_torchvisions(vgg: VGG16Features) -> None:
     image = random_image()
-    assert_same(vgg(image), torchvision_features(vgg, (image - CAFFE_MEAN) * 255))
-
-
-def test_normalization_lives_inside(vgg: VGG16Features) -> None:
-    mean_colored = CAFFE_MEAN.expand(1, 3, 16, 24)
-    assert_same(vgg(mean_colored), torchvision_features(vgg, torch.zeros(1, 3, 16, 24)))
+    expected = torchvision_features(vgg, (image - CAFFE_MEAN) * 255)
+    for ours, theirs in zip(vgg(image), expected, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_shapes_are_full_half_quarter_and_eighth(vgg: VGG16Features) -> None:
@@ -59,7 +48,6 @@ def test_shapes_are_full_half_quarter_and_eighth(vgg: VGG16Features) -> None:
     assert features.relu2_2.shape == (1, 128, 8, 12)
     assert features.relu3_3.shape == (1, 256, 4, 6)
     assert features.relu4_3.shape == (1, 512, 2, 3)
-    assert all(f.min() >= 0 for f in features)
 
 
 def test_gradient_reaches_the_picture_and_never_vgg(vgg: VGG16Features) -> None:
