@@ -107,6 +107,7 @@ def said(page, text: str | re.Pattern[str]):
 
 def paint(page) -> None:
     page.get_by_role("button", name="Paint it").click()
+    page.locator("#facts").wait_for(state="detached", timeout=30_000)
     page.locator("#facts").wait_for(timeout=240_000)
 
 
@@ -174,7 +175,7 @@ def test_a_real_clip_is_painted_with_the_switch_on_and_off(page, tmp_path: Path)
     assert page.locator("#compare img").first.is_visible()
 
     page.locator("#temporal input").uncheck()
-    paint_again(page)
+    paint(page)
     assert "→" not in page.locator("#flicker").inner_text()
     assert_plotted(page, lines=2)
     assert_painted(download(page, tmp_path / "off.mp4"), clip)
@@ -197,12 +198,6 @@ def assert_loops(page, seconds: float, ratio: float) -> None:
         " return [v.loop, v.duration, v.videoWidth / v.videoHeight]; }"
     )
     assert shown == [True, pytest.approx(seconds, abs=0.1), pytest.approx(ratio, rel=0.02)]
-
-
-def paint_again(page) -> None:
-    page.get_by_role("button", name="Paint it").click()
-    page.locator("#facts").wait_for(state="detached", timeout=30_000)
-    page.locator("#facts").wait_for(timeout=240_000)
 
 
 def test_a_part_is_painted_and_exported(page, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_styles_are_listed_without_a_hub(
         (("--strength", 7), "strength is a number from 0 to 1"),
         (("--from", -1), "the start is at 0 s or later; got -1"),
         (("--from", 2, "--to", 1), "the end comes after the start, 2 s; got 1"),
-        (("--from", 9), "has no picture from 9 s on"),
+        (("--from", 9), "clip.mp4 has no picture from 9 s on; it is 0.4"),
         (("--loop", "x.mp4"), "x.mp4 must end in .gif"),
         (("--vertical", "no/x.mp4"), "The folder no does not exist"),
         (("-o", "out.avi"), "out.avi must end in .mp4"),

@@ -10,7 +10,6 @@ import pytest
 from stylevid.comparison import WINDOW_S, WINDOW_SIDE, compare_video, window
 from stylevid.errors import Cancelled
 from stylevid.example import EXAMPLE
-from stylevid.network import StyleNet
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, Progress
 from stylevid.video import WHOLE, Span, probe, read_frames
@@ -23,11 +22,6 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "long.mp4"
     run_ffmpeg("-i", EXAMPLE, "-t", 4, "-vf", "fps=12,scale=160:96", path)
     return path
-
-
-@pytest.fixture
-def painter(tiny_network: StyleNet) -> Painter:
-    return Painter(tiny_network, "cpu", "torch-float32")
 
 
 @pytest.mark.parametrize(

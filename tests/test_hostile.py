@@ -221,11 +221,3 @@ def test_a_server_that_talks_nonsense(
 
     server.answer = nonsense  # pyright: ignore
     assert_refused(load, "does not answer as a Hub does|holds no style")
-
-
-def test_html_in_a_record_is_a_text_like_others(
-    style_files: Make, server: HubServer, load: Any
-) -> None:
-    title = "<script>alert(1)</script><img src=x onerror=alert(2)> & [a](javascript:b) `c`"
-    server.put("mallory/styles", style_files("wave", title=title))
-    assert load().styles[0].title == title

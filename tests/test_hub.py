@@ -27,6 +27,7 @@ from tests.hub_server import HubServer
 
 ROOT = Path(__file__).resolve().parents[1]
 Files = Callable[..., dict[str, bytes]]
+TITLE = "A <script>alert(1)</script><img src=x> & [Wave](javascript:b) `c`"  # a text like others
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def server(
 ) -> HubServer:
     """The usual Hub of this process, with two styles in alice/styles and a cache of its own."""
     server.use(monkeypatch, tmp_path / "cache")
-    server.put("alice/styles", style_files("wave", title="A Wave") | style_files("acorn"))
+    server.put("alice/styles", style_files("wave", title=TITLE) | style_files("acorn"))
     return server
 
 
@@ -75,7 +76,7 @@ def test_a_repos_styles_are_loaded_and_checked(server: HubServer, tmp_path: Path
     loaded = load()
     assert slugs(loaded) == ["acorn", "wave"] and not loaded.warnings
     wave = find_style("wave", loaded.styles)
-    assert (wave.title, wave.full_name) == ("A Wave", "alice/styles/wave")
+    assert (wave.title, wave.full_name) == (TITLE, "alice/styles/wave")
     assert load_network(wave).config.width == 4
     assert read_preview(wave.preview).size == (64, 48)
     assert wave.weights.is_relative_to(tmp_path / "cache")
@@ -132,7 +133,7 @@ def test_a_load_is_of_one_commit_whatever_happens(server: HubServer, style_files
             text = json.loads(style_files("wave", title="Changed meanwhile")["wave.json"])
             server.put("alice/styles", {"wave.json": json.dumps(text).encode()})
 
-    assert find_style("wave", load(progress=change).styles).title == "A Wave"
+    assert find_style("wave", load(progress=change).styles).title == TITLE
     assert find_style("wave", load().styles).title == "Changed meanwhile"
 
 
@@ -145,7 +146,7 @@ def test_a_newer_commit_that_breaks_off_leaves_the_older_copy(
     server.fail("GET", "/resolve/", "drop", times=20)
     loaded = load()
     assert loaded.commit == first.commit and "cannot be reached" in loaded.warnings[0]
-    assert find_style("wave", loaded.styles).title == "A Wave"
+    assert find_style("wave", loaded.styles).title == TITLE
     server.faults.clear()
     assert slugs(newer := load()) == ["acorn", "third", "wave"]
     assert find_style("wave", newer.styles).title == "Newer"
@@ -236,7 +237,7 @@ def test_a_caller_who_leaves_ends_the_load(server: HubServer) -> None:
 
 def test_a_name_finds_its_style(server: HubServer, style_files: Files) -> None:
     server.put("bob/night", style_files("starry-night", title="Bob's Night"))
-    assert get_style("alice/styles/wave").title == "A Wave"
+    assert get_style("alice/styles/wave").title == TITLE
     assert get_style("starry-night").origin == "bundled"
     assert get_style("starry-night", repos=["bob/night"]).title == "Bob's Night"
     assert get_style("bundled/starry-night", repos=["bob/night"]).origin == "bundled"

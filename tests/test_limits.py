@@ -62,10 +62,6 @@ def test_a_pipe_is_no_video(tmp_path: Path) -> None:
         probe(tmp_path / "pipe.mp4")
 
 
-def stop(pid: int) -> None:
-    os.kill(pid, signal.SIGSTOP)
-
-
 @pytest.mark.parametrize("when", ["amid its frames", "at its end"])
 @pytest.mark.parametrize("asked", [False, True])
 def test_an_encoder_that_is_stuck_is_left(
@@ -84,18 +80,14 @@ def test_an_encoder_that_is_stuck_is_left(
         stopped.append(0)
         return asked and len(stopped) > 1
 
-    def write_on(writer: VideoWriter) -> None:
-        for index in range(30 if when == "amid its frames" else 1):
-            writer.write(Timed(first.frame, Fraction(index, 25), Fraction(1, 25)))
-            if index == 0:
-                stop(processes[0].pid)
-
     began = time.monotonic()
     with (
         pytest.raises(error, match=match),
         VideoWriter(tmp_path / "out.mp4", info, (360, 640), should_stop=should_stop) as writer,
     ):
-        write_on(writer)
+        for index in range(30 if when == "amid its frames" else 1):
+            writer.write(Timed(first.frame, Fraction(index, 25), Fraction(1, 25)))
+            os.kill(processes[0].pid, signal.SIGSTOP)
     assert time.monotonic() - began < 20
     assert processes[0].poll() is not None
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]

@@ -3,7 +3,9 @@
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
@@ -19,18 +21,12 @@ from stylevid.errors import Cancelled, StylevidError, VideoError
 from stylevid.frames import to_frame, to_image
 from stylevid.network import StyleNet
 from stylevid.painter import Painter
-from stylevid.pipeline import (
-    Options,
-    Progress,
-    Result,
-    paint_frames,
-    stylize_image,
-    stylize_video,
-)
+from stylevid.pipeline import Options, Progress, Result, paint_frames, stylize_image, stylize_video
 from stylevid.video import Timed, VideoWriter, probe, read_frames, read_yuv
 from stylevid.yuv import image_to_yuv, yuv_to_image
 from tests.accidents import refused
 from tests.clips import decode, encode, noisy_frames, textured_frames
+from tests.serving import wait_for
 
 PLAIN = Options(temporal=False, measure=False)
 
@@ -46,29 +42,21 @@ def paint(clip: Path, folder: Path, painter: Painter, options: Options = PLAIN) 
 
 def within_seconds(seconds: float, work: Callable[[], object]) -> BaseException | None:
     """The exception that `work` ends with; fails when it does not end."""
-    caught: list[BaseException | None] = []
+    outcome = Future[object]()
 
     def run() -> None:
         try:
-            work()
-            caught.append(None)
+            outcome.set_result(work())
         except BaseException as error:
-            caught.append(error)
+            outcome.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    assert caught, f"still at work after {seconds} s"
-    return caught[0]
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.exception(seconds)
 
 
 def assert_no_threads_left() -> None:
-    for _ in range(50):
-        names = {thread.name for thread in threading.enumerate()}
-        if not names & {"decoder", "encoder", "frame-log"}:
-            return
-        time.sleep(0.05)
-    pytest.fail(f"threads left: {names}")
+    ours = {"decoder", "encoder", "frame-log"}
+    wait_for(lambda: not ours & {thread.name for thread in threading.enumerate()}, 5)
 
 
 @pytest.fixture(scope="module")
@@ -214,68 +202,62 @@ def test_too_long_video_is_refused_even_if_it_hides_its_length(
     assert paint(long_clip, tmp_path, painter, replace(PLAIN, max_seconds=3)).frames == 60
 
 
-@pytest.mark.parametrize("slow", ["encoder", "painter"])
-def test_few_frames_wait_between_reader_and_writer(
-    tmp_path: Path, long_clip: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch, slow: str
-) -> None:
-    read = written = most = 0
+@pytest.fixture
+def call_at_frames(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], None]], None]:
+    """Has this called with "decoder" when a frame was read, with "encoder" when one was written."""
     write = VideoWriter.write
 
-    def counted_frames(*arguments, **options):
-        nonlocal read, most
-        for timed in read_yuv(*arguments, **options):
-            read += 1
-            most = max(most, read - written)
-            yield timed
+    def install(call: Callable[[str], None]) -> None:
+        def read(*arguments, **options):
+            for timed in read_yuv(*arguments, **options):
+                call("decoder")
+                yield timed
 
-    def counted_write(self, timed) -> None:
-        nonlocal written
-        time.sleep(0.01 if slow == "encoder" else 0)
-        write(self, timed)
-        written += 1
+        def written(self, timed) -> None:
+            write(self, timed)
+            call("encoder")
 
-    monkeypatch.setattr(pipeline, "read_yuv", counted_frames)
-    monkeypatch.setattr(VideoWriter, "write", counted_write)
+        monkeypatch.setattr(pipeline, "read_yuv", read)
+        monkeypatch.setattr(VideoWriter, "write", written)
+
+    return install
+
+
+@pytest.mark.parametrize("slow", ["encoder", "painter"])
+def test_few_frames_wait_between_reader_and_writer(
+    tmp_path: Path, long_clip: Path, painter: Painter, call_at_frames, slow: str
+) -> None:
+    done, waiting = Counter[str](), list[int]()
+
+    def count(part: str) -> None:
+        time.sleep(0.01 if slow == part else 0)
+        done[part] += 1
+        waiting.append(done["decoder"] - done["encoder"])
 
     def pause(_: Progress) -> None:
         time.sleep(0.01 if slow == "painter" else 0)
 
+    call_at_frames(count)
     stylize_video(long_clip, tmp_path / "out.mp4", painter, PLAIN, pause)
-    assert read == written == 60
+    assert done == {"decoder": 60, "encoder": 60}
     # Two full queues, the frames ahead, and one in each of the hands of reader, painter and writer.
-    assert most <= 2 * pipeline.QUEUE_FRAMES + 4 + painter.engine.ahead
+    assert max(waiting) <= 2 * pipeline.QUEUE_FRAMES + 4 + painter.engine.ahead
 
 
 @pytest.mark.parametrize(
     ("part", "failing"), [("encoder", 1), ("encoder", 5), ("encoder", 60), ("decoder", 20)]
 )
 def test_error_in_the_background_comes_through(
-    tmp_path: Path,
-    long_clip: Path,
-    painter: Painter,
-    monkeypatch: pytest.MonkeyPatch,
-    part: str,
-    failing: int,
+    tmp_path: Path, long_clip: Path, painter: Painter, call_at_frames, part: str, failing: int
 ) -> None:
-    write, count = VideoWriter.write, 0
+    done = Counter[str]()
 
-    def fail_in(this: str) -> None:
-        nonlocal count
-        count += this == part
-        if this == part and count == failing:
+    def fail(this: str) -> None:
+        done[this] += 1
+        if this == part and done[this] == failing:
             raise VideoError("The disk is full.")
 
-    def failing_write(self, timed) -> None:
-        fail_in("encoder")
-        write(self, timed)
-
-    def failing_frames(*arguments, **options):
-        for timed in read_yuv(*arguments, **options):
-            fail_in("decoder")
-            yield timed
-
-    monkeypatch.setattr(VideoWriter, "write", failing_write)
-    monkeypatch.setattr(pipeline, "read_yuv", failing_frames)
+    call_at_frames(fail)
     error = within_seconds(20, lambda: paint(long_clip, tmp_path, painter))
     assert isinstance(error, VideoError) and str(error) == "The disk is full."
     assert list(tmp_path.iterdir()) == []

@@ -9,21 +9,19 @@ import pytest
 
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_video
+from tests.conftest import SHARED_DATA
 
-VIDEOS = Path(__file__).parents[1].parent / "shared" / "data" / "videos"
+VIDEOS = SHARED_DATA / "videos"
 UNREADABLE = {  # as test_video says
     "odd/animation_lossy.webp", "odd/d_audio_only.mp4", "odd/d_empty.mp4", "odd/d_text_named.mp4",
     "odd/d_truncated_60pct.mp4",
 }  # fmt: skip
 
 
-def manifest() -> list[dict[str, Any]]:
-    path = VIDEOS / "manifest.json"
-    return json.loads(path.read_text("utf-8")) if path.is_file() else []
-
-
 def readable() -> list[Any]:
-    clips = [clip for clip in manifest() if clip["file"] not in UNREADABLE]
+    manifest = VIDEOS / "manifest.json"
+    told = json.loads(manifest.read_text("utf-8")) if manifest.is_file() else []
+    clips = [clip for clip in told if clip["file"] not in UNREADABLE]
     # Without the shared data one test remains, to be skipped with the reason said.
     return [pytest.param(c, id=c["file"]) for c in clips] or [pytest.param({}, id="no clips")]
 

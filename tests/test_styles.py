@@ -48,12 +48,8 @@ def test_record_is_read(tmp_path: Path, write: Write) -> None:
     metrics = {"clips": {"a.mp4": 1.5}}
     write("a-square-2", artist="Käthe Ünbekannt", metrics=metrics)
     style = get_style("a-square-2", tmp_path)
-    assert style.slug == "a-square-2"
-    assert style.artist == "Käthe Ünbekannt"
-    assert style.licence == "CC0"
-    assert style.network == RECORD["network"]
-    assert style.metrics == metrics
-    assert style.training == {}
+    assert (style.slug, style.artist, style.licence) == ("a-square-2", "Käthe Ünbekannt", "CC0")
+    assert (style.network, style.metrics, style.training) == (RECORD["network"], metrics, {})
     assert style.weights == tmp_path / "a-square-2.safetensors"
     assert style.preview == tmp_path / "a-square-2.jpg"
 

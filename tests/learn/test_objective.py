@@ -29,6 +29,11 @@ def tiny_objective(vgg: VGG16Features, network: nn.Module | None = None) -> Obje
     return Objective(network or StyleNet(StyleNetConfig(4, 1)), vgg, painting)  # pyright: ignore
 
 
+@pytest.fixture
+def objective(vgg: VGG16Features) -> Objective:
+    return tiny_objective(vgg)
+
+
 def moving(dx: int, dy: int, count: int = 3) -> Sequences:
     """A gray scene of 32x48 in which what is at p is at p + (dx, dy) a frame earlier."""
     height, width = 32, 48
@@ -54,14 +59,12 @@ def temporal(vgg: VGG16Features, batch: Sequences, network: nn.Module | None = N
     return tiny_objective(vgg, network)(batch, WEIGHTS)["output_temporal"]
 
 
-def test_only_the_network_is_to_be_trained(vgg: VGG16Features) -> None:
-    objective = tiny_objective(vgg)
+def test_only_the_network_is_to_be_trained(objective: Objective) -> None:
     assert [*objective.parameters()] == [*objective.network.parameters()]
 
 
 @pytest.mark.parametrize("name", ["enter.1.weight", "recall.1.weight", "keep.1.weight"])
-def test_the_temporal_gradient_reaches_what_should_learn(vgg: VGG16Features, name: str) -> None:
-    objective = tiny_objective(vgg)
+def test_the_temporal_gradient_reaches_what_should_learn(objective: Objective, name: str) -> None:
     objective(moving(8, 4), WEIGHTS)["output_temporal"].backward()
     gradient = objective.network.get_parameter(name).grad
     assert gradient is not None
@@ -84,8 +87,7 @@ def test_a_wrong_flow_or_mask_has_a_temporal_loss(vgg: VGG16Features, wrong: str
     assert temporal(vgg, batch, Copyist()).item() > 1e-2
 
 
-def test_one_frame_is_a_picture(vgg: VGG16Features) -> None:
-    objective = tiny_objective(vgg)
+def test_one_frame_is_a_picture(objective: Objective) -> None:
     image = random_image(32, 48)
     none = torch.zeros(0, 1, 1, 1, 1)
     with torch.no_grad():
@@ -141,11 +143,10 @@ def test_gradients_flow_into_the_last_two_paintings(vgg: VGG16Features) -> None:
         assert painted.grad is not None and painted.grad.abs().sum() > 0
 
 
-def test_a_share_of_a_batch_is_that_part_of_it(vgg: VGG16Features) -> None:
+def test_a_share_of_a_batch_is_that_part_of_it(objective: Objective) -> None:
     """Two processes with one sequence each have the mean losses of one with both."""
     one, other = moving(8, 4), moving(4, 8)
     both = concatenate([one, other])
-    objective = tiny_objective(vgg)
     with torch.no_grad():
         whole, *shares = (objective(batch, WEIGHTS) for batch in (both, one, other))
     for name, value in whole.items():
@@ -153,8 +154,8 @@ def test_a_share_of_a_batch_is_that_part_of_it(vgg: VGG16Features) -> None:
         assert value.item() == pytest.approx(mean.item(), rel=1e-4)
 
 
-def test_one_sequence_can_be_overfitted_by_more_than_half(vgg: VGG16Features) -> None:
-    objective, batch = tiny_objective(vgg), moving(8, 4)
+def test_one_sequence_can_be_overfitted_by_more_than_half(objective: Objective) -> None:
+    batch = moving(8, 4)
     optimizer = torch.optim.Adam(objective.parameters(), lr=1e-2)
     values: list[float] = []
     for _ in range(30):
@@ -166,8 +167,8 @@ def test_one_sequence_can_be_overfitted_by_more_than_half(vgg: VGG16Features) ->
     assert values[-1] < 0.5 * values[0]
 
 
-def test_each_term_grows_with_its_own_weight(vgg: VGG16Features) -> None:
-    objective, batch = tiny_objective(vgg), moving(8, 4)
+def test_each_term_grows_with_its_own_weight(objective: Objective) -> None:
+    batch = moving(8, 4)
     with torch.no_grad():
         plain = objective(batch, WEIGHTS)
         assert plain.keys() == vars(WEIGHTS).keys()
@@ -191,9 +192,8 @@ def test_bfloat16_has_the_losses_of_float32(vgg: VGG16Features) -> None:
         assert rough[name].item() == pytest.approx(value.item(), rel=0.05, abs=1e-3)
 
 
-def test_from_step_to_step_another_part_of_the_lattice_is_seen(vgg: VGG16Features) -> None:
+def test_from_step_to_step_another_part_of_the_lattice_is_seen(objective: Objective) -> None:
     image = random_image(40, 48)
-    objective = tiny_objective(vgg)
     with torch.no_grad():
         painted = objective.network(image, None)
         for step, (top, left) in ((0, (0, 0)), (3, (3, 0)), (13, (5, 1)), (64, (0, 0))):
