@@ -39,7 +39,7 @@ def assert_one_sentence(error: BaseException) -> None:
 
 @contextmanager
 def refused(
-    error: type[BaseException] | tuple[type[BaseException], ...], match: str
+    error: type[BaseException] | tuple[type[BaseException], ...], match: str | None = None
 ) -> Iterator[None]:
     """What is done within ends in this error, which is one sentence."""
     with pytest.raises(error, match=match) as caught:

@@ -23,9 +23,10 @@ import torch
 
 from stylevid.errors import StylevidError
 from stylevid.hub import open_file
+from stylevid.network import StyleNet
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_video
-from stylevid.styles import read_preview, read_style
+from stylevid.styles import Style, read_preview, read_style
 from stylevid.weights import load_network, load_painting
 from tests.accidents import assert_one_sentence, spoiled
 from tests.clips import generated, run_ffmpeg, tone
@@ -167,15 +168,27 @@ def spoil_style(files: dict[str, bytes], chance: random.Random) -> dict[str, byt
     return files | {name: spoiled(files[name], chance, 1024)}
 
 
+def assert_right(style: Style) -> None:
+    assert style.slug == "wave" and style.title.encode()
+
+
+def assert_sound(network: StyleNet) -> None:
+    assert network.config.width == 4
+    assert all(p.isfinite().all() and p.abs().max() <= 1000 for p in network.parameters())
+
+
 def read_style_files(folder: Path) -> str:
     """How the style in a folder ended, "read" or "refused", by each of its readers."""
     said: list[str] = []
-    lone = folder / "wave.safetensors"
+    lone, record = folder / "wave.safetensors", folder / "wave.json"
     readers: list[Callable[[], object]] = [
-        lambda: load_network(read_style(folder / "wave.json")), lambda: load_network(lone),
-        lambda: load_painting(lone), lambda: open_file(lone),
+        lambda: assert_right(read_style(record)),
+        lambda: assert_sound(load_network(read_style(record))),
+        lambda: assert_sound(load_network(lone)),
+        lambda: load_painting(lone),
+        lambda: open_file(lone),
         lambda: read_preview(folder / "wave.jpg"),
-    ]  # fmt: skip
+    ]
     for read in readers:
         try:
             read()

@@ -5,14 +5,13 @@ import os
 import shutil
 import signal
 import socket
-import socketserver
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import fsspec
 import pytest
@@ -26,7 +25,7 @@ from stylevid.errors import StylevidError
 from stylevid.pipeline import Options
 from stylevid.video import probe
 from tests.clips import run_ffmpeg
-from tests.serving import ROOT, free_port, wait_for
+from tests.serving import ROOT, wait_for
 
 
 def run(*arguments: object) -> int:
@@ -404,78 +403,49 @@ def test_killed_workers_and_drivers_lose_nothing(
 # --- an object store
 
 
-class Relay(socketserver.ThreadingTCPServer):
-    """A way to a server that breaks off uploads to `broken`, half-way, as often as it is told."""
-
-    daemon_threads, allow_reuse_address = True, True
-
-    def __init__(self, target: tuple[str, int], broken: bytes, times: int) -> None:
-        super().__init__(("127.0.0.1", 0), Relayed)
-        self.target, self.broken, self.times = target, broken, times
-
-
-class Relayed(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        relay = cast(Relay, self.server)
-        with socket.create_connection(relay.target) as there:
-            answers = threading.Thread(target=self.pump, args=(there, self.request), daemon=True)
-            answers.start()
-            self.pump(self.request, there, relay)
-            there.shutdown(socket.SHUT_WR)
-            answers.join()
-
-    def pump(
-        self, source: socket.socket, target: socket.socket, relay: Relay | None = None
-    ) -> None:
-        with suppress(OSError):
-            while content := source.recv(1 << 16):
-                if relay and relay.times and content.startswith(relay.broken):
-                    relay.times -= 1
-                    content = content[: len(content) // 2]
-                    target.sendall(content)
-                    source.shutdown(socket.SHUT_RDWR)
-                    return
-                target.sendall(content)
-
-
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Relay, Any]]:
-    """An S3 of our own behind a relay, with the bucket "films"."""
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[int], Any]]:
+    """An S3 of our own with the bucket "films", and for each upload of b that it is to break off
+    half-way something in a list."""
     pytest.importorskip("s3fs")
-    paths = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    if not (moto := shutil.which("moto_server", path=paths)):
-        pytest.skip("moto_server is not there: pip install 'moto[s3]' flask flask-cors")
-    address = ("127.0.0.1", free_port())
+    moto = pytest.importorskip("moto.moto_server.werkzeug_app")
+    serving = pytest.importorskip("werkzeug.serving")
+    breaks: list[int] = []
+
+    class Handler(moto.MotoRequestHandler):
+        def run_wsgi(self) -> None:
+            if breaks and self.command == "PUT" and self.path.startswith("/films/out/b"):
+                breaks.pop()
+                self.rfile.read(int(self.headers["Content-Length"]) // 2)
+                self.connection.shutdown(socket.SHUT_RDWR)
+            else:
+                super().run_wsgi()
+
+    app = moto.DomainDispatcherApplication(moto.create_backend_app)
+    server = serving.make_server("127.0.0.1", 0, app, True, request_handler=Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
-    server = subprocess.Popen([moto, "-H", address[0], "-p", str(address[1])], stderr=-3, stdout=-3)
-    relay = Relay(address, b"PUT /films/out/b", 0)
-    threading.Thread(target=relay.serve_forever, daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{relay.server_address[1]}")
-    try:
-        wait_for(lambda: socket.socket().connect_ex(address) == 0)
-        s3 = fsspec.filesystem("s3", skip_instance_cache=True)
-        s3.mkdir("films")
-        yield relay, s3
-    finally:
-        relay.shutdown()
-        server.kill()
-        server.wait()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    s3 = fsspec.filesystem("s3", skip_instance_cache=True)
+    s3.mkdir("films")
+    yield breaks, s3
+    server.shutdown()
 
 
 @pytest.mark.slow
 def test_from_store_to_store_with_uploads_that_break_off(
-    tmp_path: Path, clip: Path, tiny_weights: Path, store: tuple[Relay, Any],
+    tmp_path: Path, clip: Path, tiny_weights: Path, store: tuple[list[int], Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    relay, s3 = store
+    breaks, s3 = store
     s3.pipe({f"films/in/{name}.mp4": clip.read_bytes() for name in ("a", "b")})
     s3.pipe("films/in/cut.mp4", clip.read_bytes()[:900])
     arguments = ("s3://films/in", "--style", tiny_weights, "--out", "s3://films/out",
                  "--workers", 1, "--device", "cpu", "--engine", "torch-float32")  # fmt: skip
-    relay.times = 12  # s3fs tries five times by itself
+    breaks += range(12)  # s3fs tries five times by itself
     assert run(*arguments) == 1
-    assert relay.times < 12 and "painted       2  20 frames" in capsys.readouterr().out
+    assert len(breaks) < 12 and "painted       2  20 frames" in capsys.readouterr().out
     s3.invalidate_cache()
     names = {"a-tiny.mp4", "b-tiny.mp4", "manifest.jsonl"}
     assert {name.removeprefix("films/out/") for name in s3.find("films/out")} == names

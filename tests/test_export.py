@@ -1,6 +1,5 @@
 """A painted video in other forms."""
 
-import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from stylevid.errors import VideoError
 from stylevid.export import LOOP_FPS, arranger, export_loop, export_vertical, side_by_side
 from stylevid.video import probe, read_frames
 from stylevid.yuv import Yuv
+from tests.accidents import refused
 from tests.clips import encode, textured_frames, tone
 
 
@@ -79,14 +79,8 @@ def test_short_and_slow_videos_loop(tmp_path: Path, frames: int, rate: str, pict
         assert gif.n_frames == pictures
 
 
-@pytest.mark.parametrize("export", [export_loop, export_vertical])
-def test_what_cannot_be_written_is_one_sentence(clip: Path, tmp_path: Path, export) -> None:
-    video = shutil.copy(clip, tmp_path / "clip.mp4")
-    for name, match in (("out.avi", "must end in"), ("no/out", "does not exist")):
-        name += "" if name.endswith("avi") else (".gif" if export is export_loop else ".mp4")
-        with pytest.raises(VideoError, match=match):
-            export(video, tmp_path / name)
-    if export is export_vertical:
-        with pytest.raises(VideoError, match="overwrite itself"):
-            export(video, video)
-    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+def test_a_loop_that_cannot_be_written_is_one_sentence(clip: Path, tmp_path: Path) -> None:
+    for name, match in (("out.avi", "must end in"), ("no/out.gif", "does not exist")):
+        with refused(VideoError, match):
+            export_loop(clip, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []

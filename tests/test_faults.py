@@ -171,7 +171,10 @@ def test_where_nothing_can_be_written_the_sentence_says_so(
     assert not [path for path in out.rglob("*.mp4")]
 
 
-@pytest.mark.parametrize("make", [fuzz.fuzz_videos, fuzz.fuzz_styles])
-def test_what_is_spoiled_at_random_is_read_or_refused(make, tmp_path: Path) -> None:
-    broken = make(FUZZ, tmp_path / "kept").broken
-    assert not broken, "\n".join(broken)
+@pytest.mark.parametrize(
+    ("make", "count"), [(fuzz.fuzz_videos, FUZZ), (fuzz.fuzz_styles, 100 * FUZZ)]
+)
+def test_what_is_spoiled_at_random_is_read_or_refused(make, count: int, tmp_path: Path) -> None:
+    found = make(count, tmp_path / "kept")
+    assert not found.broken, "\n".join(found.broken)
+    assert len(found.ended) == 2, "it is all read, or all refused"

@@ -36,8 +36,17 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(error, 1e-9)))
 
 
-def paint(clip: Path, folder: Path, painter: Painter, options: Options = PLAIN) -> Result:
-    return stylize_video(clip, folder / "out.mp4", painter, options)
+Paint = Callable[..., Result]
+
+
+@pytest.fixture
+def paint(tmp_path: Path, painter: Painter) -> Paint:
+    """Paints a clip to out.mp4."""
+
+    def paint(clip: Path, options: Options = PLAIN, *calls: Callable[..., object]) -> Result:
+        return stylize_video(clip, tmp_path / "out.mp4", painter, options, *calls)
+
+    return paint
 
 
 def within_seconds(seconds: float, work: Callable[[], object]) -> BaseException | None:
@@ -68,9 +77,9 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("temporal", [False, True])
 def test_video_is_painted_frame_by_frame(
-    tmp_path: Path, clip: Path, painter: Painter, temporal: bool
+    tmp_path: Path, clip: Path, paint: Paint, temporal: bool
 ) -> None:
-    result = paint(clip, tmp_path, painter, Options(temporal=temporal))
+    result = paint(clip, Options(temporal=temporal))
     assert result.path == tmp_path / "out.mp4"
     assert (result.frames, result.height, result.width) == (10, 32, 48)
     assert result.has_audio and result.device == "CPU"
@@ -83,16 +92,16 @@ def test_video_is_painted_frame_by_frame(
     assert_no_threads_left()
 
 
-def test_each_frame_is_the_networks_painting(tmp_path: Path, clip: Path, painter: Painter) -> None:
-    shown = decode(paint(clip, tmp_path, painter).path)
+def test_each_frame_is_the_networks_painting(clip: Path, paint: Paint, painter: Painter) -> None:
+    shown = decode(paint(clip).path)
     for timed, (_, frame) in zip(read_frames(probe(clip)), shown, strict=True):
         expected = stylize_image(timed.frame, painter)
         assert psnr(frame, expected) > 28
         assert psnr(frame, expected) > psnr(frame, timed.frame) + 5
 
 
-def test_strength_0_gives_the_video_back(tmp_path: Path, clip: Path, painter: Painter) -> None:
-    result = paint(clip, tmp_path, painter, Options(strength=0, measure=False))
+def test_strength_0_gives_the_video_back(clip: Path, paint: Paint) -> None:
+    result = paint(clip, Options(strength=0, measure=False))
     for (_, before), (_, after) in zip(decode(clip), decode(result.path), strict=True):
         assert psnr(before, after) > 28
 
@@ -125,36 +134,34 @@ def test_keep_colors_keeps_chroma(painter: Painter) -> None:
         (Options(size=48), (32, 48)),
     ],
 )
-def test_longest_side_is_as_asked(
-    tmp_path: Path, clip: Path, painter: Painter, options: Options, expected
-) -> None:
-    result = paint(clip, tmp_path, painter, replace(options, measure=False))
+def test_longest_side_is_as_asked(clip: Path, paint: Paint, options: Options, expected) -> None:
+    result = paint(clip, replace(options, measure=False))
     assert (result.height, result.width) == expected
     shown = decode(result.path)
     assert len(shown) == 10
     assert all(frame.shape[:2] == expected for _, frame in shown)
 
 
-def test_flicker_is_measured_off_and_on(tmp_path: Path, painter: Painter) -> None:
+def test_flicker_is_measured_off_and_on(tmp_path: Path, paint: Paint) -> None:
     source = encode(tmp_path / "noisy.mp4", noisy_frames(8))
-    flicker = paint(source, tmp_path, painter, Options()).flicker
+    flicker = paint(source, Options()).flicker
     assert flicker is not None and flicker.pairs == 7
     assert 0 < flicker.errors["on"] < 0.8 * flicker.errors["off"]
-    off = paint(source, tmp_path, painter, Options(temporal=False)).flicker
+    off = paint(source, Options(temporal=False)).flicker
     assert off is not None and off.errors == {"off": pytest.approx(flicker.errors["off"])}
-    assert paint(source, tmp_path, painter, PLAIN).flicker is None
+    assert paint(source, PLAIN).flicker is None
 
 
-def test_one_frame_is_a_video_too(tmp_path: Path, painter: Painter) -> None:
+def test_one_frame_is_a_video_too(tmp_path: Path, paint: Paint) -> None:
     source = encode(tmp_path / "one.mp4", textured_frames(1))
-    result = paint(source, tmp_path, painter, Options())
+    result = paint(source, Options())
     assert result.frames == len(decode(result.path)) == 1
     assert result.flicker is None and not result.has_audio
 
 
-def test_progress_rises_to_the_end(tmp_path: Path, clip: Path, painter: Painter) -> None:
+def test_progress_rises_to_the_end(clip: Path, paint: Paint) -> None:
     seen: list[Progress] = []
-    stylize_video(clip, tmp_path / "out.mp4", painter, PLAIN, seen.append)
+    paint(clip, PLAIN, seen.append)
     assert [p.frames for p in seen] == list(range(1, 11))
     fractions = [p.fraction for p in seen]
     assert fractions == sorted(fractions)
@@ -164,42 +171,38 @@ def test_progress_rises_to_the_end(tmp_path: Path, clip: Path, painter: Painter)
     assert all(p.fps > 0 and p.latest.shape == (32, 48, 3) for p in seen)
 
 
-def test_stopping_half_way_leaves_what_was_there(
-    tmp_path: Path, clip: Path, painter: Painter
-) -> None:
+def test_stopping_half_way_leaves_what_was_there(tmp_path: Path, clip: Path, paint: Paint) -> None:
     target = tmp_path / "out.mp4"
     target.write_bytes(b"old")
     seen: list[Progress] = []
     with pytest.raises(Cancelled, match="Stopped after 5 frames"):
-        stylize_video(clip, target, painter, PLAIN, seen.append, lambda: len(seen) == 5)
+        paint(clip, PLAIN, seen.append, lambda: len(seen) == 5)
     assert [*tmp_path.iterdir()] == [target] and target.read_bytes() == b"old"
     assert_no_threads_left()
 
 
-def test_an_exception_of_the_caller_comes_through(
-    tmp_path: Path, clip: Path, painter: Painter
-) -> None:
+def test_an_exception_of_the_caller_comes_through(tmp_path: Path, clip: Path, paint: Paint) -> None:
     def show(_: Progress) -> None:
         raise KeyError("the page went away")
 
     with pytest.raises(KeyError, match="the page went away"):
-        stylize_video(clip, tmp_path / "out.mp4", painter, PLAIN, show)
+        paint(clip, PLAIN, show)
     assert list(tmp_path.iterdir()) == []
     assert_no_threads_left()
 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_too_long_video_is_refused_even_if_it_hides_its_length(
-    tmp_path: Path, long_clip: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch, told: bool
+    tmp_path: Path, long_clip: Path, paint: Paint, monkeypatch: pytest.MonkeyPatch, told: bool
 ) -> None:
     if not told:
         monkeypatch.setattr(pipeline, "probe", lambda path: replace(probe(path), duration_s=0.0))
     with refused(
         VideoError, r"long\.mp4 is 2 s long; the limit is 1 s" if told else "the limit is 1 s"
     ):
-        paint(long_clip, tmp_path, painter, replace(PLAIN, max_seconds=1))
+        paint(long_clip, replace(PLAIN, max_seconds=1))
     assert list(tmp_path.iterdir()) == []
-    assert paint(long_clip, tmp_path, painter, replace(PLAIN, max_seconds=3)).frames == 60
+    assert paint(long_clip, replace(PLAIN, max_seconds=3)).frames == 60
 
 
 @pytest.fixture
@@ -225,7 +228,7 @@ def call_at_frames(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str],
 
 @pytest.mark.parametrize("slow", ["encoder", "painter"])
 def test_few_frames_wait_between_reader_and_writer(
-    tmp_path: Path, long_clip: Path, painter: Painter, call_at_frames, slow: str
+    long_clip: Path, paint: Paint, painter: Painter, call_at_frames, slow: str
 ) -> None:
     done, waiting = Counter[str](), list[int]()
 
@@ -238,7 +241,7 @@ def test_few_frames_wait_between_reader_and_writer(
         time.sleep(0.01 if slow == "painter" else 0)
 
     call_at_frames(count)
-    stylize_video(long_clip, tmp_path / "out.mp4", painter, PLAIN, pause)
+    paint(long_clip, PLAIN, pause)
     assert done == {"decoder": 60, "encoder": 60}
     # Two full queues, the frames ahead, and one in each of the hands of reader, painter and writer.
     assert max(waiting) <= 2 * pipeline.QUEUE_FRAMES + 4 + painter.engine.ahead
@@ -248,7 +251,7 @@ def test_few_frames_wait_between_reader_and_writer(
     ("part", "failing"), [("encoder", 1), ("encoder", 5), ("encoder", 60), ("decoder", 20)]
 )
 def test_error_in_the_background_comes_through(
-    tmp_path: Path, long_clip: Path, painter: Painter, call_at_frames, part: str, failing: int
+    tmp_path: Path, long_clip: Path, paint: Paint, call_at_frames, part: str, failing: int
 ) -> None:
     done = Counter[str]()
 
@@ -258,7 +261,7 @@ def test_error_in_the_background_comes_through(
             raise VideoError("The disk is full.")
 
     call_at_frames(fail)
-    error = within_seconds(20, lambda: paint(long_clip, tmp_path, painter))
+    error = within_seconds(20, lambda: paint(long_clip))
     assert isinstance(error, VideoError) and str(error) == "The disk is full."
     assert list(tmp_path.iterdir()) == []
     assert_no_threads_left()

@@ -2,7 +2,6 @@
 
 import json
 import math
-import random
 import re
 import resource
 import struct
@@ -28,8 +27,8 @@ from stylevid.weights import (
     load_network,
     save_network,
 )
-from tests.accidents import PICKLE, assert_one_sentence, refused, spoiled
-from tests.material import tiny_style
+from tests.accidents import PICKLE, refused
+from tests.material import random_image, tiny_style
 
 NETWORK = '{"width": 4, "blocks": 1}'
 NAME = "enter.1.weight"
@@ -50,31 +49,24 @@ def assert_refused(path: Path, match: str) -> None:
         load_network(path)
 
 
-def test_round_trip_is_the_network_rounded_to_float16(
-    tmp_path: Path, tiny_network: StyleNet
-) -> None:
-    sha256 = save_network(tiny_network, tmp_path / "wave.safetensors")
-    assert sha256 == file_sha256(tmp_path / "wave.safetensors")
-    loaded = load_network(tmp_path / "wave.safetensors")
-    assert loaded.config == tiny_network.config and not loaded.training
-    assert all(not p.requires_grad for p in loaded.parameters())
-    for name, tensor in tiny_network.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], tensor.half().float())
-    image = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        assert torch.allclose(loaded(image), tiny_network(image), atol=5e-3)
-
-
-def test_saving_leaves_one_file_the_same_each_time_that_says_what_it_is(
+def test_a_network_is_saved_the_same_each_time_and_loads_rounded_to_float16(
     tmp_path: Path, tiny_network: StyleNet
 ) -> None:
     path = tmp_path / "wave.safetensors"
-    assert len({save_network(tiny_network, path) for _ in range(8)}) == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["wave.safetensors"]
+    hashes = {save_network(tiny_network, path) for _ in range(8)}
+    assert hashes == {file_sha256(path)} and [*tmp_path.iterdir()] == [path]
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
     assert metadata["format"] == FORMAT
     assert json.loads(metadata["network"]) == {"width": 4, "blocks": 1, "dilation": 4}
+    loaded = load_network(path)
+    assert loaded.config == tiny_network.config and not loaded.training
+    assert all(not p.requires_grad for p in loaded.parameters())
+    for name, tensor in tiny_network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor.half().float())
+    image = random_image()
+    with torch.inference_mode():
+        assert torch.allclose(loaded(image), tiny_network(image), atol=5e-3)
 
 
 def test_style_is_loaded_through_its_record_and_one_changed_byte_is_noticed(
@@ -233,22 +225,3 @@ def test_hostile_weights_are_refused(
     (tmp_path / "wave.safetensors").write_bytes(make(tiny_weights.read_bytes()))
     assert_refused(tmp_path / "wave.safetensors", match)
     assert [path.name for path in tmp_path.iterdir()] == ["wave.safetensors"]
-
-
-def test_spoiled_weights_load_with_sound_values_or_are_refused(
-    tiny_weights: Path, tmp_path: Path
-) -> None:
-    chance, path, loaded = random.Random(0), tmp_path / "wave.safetensors", 0
-    whole = tiny_weights.read_bytes()
-    header = 8 + int.from_bytes(whole[:8], "little")
-    for _ in range(1000):
-        path.write_bytes(spoiled(whole, chance, header))
-        try:
-            network = load_network(path)
-        except WeightsError as error:
-            assert_one_sentence(error)
-        else:
-            loaded += 1
-            assert network.config.width == 4
-            assert all(p.isfinite().all() and p.abs().max() <= 1000 for p in network.parameters())
-    assert 0 < loaded < 500
