@@ -58,6 +58,14 @@ def decode(path: Path) -> list[tuple[Fraction, np.ndarray]]:
         ]
 
 
+def sound_packets(path: Path) -> list[tuple[float, bytes]]:
+    """The time in seconds and the bytes of every packet of sound."""
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.pts is not None]
+        return [(float(p.pts * p.time_base), bytes(p)) for p in packets]
+
+
 def textured_frames(
     count: int = 10, height: int = 32, width: int = 48, seed: int = 0
 ) -> list[np.ndarray]:

@@ -23,7 +23,6 @@ import torch
 
 from stylevid.errors import StylevidError
 from stylevid.hub import open_file
-from stylevid.network import StyleNet
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_video
 from stylevid.styles import Style, read_preview, read_style
@@ -156,47 +155,47 @@ def read_video(path: Path, painter: Painter) -> str:
     return "painted"
 
 
-def spoil_style(files: dict[str, bytes], chance: random.Random) -> dict[str, bytes]:
+def spoil_style(files: dict[str, bytes], chance: random.Random) -> tuple[str, bytes]:
     """One of a style's three files after accidents; the record's may be those of its meaning."""
     name = chance.choice(sorted(files))
-    if name.endswith(".json") and chance.random() < 0.7:
-        record = json.loads(files[name])
-        odd = (None, 0, -1, 1e308, "", "x" * 70_000, [], {}, [[]] * 99, True, "\u202e", "../..")
-        for _ in range(chance.randint(1, 2)):
-            record[chance.choice([*record, "slug", "new"])] = chance.choice(odd)
-        return files | {name: json.dumps(record).encode()}
-    return files | {name: spoiled(files[name], chance, 1024)}
+    if not name.endswith(".json") or chance.random() < 0.5:
+        return name, spoiled(files[name], chance, 1024)
+    record = json.loads(files[name])
+    odd = (None, 0, -1, 1e308, "", "x" * 70_000, [], {}, [[]] * 99, True, "\u202e", "../..")
+    for _ in range(chance.randint(1, 2)):
+        record[chance.choice([*record, "slug", "new"])] = chance.choice(odd)
+    return name, json.dumps(record).encode()
 
 
-def assert_right(style: Style) -> None:
+def read_record(path: Path) -> None:
+    style = read_style(path)
     assert style.slug == "wave" and style.title.encode()
+    read_network(style)
 
 
-def assert_sound(network: StyleNet) -> None:
+def read_network(source: Path | Style) -> None:
+    network = load_network(source)
     assert network.config.width == 4
     assert all(p.isfinite().all() and p.abs().max() <= 1000 for p in network.parameters())
 
 
-def read_style_files(folder: Path) -> str:
-    """How the style in a folder ended, "read" or "refused", by each of its readers."""
-    said: list[str] = []
-    lone, record = folder / "wave.safetensors", folder / "wave.json"
-    readers: list[Callable[[], object]] = [
-        lambda: assert_right(read_style(record)),
-        lambda: assert_sound(load_network(read_style(record))),
-        lambda: assert_sound(load_network(lone)),
-        lambda: load_painting(lone),
-        lambda: open_file(lone),
-        lambda: read_preview(folder / "wave.jpg"),
-    ]
-    for read in readers:
+READERS: dict[str, list[Callable[[Path], object]]] = {
+    ".json": [read_record],
+    ".safetensors": [read_network, load_painting, open_file],
+    ".jpg": [read_preview],
+}
+
+
+def read_style_file(path: Path) -> str:
+    """How a file of a style ended, "read" or "refused", by each of its readers."""
+    ended = "read"
+    for read in READERS[path.suffix]:
         try:
-            read()
-            said.append("read")
+            read(path)
         except StylevidError as error:
             assert_one_sentence(error)
-            said.append("refused")
-    return "refused" if "refused" in said else "read"
+            ended = "refused"
+    return ended
 
 
 def odd_value(chance: random.Random, deep: int = 0) -> Any:
@@ -303,16 +302,17 @@ def fuzz_videos(count: int, keep: Path, seed: int = 0) -> Fuzz:
 
 
 def fuzz_styles(count: int, keep: Path, seed: int = 0) -> Fuzz:
-    """So many spoiled styles, each through every reader."""
+    """So many spoiled files of a style, each through all its readers."""
     fuzz, chance = Fuzz(keep), random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
+        folder = Path(place)
         whole = tiny_style(folder)
         for _ in range(count):
-            files = spoil_style(whole, chance)
-            for path, body in files.items():
-                (folder / path).write_bytes(body)
-            fuzz.case(lambda: read_style_files(folder), files)
+            name, body = spoil_style(whole, chance)
+            path = folder / name
+            path.write_bytes(body)
+            fuzz.case(lambda path=path: read_style_file(path), {name: body})
+            path.write_bytes(whole[name])
     return fuzz
 
 

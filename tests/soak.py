@@ -118,13 +118,17 @@ class Visitors:
                     client.post("/upload", files={"files": (clip.name, clip.read_bytes())})
                 return "amid an upload"
             upload = client.post("/upload", files={"files": (clip.name, clip.read_bytes())})
-            video = {"path": upload.json()[0], "meta": {"_type": "gradio.FileData"}}
             self.last["path"] = upload.json()[0]
-            event = client.post("/call/stylize", json={"data": [video, *self._ask(clip)[1:]]})
+            event = self._begin(client, self.last["path"])
             with client.stream("GET", f"/call/stylize/{event.json()['event_id']}") as answer:
                 for _ in answer.iter_lines():
                     break
         return "amid painting"
+
+    def _begin(self, client: httpx.Client, path: str) -> httpx.Response:
+        """The answer to one who asks for what lies there to be painted."""
+        video = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        return client.post("/call/stylize", json={"data": [video, *self._ask(self.clips[0])[1:]]})
 
     def _attacks(self, number: int, chance: random.Random) -> str:
         if chance.random() < 0.5:
@@ -146,10 +150,7 @@ class Visitors:
             for name in (secret, str(Path(secret).resolve()), folder, f"{folder}/", nameless,
                          str(self.page.log)):  # fmt: skip
                 assert client.get(f"/file={name}").status_code in (403, 404), name
-            stolen = {"path": str(Path(secret).resolve()), "meta": {"_type": "gradio.FileData"}}
-            event = client.post(
-                "/call/stylize", json={"data": [stolen, *self._ask(self.clips[0])[1:]]}
-            )
+            event = self._begin(client, str(Path(secret).resolve()))
             if event.status_code == 200:
                 answer = client.get(f"/call/stylize/{event.json()['event_id']}").text
                 assert "event: error" in answer and "root:" not in answer, answer[:300]

@@ -16,9 +16,8 @@ from stylevid.recipe import read_recipe
 from stylevid.styles import Mix, get_style
 from tests.clips import run_ffmpeg
 from tests.serving import serve
-from tests.test_browser import CHROMIUM, download, paint, picture, sync_api, upload
+from tests.test_browser import CHROMIUM, FLAGS, download, paint, sync_api, upload
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
@@ -72,7 +71,6 @@ def test_the_camera_is_painted_kept_and_recorded(visit, tmp_path: Path) -> None:
             break
     else:
         pytest.fail("another style has other colors")
-    picture(page, "9-live-phone")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 400
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Stop recording").click()
@@ -106,6 +104,5 @@ def test_a_result_that_is_dropped_back_restores_its_settings(
     page.get_by_role("button", name="Advanced").click()
     assert "Scream" in page.locator("#second input").input_value()
     assert not page.locator("#temporal input").is_checked()
-    picture(page, "9-restored-phone")
     paint(page)
     assert read_recipe(download(page, tmp_path / "again.mp4")) == read_recipe(result)

@@ -172,7 +172,7 @@ def test_where_nothing_can_be_written_the_sentence_says_so(
 
 
 @pytest.mark.parametrize(
-    ("make", "count"), [(fuzz.fuzz_videos, FUZZ), (fuzz.fuzz_styles, 100 * FUZZ)]
+    ("make", "count"), [(fuzz.fuzz_videos, FUZZ), (fuzz.fuzz_styles, 200 * FUZZ)]
 )
 def test_what_is_spoiled_at_random_is_read_or_refused(make, count: int, tmp_path: Path) -> None:
     found = make(count, tmp_path / "kept")

@@ -5,7 +5,6 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -24,7 +23,7 @@ from stylevid.painter import Painter
 from stylevid.pipeline import Options, paint_frames, paint_piece, stylize_video
 from stylevid.recipe import read_recipe
 from stylevid.video import probe, read_yuv
-from tests.clips import decode, encode, textured_frames, tone
+from tests.clips import decode, encode, sound_packets, textured_frames, tone
 
 CUT, SEAM, END = 28, 60, 90  # frames: a scene ends in time, the next one does not
 
@@ -87,13 +86,6 @@ def job(film: Path, piece_s: float, learn_s: float = 0, **options: float) -> Job
     return Job.of(wish, "tiny", "0", learn_s, piece_s)
 
 
-def sound(path: Path) -> list[tuple[float, bytes]]:
-    """Packets and their times in seconds."""
-    with av.open(str(path)) as container:
-        packets = [packet for packet in container.demux(audio=0) if packet.pts is not None]
-        return [(float(p.pts * p.time_base), bytes(p)) for p in packets]  # type: ignore
-
-
 def test_it_is_cut_at_scenes_and_within_those_that_do_not_end(film: Path) -> None:
     cut = cut_film(probe(film), Options(), 1, lambda: False)
     assert [(len(p.ticks) - 1, p.warm_up, p.fade) for p in cut.pieces] == [
@@ -111,7 +103,7 @@ def test_joined_pieces_are_the_whole(
     assert joined.size_bytes == (tmp_path / joined.target).stat().st_size
     one, other = (decode(tmp_path / record.target) for record in (whole, joined))
     assert [time for time, _ in one] == [time for time, _ in other]
-    heard, also = (sound(tmp_path / record.target) for record in (whole, joined))
+    heard, also = (sound_packets(tmp_path / record.target) for record in (whole, joined))
     assert [packet for _, packet in heard] == [packet for _, packet in also]
     assert [time for time, _ in heard] == pytest.approx([time for time, _ in also], abs=1e-4)
     assert not list((tmp_path / ".pieces").iterdir())
