@@ -349,10 +349,11 @@ def children(pid: int) -> list[int]:
     return [p for p in pids if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]
 
 
+LongBatch = tuple[Path, Callable[..., subprocess.Popen[str]]]
+
+
 @pytest.fixture
-def long_batch(
-    tmp_path: Path, clip: Path, tiny_weights: Path
-) -> Iterator[tuple[Path, Callable[[], subprocess.Popen[str]]]]:
+def long_batch(tmp_path: Path, clip: Path, tiny_weights: Path) -> Iterator[LongBatch]:
     """A folder of clips, one of which takes seconds, and how to begin painting them into out/."""
     (tmp_path / "clips").mkdir()
     run_ffmpeg("-stream_loop", 59, "-i", clip, "-an", "-c", "copy", tmp_path / "clips/long.mp4")
@@ -361,8 +362,8 @@ def long_batch(
                  "--workers", 1, "--device", "cpu", "--engine", "torch-float32"]  # fmt: skip
     begun: list[subprocess.Popen[str]] = []
 
-    def begin() -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "stylevid.batch", *map(str, arguments)]
+    def begin(*more: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "stylevid.batch", *map(str, arguments), *more]
         begun.append(subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True,
                                       env=os.environ | {"OMP_NUM_THREADS": "1"}))  # fmt: skip
         return begun[-1]
@@ -374,8 +375,7 @@ def long_batch(
 
 
 def test_killed_workers_and_drivers_lose_nothing(
-    long_batch: tuple[Path, Callable[[], subprocess.Popen[str]]],
-    capsys: pytest.CaptureFixture[str],
+    long_batch: LongBatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, begin = long_batch
     at_work = lambda: list(out.glob(".partial/*/*/painted/.*"))  # noqa: E731
@@ -462,28 +462,19 @@ def test_from_store_to_store_with_uploads_that_break_off(
 
 
 @pytest.mark.slow
-def test_actors_of_a_ray_that_are_killed_lose_nothing(
-    tmp_path: Path, clip: Path, tiny_weights: Path
-) -> None:
+def test_actors_of_a_ray_that_are_killed_lose_nothing(long_batch: LongBatch, clip: Path) -> None:
     pytest.importorskip("ray")
-    (tmp_path / "clips").mkdir()
-    run_ffmpeg("-stream_loop", 59, "-i", clip, "-an", "-c", "copy", tmp_path / "clips/long.mp4")
-    for name in ("a", "b", "c"):
-        shutil.copy(clip, tmp_path / "clips" / f"{name}.mp4")
-    (tmp_path / "clips/cut.mp4").write_bytes(clip.read_bytes()[:900])
-    arguments = [tmp_path / "clips", "--style", tiny_weights, "--out", tmp_path / "out", "--ray",
-                 "local", "--workers", 2, "--device", "cpu", "--split", 8]  # fmt: skip
-    command = [sys.executable, "-m", "stylevid.batch", *map(str, arguments)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True) as batch:
-        pieces = lambda: list((tmp_path / "out").glob(".partial/*/*/painted/.*/*-8-*"))  # noqa: E731
-        wait_for(pieces, 300)
-        at_work, *_ = pieces()
-        os.kill(writer_of(at_work), signal.SIGKILL)
-        said, errors = batch.communicate(timeout=300)
+    out, begin = long_batch
+    (out.parent / "clips/cut.mp4").write_bytes(clip.read_bytes()[:900])
+    batch = begin("--ray", "local", "--workers", "2", "--split", "8")
+    pieces = lambda: list(out.glob(".partial/*/*/painted/.*/*-8-*"))  # noqa: E731
+    wait_for(pieces, 300)
+    at_work, *_ = pieces()
+    os.kill(writer_of(at_work), signal.SIGKILL)
+    said, errors = batch.communicate(timeout=300)
     assert batch.returncode == 1, errors
-    assert "painted       4  630 frames" in said and "refused       1" in said
-    found = records(tmp_path / "out")
-    assert found["long-tiny.mp4"]["tries"] == 2 and leftovers(tmp_path / "out") == []
+    assert "painted       2  610 frames" in said and "refused       1" in said
+    assert records(out)["long-tiny.mp4"]["tries"] == 2 and leftovers(out) == []
 
 
 def writer_of(path: Path) -> int:

@@ -26,7 +26,6 @@ BUNDLED = len(list((ROOT / "weights").glob("*.safetensors")))
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 REQUIRED = os.environ.get("STYLEVID_REQUIRE_BROWSER") == "1"
-CLIPS = ROOT.parent / "shared" / "data" / "videos"
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 MOVES = "text => { const s = document.querySelector('#stage'), v = s?.querySelector('video');\
  return v?.currentTime > 0.1 && s.innerText.includes(text); }"
@@ -78,12 +77,10 @@ def note_foreign(page, url: str, own: str) -> None:
         page.foreign.append(url)
 
 
-def real_clip() -> Path:
+@pytest.fixture
+def real_clip(shared_data: Path) -> Path:
     """A short real clip with sound: 3 s of figure skating."""
-    clip = CLIPS / "propainter_sample0.mp4"
-    if not clip.is_file():
-        pytest.skip("the real clips are not here")
-    return clip
+    return shared_data / "videos" / "propainter_sample0.mp4"
 
 
 def upload(page, clip: Path) -> None:
@@ -136,9 +133,10 @@ def assert_painted(result: Path, source: Path) -> None:
     assert abs(shown[0][1].astype(int) - before[0][1]).mean() > 10
 
 
-def test_a_real_clip_is_painted_with_the_switch_on_and_off(page, tmp_path: Path) -> None:
-    clip = real_clip()
-    upload(page, clip)
+def test_a_real_clip_is_painted_with_the_switch_on_and_off(
+    page, real_clip: Path, tmp_path: Path
+) -> None:
+    upload(page, real_clip)
     page.locator("#styles button").nth(1).click()
     paint(page)
     facts = page.locator("#facts").inner_text()
@@ -154,7 +152,7 @@ def test_a_real_clip_is_painted_with_the_switch_on_and_off(page, tmp_path: Path)
     assert played > 0.3
     assert_plotted(page, lines=3)
     assert page.locator("#compare img").count() >= 2
-    assert_painted(download(page, tmp_path / "on.mp4"), clip)
+    assert_painted(download(page, tmp_path / "on.mp4"), real_clip)
     page.get_by_label("Without | with temporal consistency").check()
     page.locator("#both-note").get_by_text("The same two seconds").wait_for(timeout=120_000)
     assert_loops(page, seconds=2, ratio=2 * 640 / 360)
@@ -166,7 +164,7 @@ def test_a_real_clip_is_painted_with_the_switch_on_and_off(page, tmp_path: Path)
     paint(page)
     assert "→" not in page.locator("#flicker").inner_text()
     assert_plotted(page, lines=2)
-    assert_painted(download(page, tmp_path / "off.mp4"), clip)
+    assert_painted(download(page, tmp_path / "off.mp4"), real_clip)
     assert not page.foreign, "the page fetched from elsewhere"
 
 
@@ -188,8 +186,8 @@ def assert_loops(page, seconds: float, ratio: float) -> None:
     assert shown == [True, pytest.approx(seconds, abs=0.1), pytest.approx(ratio, rel=0.02)]
 
 
-def test_a_part_is_painted_and_exported(page, tmp_path: Path) -> None:
-    upload(page, real_clip())
+def test_a_part_is_painted_and_exported(page, real_clip: Path, tmp_path: Path) -> None:
+    upload(page, real_clip)
     page.get_by_role("button", name="Advanced").click()
     page.locator("#from input").fill("1")
     page.locator("#to input").fill("2")
@@ -282,7 +280,7 @@ def test_the_first_screen_has_everything_and_moves(browser, page_url: str, size)
 
 
 def test_ones_own_video_is_shown_in_every_style_then_in_motion_and_found_again(
-    browser, page, page_url: str
+    browser, page, page_url: str, real_clip: Path
 ) -> None:
     def tiles() -> list[str]:
         return [tile.get_attribute("src") for tile in page.locator("#styles img").all()]
@@ -299,7 +297,7 @@ def test_ones_own_video_is_shown_in_every_style_then_in_motion_and_found_again(
 
     shown = tiles()
     assert pressed() == ["The Starry Night"]
-    upload(page, real_clip())
+    upload(page, real_clip)
     shown = wait_for_new(shown)
     wait_for_motion(page, "Your video as The Starry Night")
     page.locator("#scrub input[type=number]").fill("80")

@@ -44,10 +44,6 @@ def network() -> StyleNet:
     return remembering(16, 2)
 
 
-def frames_of(count: int, height: int = 90, width: int = 160) -> list[Yuv]:
-    return coarse_frames(count, height, width)
-
-
 def wanted(network: StyleNet, frame: Yuv) -> np.ndarray:
     return paint_exactly(network, frame).pixels.astype(int)
 
@@ -63,7 +59,7 @@ def limit(engine: str) -> float:
 
 @pytest.mark.parametrize("device", [CPU, CUDA, SECOND])
 def test_every_engine_paints_what_the_cpu_paints_in_order(network: StyleNet, device: str) -> None:
-    frames = frames_of(23)
+    frames = coarse_frames(23, 90, 160)
     others = [wanted(network, frame) for frame in frames]
     past = Remembered(Yuv(others[1].astype(np.uint8)), np.full((45, 80), 200, np.uint8))
     for name in engine_names(torch.device(device)):
@@ -77,7 +73,7 @@ def test_every_engine_paints_what_the_cpu_paints_in_order(network: StyleNet, dev
 
 @pytest.mark.parametrize("device", [CUDA, SECOND])
 def test_a_painting_is_whole_on_whatever_stream_it_is_made(network: StyleNet, device: str) -> None:
-    frames = frames_of(40, 360, 640)
+    frames = coarse_frames(40, 360, 640)
     others = [wanted(network, frame) for frame in frames[:4]]
     painter = Painter(network, device)
     with torch.cuda.stream(torch.cuda.Stream(torch.device(device))):
@@ -91,7 +87,7 @@ def test_a_painting_is_whole_on_whatever_stream_it_is_made(network: StyleNet, de
 @pytest.mark.parametrize("level", [0, 255, None])
 def test_norms_over_a_large_frame_stay_true(network: StyleNet, device: str, level) -> None:
     """Sums over two million pixels leave float16's range if they are made in it."""
-    frame = frames_of(1, 1080, 1920)[0] if level is None else None
+    frame = coarse_frames(1, 1080, 1920)[0] if level is None else None
     frame = frame or Yuv(np.full((1620, 1920), level, np.uint8))
     painter = Painter(network, device)
     worst = limit(painter.engine.name)
@@ -102,7 +98,7 @@ def test_norms_over_a_large_frame_stay_true(network: StyleNet, device: str, leve
 def test_a_frame_for_which_memory_is_short_is_painted_in_tiles() -> None:
     torch.manual_seed(0)
     network = StyleNet(StyleNetConfig(width=64, blocks=5)).eval().requires_grad_(False)
-    frame = frames_of(1, 2160, 3840)[0]
+    frame = coarse_frames(1, 2160, 3840)[0]
     engine = TorchEngine(network, torch.device("cuda"), torch.float16)
     (whole,) = engine.submit([frame])()
     torch.cuda.empty_cache()
@@ -189,7 +185,7 @@ def test_the_next_frames_are_fetched_while_the_gpu_paints() -> None:
     """Submitting does not wait, and a slow source costs its own time only."""
     network = StyleNet(StyleNetConfig(width=64, blocks=5)).eval().requires_grad_(False)
     painter = Painter(network, "cuda")
-    frames = frames_of(4, 2160, 3840)
+    frames = coarse_frames(4, 2160, 3840)
     painter.engine.submit(frames)()
     pending = painter.engine.submit(frames)
     assert not torch.cuda.current_stream().query(), "submitting waited for the painting"

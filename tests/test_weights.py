@@ -150,22 +150,19 @@ def joined(header: object, values: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + values
 
 
-def entry(key: str, **changes: object) -> Callable[[bytes], bytes]:
+def entry(body: bytes, key: str, **changes: object) -> bytes:
     """A part of the header, such as the first tensor's, said to be another."""
-
-    def make(body: bytes) -> bytes:
-        return changed(body, {key: {**taken_apart(body)[0][key], **changes}})
-
-    return make
+    return changed(body, {key: {**taken_apart(body)[0][key], **changes}})
 
 
-def value(number: float) -> Callable[[bytes], bytes]:
-    def make(body: bytes) -> bytes:
-        header, values = taken_apart(body)
-        struct.pack_into("<e", values, header[NAME]["data_offsets"][0], number)
-        return joined(header, values)
+def told(body: bytes, **changes: str) -> bytes:
+    return entry(body, "__metadata__", **changes)
 
-    return make
+
+def value(body: bytes, number: float) -> bytes:
+    header, values = taken_apart(body)
+    struct.pack_into("<e", values, header[NAME]["data_offsets"][0], number)
+    return joined(header, values)
 
 
 def moved(body: bytes, by: int, only: str = "") -> bytes:
@@ -194,25 +191,25 @@ HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "header that is a list": (lambda w: joined([1, 2], b""), DAMAGED),
     "header in latin-1": (lambda w: joined(b'{"\xe9": 1}', b""), DAMAGED),
     "no metadata": (lambda w: joined({}, b""), UNKNOWN),
-    "other format": (entry("__metadata__", format="stylevid-9"), UNKNOWN),
+    "other format": (lambda w: told(w, format="stylevid-9"), UNKNOWN),
     "no network": (lambda w: joined({"__metadata__": {"format": FORMAT}}, b""), NO_NETWORK),
-    "network that is a list": (entry("__metadata__", network="[1]"), NO_NETWORK),
-    "width of 10^9": (entry("__metadata__", network='{"width": 1000000000}'), NO_NETWORK),
-    "another network": (entry("__metadata__", network='{"width": 6, "blocks": 1}'), "another form"),
+    "network that is a list": (lambda w: told(w, network="[1]"), NO_NETWORK),
+    "width of 10^9": (lambda w: told(w, network='{"width": 1000000000}'), NO_NETWORK),
+    "another network": (lambda w: told(w, network='{"width": 6, "blocks": 1}'), "another form"),
     "overlapping tensors": (lambda w: moved(w, 2, NAME), DAMAGED),
     "hole before the tensors": (lambda w: moved(w, 8), DAMAGED),
     "bytes after the tensors": (lambda w: w + bytes(64), DAMAGED),
     "cut in the data": (lambda w: w[:-7], DAMAGED),
     "cut in the header": (lambda w: w[:300], DAMAGED),
-    "whole numbers": (entry(NAME, dtype="I16"), ANOTHER),
-    "dtype that is a list": (entry(NAME, dtype=["F16"]), ANOTHER),
-    "shape that overflows": (entry(NAME, shape=[1 << 63, 1 << 63]), ANOTHER),
+    "whole numbers": (lambda w: entry(w, NAME, dtype="I16"), ANOTHER),
+    "dtype that is a list": (lambda w: entry(w, NAME, dtype=["F16"]), ANOTHER),
+    "shape that overflows": (lambda w: entry(w, NAME, shape=[1 << 63, 1 << 63]), ANOTHER),
     "tensor that is a number": (lambda w: changed(w, {NAME: 7}), ANOTHER),
     "tensor missing": (lambda w: changed(w, {}, NAME), r"'enter\.1\.weight' is amiss"),
     "tensor too many": (lambda w: changed(w, {"more\nstill": {}}), "is amiss"),
-    "NaN": (value(math.nan), r"not finite, in 'enter\.1\.weight'"),
-    "infinity": (value(-math.inf), r"not finite, in 'enter\.1\.weight'"),
-    "value of 65504": (value(65504), r"holds the value 6\.55e\+04"),
+    "NaN": (lambda w: value(w, math.nan), r"not finite, in 'enter\.1\.weight'"),
+    "infinity": (lambda w: value(w, -math.inf), r"not finite, in 'enter\.1\.weight'"),
+    "value of 65504": (lambda w: value(w, 65504), r"holds the value 6\.55e\+04"),
 }  # fmt: skip
 
 
