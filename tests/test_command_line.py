@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import pytest
 from PIL import Image
 
@@ -64,10 +63,10 @@ def test_video_is_painted(tmp_path: Path, run, clip: Path, styles: Path) -> None
 
 
 def test_each_option_reaches_the_work(tmp_path: Path, paint) -> None:
-    options = ("--no-temporal", "--size", 24, "--strength", 0.5, "--keep-colors")
-    said = paint(*options, "--device", "cpu", "--engine", "torch-float32")
+    options = ("--no-temporal", "--size", 24, "--strength", 0.5, "--keep-colors", "--from", 0.12)
+    said = paint(*options, "--to", 0.32, "--device", "cpu", "--engine", "torch-float32")
     info = probe(tmp_path / "out.mp4")
-    assert (info.height, info.width) == (16, 24)
+    assert (info.height, info.width, info.frames) == (16, 24, 5) and "5 frames of" in said
     assert "→" not in said and "Temporal consistency was off." in said and "on CPU" in said
 
 
@@ -77,15 +76,6 @@ def test_better_quality_is_a_larger_file(tmp_path: Path, paint) -> None:
         paint(*options)
         sizes.append((tmp_path / "out.mp4").stat().st_size)
     assert sizes == sorted(set(sizes))
-
-
-def test_a_part_is_painted(tmp_path: Path, paint) -> None:
-    assert "5 frames of" in paint("--from", 0.12, "--to", 0.32)
-    with av.open(str(tmp_path / "out.mp4")) as part:
-        times = [float(f.pts * f.time_base) for f in part.decode(video=0)]
-        sound = part.streams.audio[0]
-        assert float(sound.duration * sound.time_base) == pytest.approx(0.2, abs=0.03)
-    assert times == pytest.approx([i / 25 for i in range(5)])
 
 
 def test_both_ways_and_other_forms_are_written(tmp_path: Path, paint) -> None:
@@ -158,10 +148,7 @@ def test_styles_are_listed_without_a_hub(
         (("--style", "starry", "--mix", 0.5), "There is no style 'starry'"),
         (("--per-shot",), "--per-shot takes two styles or more"),
         (("--style", OTHER, "--mix", 0.5), "tiny and starry-night cannot be mixed"),
-        (
-            ("--style", "candy", "--per-shot"),
-            "There is no style 'candy'. Known styles: acorn, wave.",
-        ),
+        (("--style", "candy", "--per-shot"), "no style 'candy'. Known styles: acorn, wave."),
         (("--style", "al--ice/styles/wave", "--per-shot"), "'al--ice/styles' is no name of a repo"),
         (("--style", __file__ + ".safetensors", "--per-shot"), "does not exist"),
     ],
@@ -169,16 +156,6 @@ def test_styles_are_listed_without_a_hub(
 def test_trouble_is_one_line(tmp_path: Path, paint, styles: Path, options, match: str) -> None:
     assert match in paint("--weights", styles, *options, status=1)
     assert [path.name for path in tmp_path.iterdir()] == ["styles"]
-
-
-def test_files_that_are_none_are_one_line(run, tmp_path: Path, clip: Path, tiny_weights) -> None:
-    assert "missing.mp4 does not exist." in run(
-        tmp_path / "missing.mp4", "--style", tiny_weights, status=1
-    )
-    bad = tmp_path / "bad.safetensors"
-    bad.write_bytes(b"text\n" * 50)
-    said = run(clip, "--style", bad, "-o", tmp_path / "o.mp4", status=1)
-    assert "bad.safetensors is damaged" in said
 
 
 @pytest.mark.parametrize("arguments", [(), ("clip.mp4",), ("--style", "wave"), ("--nonsense",)])

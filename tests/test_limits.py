@@ -56,12 +56,6 @@ def test_fonts_and_subtitles_do_no_harm(tmp_path: Path, painter: Painter) -> Non
     assert stylize_video(tmp_path / "a.mkv", tmp_path / "out.mp4", painter).frames == 10
 
 
-def test_a_pipe_is_no_video(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.mp4")
-    with pytest.raises(VideoError, match=r"pipe\.mp4 does not exist"):
-        probe(tmp_path / "pipe.mp4")
-
-
 @pytest.mark.parametrize("when", ["amid its frames", "at its end"])
 @pytest.mark.parametrize("asked", [False, True])
 def test_an_encoder_that_is_stuck_is_left(

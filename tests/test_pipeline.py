@@ -152,13 +152,6 @@ def test_flicker_is_measured_off_and_on(tmp_path: Path, paint: Paint) -> None:
     assert paint(source, PLAIN).flicker is None
 
 
-def test_one_frame_is_a_video_too(tmp_path: Path, paint: Paint) -> None:
-    source = encode(tmp_path / "one.mp4", textured_frames(1))
-    result = paint(source, Options())
-    assert result.frames == len(decode(result.path)) == 1
-    assert result.flicker is None and not result.has_audio
-
-
 def test_progress_rises_to_the_end(clip: Path, paint: Paint) -> None:
     seen: list[Progress] = []
     paint(clip, PLAIN, seen.append)

@@ -65,7 +65,9 @@ def test_styles_are_listed_by_slug(tmp_path: Path, write: Write) -> None:
 
 
 def test_bundled_records_are_readable() -> None:
-    assert [s.slug for s in list_styles()] == sorted(p.stem for p in BUNDLED.glob("*.json"))
+    styles = list_styles()
+    assert [s.slug for s in styles] == sorted(p.stem for p in BUNDLED.glob("*.json"))
+    assert {s.origin for s in styles} == {"bundled"}
 
 
 @pytest.mark.parametrize(
@@ -125,16 +127,10 @@ def test_one_damaged_record_is_named_when_listing(tmp_path: Path, write: Write) 
         list_styles(tmp_path)
 
 
-def test_a_style_knows_where_it_is_from(tmp_path: Path, write: Write) -> None:
-    path = write("wave")
-    assert read_style(path).full_name == f"{tmp_path.name}/wave"
-    assert read_style(path, "alice/styles").full_name == "alice/styles/wave"
-    assert {style.origin for style in list_styles()} == {"bundled"}
-
-
 def test_every_style_has_a_name_even_if_slugs_meet(tmp_path: Path, write: Write) -> None:
     wave, acorn = (write(slug) for slug in ("wave", "acorn"))
     styles = [read_style(wave, "a/b"), read_style(acorn, "a/b"), read_style(wave, "bundled")]
+    assert read_style(wave).full_name == f"{wave.parent.name}/wave"
     names = name_styles(styles)
     assert list(names) == ["wave", "acorn", "bundled/wave"]
     assert [find_style(name, styles) for name in names] == styles

@@ -525,8 +525,9 @@ def test_target_that_cannot_be_written_is_refused(
     [(None, "does not exist"), (b"", "is empty"),
      (b"This is a text file,\nnot a video.\n" * 40, "cannot be read as a video"),
      (bytes(range(256)) * 30, "cannot be read as a video"), ("cut", "cut short"),
-     ("folder", "does not exist"), ("sound", "holds sound but no picture")],
-    ids=["missing", "empty", "text", "bytes", "cut", "folder", "sound"],
+     ("folder", "does not exist"), ("pipe", "does not exist"),
+     ("sound", "holds sound but no picture")],
+    ids=["missing", "empty", "text", "bytes", "cut", "folder", "pipe", "sound"],
 )  # fmt: skip
 def test_what_is_no_video_is_refused(
     tmp_path: Path, clip: Path, content: bytes | str | None, match: str
@@ -534,6 +535,8 @@ def test_what_is_no_video_is_refused(
     path = tmp_path / "other.mp4"
     if content == "folder":
         path.mkdir()
+    elif content == "pipe":
+        os.mkfifo(path)
     elif content == "sound":
         run_ffmpeg(*tone(), "-c:a", "aac", path)
     elif content is not None:
