@@ -3,7 +3,7 @@
 import os
 import pickle
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import pytest
@@ -40,7 +40,7 @@ def assert_one_sentence(error: BaseException) -> None:
 @contextmanager
 def refused(
     error: type[BaseException] | tuple[type[BaseException], ...], match: str | None = None
-) -> Iterator[None]:
+) -> Generator[None]:
     """What is done within ends in this error, which is one sentence."""
     with pytest.raises(error, match=match) as caught:
         yield

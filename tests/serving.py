@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
 @contextmanager
 def serve(
     log: Path, environment: Mapping[str, str], *options: str
-) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+) -> Generator[tuple[str, subprocess.Popen[bytes]]]:
     """The address of the page, which says all in `log`, and its process, which ends well."""
     port = free_port()
     url, command = f"http://127.0.0.1:{port}", [sys.executable, "app.py", "--port", str(port)]
