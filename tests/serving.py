@@ -7,15 +7,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        return free.getsockname()[1]
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
@@ -30,7 +25,8 @@ def serve(
     log: Path, environment: Mapping[str, str], *options: str
 ) -> Generator[tuple[str, subprocess.Popen[bytes]]]:
     """The address of the page, which says all in `log`, and its process, which ends well."""
-    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     url, command = f"http://127.0.0.1:{port}", [sys.executable, "app.py", "--port", str(port)]
     with log.open("w") as file:
         page = subprocess.Popen(

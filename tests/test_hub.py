@@ -1,6 +1,5 @@
 """Styles from the Hub: loaded once, found again without it, and never half of one commit."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from stylevid.weights import load_network
 from tests.accidents import refused
 from tests.hub_server import HubServer
 
-ROOT = Path(__file__).resolve().parents[1]
 Files = Callable[..., dict[str, bytes]]
 TITLE = "A <script>alert(1)</script><img src=x> & [Wave](javascript:b) `c`"  # a text like others
 
@@ -130,8 +128,8 @@ def test_a_branch_is_a_source_of_its_own(server: HubServer, style_files: Files) 
 def test_a_load_is_of_one_commit_whatever_happens(server: HubServer, style_files: Files) -> None:
     def change(step: Download) -> None:
         if step.total_bytes:
-            text = json.loads(style_files("wave", title="Changed meanwhile")["wave.json"])
-            server.put("alice/styles", {"wave.json": json.dumps(text).encode()})
+            changed = style_files("wave", title="Changed meanwhile")
+            server.put("alice/styles", {"wave.json": changed["wave.json"]})
 
     assert find_style("wave", load(progress=change).styles).title == TITLE
     assert find_style("wave", load().styles).title == "Changed meanwhile"

@@ -13,7 +13,7 @@ from PIL import Image
 from app import Settings, build_app
 from stylevid import Options
 from stylevid.example import EXAMPLE
-from stylevid.styles import Style, list_styles
+from stylevid.styles import list_styles
 from stylevid.video import probe
 from tests.clips import encode, textured_frames
 from webui import looking
@@ -30,11 +30,6 @@ def easel() -> Easel:
     return Easel("cpu")
 
 
-@pytest.fixture
-def unusable(tmp_path: Path) -> Style:
-    return replace(STYLES[0], file=tmp_path / "none.safetensors")
-
-
 @pytest.mark.parametrize("size", [(360, 640), (96, 40), (33, 47)])
 def test_a_tile_is_the_middle_of_the_frame(tmp_path: Path, size: tuple[int, int]) -> None:
     frame = np.zeros((*size, 3), np.uint8)
@@ -48,8 +43,9 @@ def test_a_tile_is_the_middle_of_the_frame(tmp_path: Path, size: tuple[int, int]
 
 
 def test_a_frame_is_shown_in_every_style_and_one_that_is_broken_by_its_preview(
-    easel: Easel, unusable: Style, monkeypatch: pytest.MonkeyPatch
+    easel: Easel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    unusable = replace(STYLES[0], file=tmp_path / "none.safetensors")
     frame = tile(probe(EXAMPLE), 0.5)
     *painted, preview = easel.paint_all(frame, [*STYLES, unusable])
     assert [picture.size for picture in painted] == [SIZE[::-1]] * 2

@@ -91,21 +91,16 @@ def test_users_are_read_and_no_password_is_repeated(tmp_path: Path) -> None:
         assert "secret" not in str(caught.value)
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page as an operator starts it: behind a login, under a path, with limits."""
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "users").write_text(":".join(USER))
-    options = ("--auth", f"@{folder}/users", "--root-path", "/paint", "--visitor-megabytes", "1")
-    brought = folder / "brought"
-    with serve(folder / "log", {"GRADIO_TEMP_DIR": str(brought)}, *options) as (url, _):
-        yield url
-        assert [path.name for path in brought.rglob("*.mp4")] == ["a.mp4"]
-    assert not list(brought.rglob("*.mp4")), "a stranger's file was left"
-
-
-def test_the_page_in_public(page: str) -> None:
-    with httpx.Client(base_url=page) as client:
+def test_the_page_in_public(tmp_path: Path) -> None:
+    """As an operator starts it: behind a login, under a path, with limits."""
+    (tmp_path / "users").write_text(":".join(USER))
+    options = ("--auth", f"@{tmp_path}/users", "--root-path", "/paint", "--visitor-megabytes", "1")
+    brought = tmp_path / "brought"
+    environment = {"GRADIO_TEMP_DIR": str(brought)}
+    with (
+        serve(tmp_path / "log", environment, *options) as (url, _),
+        httpx.Client(base_url=url) as client,
+    ):
         assert client.get("/health").text == "ok\n"
         assert client.get("/config").status_code == 401
         assert client.post("/login", data={"username": "ann", "password": "x"}).status_code == 400
@@ -120,3 +115,5 @@ def test_the_page_in_public(page: str) -> None:
         assert float(told["stylevid_upload_bytes_total"]) > 1_100_000
         assert told['stylevid_limited_total{limit="megabytes"}'] == "1"
         assert told["# TYPE stylevid_memory_bytes"] == "gauge"
+        assert [path.name for path in brought.rglob("*.mp4")] == ["a.mp4"]
+    assert not list(brought.rglob("*.mp4")), "a stranger's file was left"

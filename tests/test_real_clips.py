@@ -26,12 +26,6 @@ def readable() -> list[Any]:
     return [pytest.param(c, id=c["file"]) for c in clips] or [pytest.param({}, id="no clips")]
 
 
-def upright_size(clip: dict[str, Any]) -> tuple[int, int]:
-    """(height, width) by the manifest, before pixels are made square."""
-    turned = (clip["rotation"] or 0) % 180 == 90
-    return (clip["width"], clip["height"]) if turned else (clip["height"], clip["width"])
-
-
 @pytest.mark.parametrize("clip", readable())
 def test_clip_is_painted_whole(
     tmp_path: Path, shared_data: Path, painter: Painter, clip: dict[str, Any]
@@ -45,7 +39,9 @@ def test_clip_is_painted_whole(
         shown = [frame.pts for frame in after.decode(video=0)]
         assert len(shown) == result.frames == expected
         assert shown == sorted(set(shown))
-        height, width = upright_size(clip)
+        width, height = clip["width"], clip["height"]  # before pixels are made square
+        if (clip["rotation"] or 0) % 180 == 90:
+            width, height = height, width
         video = after.streams.video[0]
         assert max(video.width, video.height) == 96
         if before.streams.video[0].sample_aspect_ratio in (None, 0, 1):

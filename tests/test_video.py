@@ -30,8 +30,6 @@ from stylevid.yuv import yuv_to_image
 from tests.accidents import refused
 from tests.clips import decode, encode, generated, run_ffmpeg, sound_packets, textured_frames, tone
 
-NTSC = Fraction(30000, 1001)
-
 
 def copy_video(source: Path, target: Path, span: Span = WHOLE) -> Path:
     info = probe(source)
@@ -357,14 +355,14 @@ def test_variable_timestamps_are_carried_exactly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
-@pytest.mark.parametrize("rate", [NTSC, Fraction(24000, 1001), Fraction(25), Fraction(60)])
-def test_frame_rate_is_kept_exactly(tmp_path: Path, suffix: str, rate: Fraction) -> None:
-    source = encode(tmp_path / f"source{suffix}", textured_frames(20), rate=str(rate))
-    assert probe(source).fps == rate
+@pytest.mark.parametrize("rate", ["30000/1001", "24000/1001", "25", "60"])
+def test_frame_rate_is_kept_exactly(tmp_path: Path, suffix: str, rate: str) -> None:
+    source = encode(tmp_path / f"source{suffix}", textured_frames(20), rate=rate)
+    assert probe(source).fps == Fraction(rate)
     output = copy_video(source, tmp_path / "output.mp4")
     with av.open(str(output)) as container:
-        assert container.streams.video[0].average_rate == rate
-    assert [time_s for time_s, _ in decode(output)] == [i / rate for i in range(20)]
+        assert container.streams.video[0].average_rate == Fraction(rate)
+    assert [time_s for time_s, _ in decode(output)] == [i / Fraction(rate) for i in range(20)]
 
 
 @pytest.mark.parametrize("size", [(31, 45), (32, 45), (31, 48), (1, 1), (3, 2)])

@@ -25,16 +25,11 @@ Learn = Callable[..., StyleNet]
 
 
 @pytest.fixture(scope="module")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def painting(tmp_path_factory: pytest.TempPathFactory) -> PaintingTargets:
     path = tmp_path_factory.mktemp("paintings") / "stripes.png"
     coarse = np.random.default_rng(0).integers(0, 256, (10, 8, 3), dtype=np.uint8)
     Image.fromarray(coarse).resize((80, 100)).save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def painting(picture: Path) -> PaintingTargets:
-    return study(picture)
+    return study(path)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from stylevid.errors import WeightsError
@@ -23,23 +23,18 @@ def vgg() -> VGG16Features:
     return VGG16Features()
 
 
-def torchvision_features(vgg: VGG16Features, normalized: Tensor) -> list[Tensor]:
+@torch.no_grad()
+def test_features_are_torchvisions(vgg: VGG16Features) -> None:
     layers = nn.Sequential(*make_layers(cfgs["D"])[: WANTED[-1] + 1])
     layers.load_state_dict(vgg.features.state_dict())
-    wanted: list[Tensor] = []
-    with torch.no_grad():
-        for index, layer in enumerate(layers):
-            normalized = layer(normalized)
-            if index in WANTED:
-                wanted.append(normalized.clone())
-    return wanted
-
-
-def test_features_are_torchvisions(vgg: VGG16Features) -> None:
     image = random_image()
-    expected = torchvision_features(vgg, (image - CAFFE_MEAN) * 255)
-    for ours, theirs in zip(vgg(image), expected, strict=True):
-        assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    theirs = (image - CAFFE_MEAN) * 255
+    ours = iter(vgg(image))
+    for index, layer in enumerate(layers):
+        theirs = layer(theirs)
+        if index in WANTED:
+            assert torch.allclose(next(ours), theirs, rtol=1e-4, atol=1e-4)
+    assert next(ours, None) is None
 
 
 def test_shapes_are_full_half_quarter_and_eighth(vgg: VGG16Features) -> None:
