@@ -36,6 +36,7 @@ from webui.painting import GPU_SECONDS, Job, lend_gpu, work
 from webui.report import OWN, flicker_html, flicker_table, progress_html
 
 FIRST = list_styles()[0].slug
+Visit = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +285,7 @@ def test_progress_says_frames_and_time_left() -> None:
 
 
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def visit(monkeypatch: pytest.MonkeyPatch) -> Visit:
     """What the box shows a visitor, by the component's kind, after it was given a repo or a file;
     the Hub holds one style in each repo."""
     page = build_app(Settings())
@@ -306,7 +307,7 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     return run
 
 
-def test_a_visitor_brings_a_repos_styles(visit: Callable[..., Any]) -> None:
+def test_a_visitor_brings_a_repos_styles(visit: Visit) -> None:
     *progress, last = visit("load_repo", "alice/styles", [])
     assert "Asking &lt;b&gt; for alice/styles…" in progress[0]["HTML"]
     assert "value='0.5000'" in progress[1]["HTML"]
@@ -320,9 +321,7 @@ def test_a_visitor_brings_a_repos_styles(visit: Callable[..., Any]) -> None:
     assert len(again["State"]) == 1
 
 
-def test_what_visitors_bring_is_bounded(
-    visit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_visitors_bring_is_bounded(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     brought: list[Style] = []
     for number in range(hub_box.GUEST_REPOS):
         brought = visit("load_repo", f"alice/styles{number}", brought)[-1]["State"]
@@ -334,14 +333,12 @@ def test_what_visitors_bring_is_bounded(
     assert "as much from the Hub as it may" in refusal["HTML"]
 
 
-def test_a_wrong_repo_is_one_sentence(visit: Callable[..., Any]) -> None:
+def test_a_wrong_repo_is_one_sentence(visit: Visit) -> None:
     (refusal,) = visit("load_repo", "<script>alert(1)</script>", [])
     assert refusal["HTML"].startswith("<p>&#x27;&lt;script&gt;alert(1)&lt;/script&gt;&#x27; is no")
 
 
-def test_a_visitor_brings_files(
-    visit: Callable[..., Any], tiny_weights: Path, tmp_path: Path
-) -> None:
+def test_a_visitor_brings_files(visit: Visit, tiny_weights: Path, tmp_path: Path) -> None:
     def upload(name: str, content: bytes | None = None) -> Path:
         path = tmp_path / f"{name}.safetensors"
         path.write_bytes(tiny_weights.read_bytes() if content is None else content)

@@ -91,9 +91,7 @@ def test_without_a_camera_or_permission_there_is_a_sentence(visit) -> None:
     denied.get_by_text("The camera may not be used. Allow it").wait_for(timeout=30_000)
 
 
-def test_a_result_that_is_dropped_back_restores_its_settings(
-    visit, clip: Path, tmp_path: Path
-) -> None:
+def test_a_result_dropped_back_restores_its_settings(visit, clip: Path, tmp_path: Path) -> None:
     """Painted anew with them by the page, mix and all, it says the same of itself."""
     painter = Painter(Mix(get_style("udnie"), get_style("the-scream"), 0.25), "cpu")
     options = Options(False, 640, strength=0.5, keep_colors=True, brush=1.5)

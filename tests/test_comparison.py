@@ -36,9 +36,7 @@ def test_the_window_lies_within_the_part(
     assert window(span, duration_s, share) == Span(*seconds)
 
 
-def test_a_part_in_both_ways_with_its_sound(
-    long_clip: Path, tmp_path: Path, painter: Painter
-) -> None:
+def test_a_part_both_ways_with_its_sound(long_clip: Path, tmp_path: Path, painter: Painter) -> None:
     seen: list[Progress] = []
     target = tmp_path / "both.mp4"
     options = Options(start_s=1, end_s=2.5)

@@ -157,9 +157,7 @@ def test_the_next_batch_is_started_before_a_result_is_waited_for(network: StyleN
 
 
 @pytest.mark.parametrize(("ahead", "most"), [(1, 6), (3, 12)])
-def test_no_more_frames_are_taken_than_are_kept_ahead(
-    network: StyleNet, ahead: int, most: int
-) -> None:
+def test_no_more_frames_are_taken_than_kept_ahead(network: StyleNet, ahead: int, most: int) -> None:
     painter = Painter(network, "cpu", "torch-float32")
     painter.engine = Scripted(3, ahead)
     values = iter(range(100))

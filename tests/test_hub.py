@@ -262,9 +262,7 @@ def test_the_hubs_styles_come_first_and_hide_nobody(
     assert len(said) == 2 and "cannot be reached" in said[0]
 
 
-def test_repos_come_from_the_command_line_or_the_environment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_repos_come_from_the_command_line_or_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLEVID_HUB_REPO", "a/b, c/d@v2,")
     assert repo_names(None) == ["a/b", "c/d@v2"]
     assert repo_names(["x/y,z/w", " u/v "]) == ["x/y", "z/w", "u/v"]

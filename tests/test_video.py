@@ -563,9 +563,7 @@ def test_truncated_file_with_its_index_in_front_gives_what_is_left(tmp_path: Pat
     ],
     ids=["m3u8", "concat, whole path", "concat, name", "sdp", "dash"],
 )
-def test_playlist_that_names_a_local_file_is_refused(
-    tmp_path: Path, clip: Path, playlist: str
-) -> None:
+def test_playlist_of_a_local_file_is_refused(tmp_path: Path, clip: Path, playlist: str) -> None:
     (tmp_path / "secret.mp4").write_bytes(clip.read_bytes())
     path = tmp_path / "playlist.mp4"
     path.write_text(playlist.format(path=tmp_path / "secret.mp4", name="secret.mp4"))

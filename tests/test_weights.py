@@ -69,9 +69,7 @@ def test_a_network_is_saved_the_same_each_time_and_loads_rounded_to_float16(
         assert torch.allclose(loaded(image), tiny_network(image), atol=5e-3)
 
 
-def test_style_is_loaded_through_its_record_and_one_changed_byte_is_noticed(
-    tmp_path: Path,
-) -> None:
+def test_style_is_loaded_through_its_record_and_one_changed_byte_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "wave.safetensors"
     tiny_style(tmp_path)
     style = get_style("wave", tmp_path)

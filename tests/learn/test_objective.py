@@ -115,7 +115,7 @@ class Noted(nn.Module):
         return painted
 
 
-def test_the_network_is_given_its_last_painting_along_the_estimated_flow(
+def test_the_network_gets_its_last_painting_along_the_estimated_flow(
     vgg: VGG16Features,
 ) -> None:
     network, right = Noted(), moving(0, 0, 4)
