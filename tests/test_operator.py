@@ -98,7 +98,7 @@ def test_the_page_in_public(tmp_path: Path) -> None:
     brought = tmp_path / "brought"
     environment = {"GRADIO_TEMP_DIR": str(brought)}
     with (
-        serve(tmp_path / "log", environment, *options) as (url, _),
+        serve(tmp_path / "log", environment, *options) as (url, process),
         httpx.Client(base_url=url) as client,
     ):
         assert client.get("/health").text == "ok\n"
@@ -116,4 +116,5 @@ def test_the_page_in_public(tmp_path: Path) -> None:
         assert told['stylevid_limited_total{limit="megabytes"}'] == "1"
         assert told["# TYPE stylevid_memory_bytes"] == "gauge"
         assert [path.name for path in brought.rglob("*.mp4")] == ["a.mp4"]
+    assert process.returncode == 0
     assert not list(brought.rglob("*.mp4")), "a stranger's file was left"
