@@ -540,7 +540,7 @@ def test_what_is_no_video_is_refused(
     elif content is not None:
         whole = clip.read_bytes()
         path.write_bytes(whole[: len(whole) * 6 // 10] if isinstance(content, str) else content)
-    with refused(VideoError, rf"other\.mp4 {match}"):
+    with refused(VideoError, rf"other\.mp4 .*{match}"):
         probe(path)
 
 
