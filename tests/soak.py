@@ -4,6 +4,7 @@ nothing may be left. Prints what happened as JSON."""
 import argparse
 import json
 import random
+import shutil
 import sys
 import tempfile
 import threading
@@ -172,12 +173,12 @@ def main() -> int:
     kinds = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".gif", ".3gp", ".m2v")
     clips = sorted(path for path in options.clips.rglob("*") if path.suffix in kinds)
     began, told, over = time.monotonic(), [], threading.Event()
-    log = Path(tempfile.gettempdir()) / "soak.log"
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         folder, weights, temporary = (Path(name, part) for part in ("", "weights", "temporary"))
         weights.mkdir()
         temporary.mkdir()
         tiny_style(weights)
+        log = folder / "log"
         environment = {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
         arguments = ("--weights", str(weights), "--device", "cpu", "--no-hub-box")
         with serve(log, environment, *arguments) as (url, process):
@@ -196,11 +197,13 @@ def main() -> int:
             time.sleep(30)
             told.append(page.now())
             process.terminate()
+            status = process.wait(60)
+            shutil.copy(log, Path(tempfile.gettempdir()) / "soak.log")
             report = {
                 "jobs": visitors.ended.total(), "ended": visitors.ended, "wrong": visitors.wrong,
                 "minutes": round((time.monotonic() - began) / 60),
                 "over time": told[:: len(told) // 12 + 1], "at the end": told[-1],
-                "exit status": process.wait(60), "tracebacks": log.read_text().count("Traceback"),
+                "exit status": status, "tracebacks": log.read_text().count("Traceback"),
                 "left": [str(p.relative_to(temporary)) for p in temporary.rglob("*.*")][:9],
             }  # fmt: skip
             print(json.dumps(report, indent=1))  # noqa: T201
