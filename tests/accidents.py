@@ -1,6 +1,12 @@
 """Files spoiled by chance, for readers that must read them or refuse them in one sentence."""
 
+import os
+import pickle
 import random
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import pytest
 
 
 def spoiled(body: bytes, chance: random.Random, front: int = 64) -> bytes:
@@ -18,6 +24,24 @@ def spoiled(body: bytes, chance: random.Random, front: int = 64) -> bytes:
     return body
 
 
+class _Exploit:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return os.mkdir, ("pickle-was-opened",)
+
+
+PICKLE = pickle.dumps(_Exploit()) * 50  # leaves a folder where it is opened
+
+
 def assert_one_sentence(error: BaseException) -> None:
     text = str(error)
     assert text.isprintable() and len(text) < 400 and text.endswith("."), ascii(text)
+
+
+@contextmanager
+def refused(
+    error: type[BaseException] | tuple[type[BaseException], ...], match: str | None = None
+) -> Generator[None]:
+    """What is done within ends in this error, which is one sentence."""
+    with pytest.raises(error, match=match) as caught:
+        yield
+    assert_one_sentence(caught.value)

@@ -6,7 +6,6 @@ import argparse
 import hashlib
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,19 +19,17 @@ from urllib.parse import quote
 
 import av
 import httpx
-import numpy as np
 import torch
-from imageio_ffmpeg import get_ffmpeg_exe
-from PIL import Image
 
 from stylevid.errors import StylevidError
 from stylevid.hub import open_file
-from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_video
-from stylevid.styles import read_preview, read_style
-from stylevid.weights import load_network, load_painting, save_network
+from stylevid.styles import Style, read_preview, read_style
+from stylevid.weights import load_network, load_painting
 from tests.accidents import assert_one_sentence, spoiled
+from tests.clips import generated, run_ffmpeg, tone
+from tests.material import tiny_style
 
 SLOW_S = 10.0
 # name: options of ffmpeg, for ten frames of a test picture and a tone
@@ -54,11 +51,9 @@ _EXTREMES = (0, 1, 2, 7, 255, 1 << 15, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32
 
 def seeds(folder: Path) -> list[Path]:
     """The sound files that are to be spoiled."""
-    source = ("-f", "lavfi", "-i", "testsrc=s=48x32:r=25:d=0.4",
-              "-f", "lavfi", "-i", "sine=d=0.4", "-shortest")  # fmt: skip
+    shown = generated("testsrc=s=48x32:r=25:d=0.4")
     for name, options in SEEDS.items():
-        command = [get_ffmpeg_exe(), "-v", "quiet", *source, *options.split(), folder / name]
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+        run_ffmpeg(*shown, *tone(), "-shortest", *options.split(), folder / name)
     return [folder / name for name in SEEDS]
 
 
@@ -160,68 +155,55 @@ def read_video(path: Path, painter: Painter) -> str:
     return "painted"
 
 
-def spoil_style(files: dict[str, bytes], chance: random.Random) -> dict[str, bytes]:
+def spoil_style(files: dict[str, bytes], chance: random.Random) -> tuple[str, bytes]:
     """One of a style's three files after accidents; the record's may be those of its meaning."""
     name = chance.choice(sorted(files))
-    if name.endswith(".json") and chance.random() < 0.7:
-        record = json.loads(files[name])
-        odd = (
-            None,
-            0,
-            -1,
-            1e308,
-            "",
-            "x" * 70_000,
-            [],
-            {},
-            [[]] * 99,
-            True,
-            "\u202e",
-            "../..",
-        )
-        for _ in range(chance.randint(1, 2)):
-            record[chance.choice([*record, "slug", "new"])] = chance.choice(odd)
-        return files | {name: json.dumps(record).encode()}
-    return files | {name: spoiled(files[name], chance, 1024)}
+    if not name.endswith(".json") or chance.random() < 0.5:
+        return name, spoiled(files[name], chance, 1024)
+    record = json.loads(files[name])
+    odd = (None, 0, -1, 1e308, "", "x" * 70_000, [], {}, [[]] * 99, True, "\u202e", "../..")
+    for _ in range(chance.randint(1, 2)):
+        record[chance.choice([*record, "slug", "new"])] = chance.choice(odd)
+    return name, json.dumps(record).encode()
 
 
-def read_style_files(folder: Path) -> str:
-    """How the style in a folder ended, "read" or "refused", by each of its readers."""
-    said: list[str] = []
-    lone = folder / "wave.safetensors"
-    readers: list[Callable[[], object]] = [
-        lambda: load_network(read_style(folder / "wave.json")), lambda: load_network(lone),
-        lambda: load_painting(lone), lambda: open_file(lone),
-        lambda: read_preview(folder / "wave.jpg"),
-    ]  # fmt: skip
-    for read in readers:
+def read_record(path: Path) -> None:
+    style = read_style(path)
+    assert style.slug == "wave" and style.title.encode()
+    read_network(style)
+
+
+def read_network(source: Path | Style) -> None:
+    network = load_network(source)
+    assert network.config.width == 4
+    assert all(p.isfinite().all() and p.abs().max() <= 1000 for p in network.parameters())
+
+
+READERS: dict[str, list[Callable[[Path], object]]] = {
+    ".json": [read_record],
+    ".safetensors": [read_network, load_painting, open_file],
+    ".jpg": [read_preview],
+}
+
+
+def read_style_file(path: Path) -> str:
+    """How a file of a style ended, "read" or "refused", by each of its readers."""
+    ended = "read"
+    for read in READERS[path.suffix]:
         try:
-            read()
-            said.append("read")
+            read(path)
         except StylevidError as error:
             assert_one_sentence(error)
-            said.append("refused")
-    return "refused" if "refused" in said else "read"
+            ended = "refused"
+    return ended
 
 
 def odd_value(chance: random.Random, deep: int = 0) -> Any:
     """A value of JSON that nobody expects."""
     file = {"path": chance.choice(["/etc/passwd", "../x", "", "a" * 9000, "\0", "http://a/b.mp4"]),
             "meta": {"_type": "gradio.FileData"}}  # fmt: skip
-    some = (
-        None,
-        True,
-        -1,
-        1e308,
-        10**30,
-        "",
-        "\ud800",
-        "\u202e<script>",
-        "x" * 99_999,
-        [],
-        {},
-        file,
-    )
+    long, reversing = "x" * 99_999, "\u202e<script>"
+    some = (None, True, -1, 1e308, 10**30, "", "\ud800", reversing, long, [], {}, file)
     if deep < 3 and chance.random() < 0.3:
         inner = [odd_value(chance, deep + 1) for _ in range(chance.randint(0, 4))]
         return chance.choice([inner, {str(one)[:9]: one for one in inner}])
@@ -242,17 +224,16 @@ def ask_odd(client: httpx.Client, chance: random.Random) -> str:
     name = chance.choice(
         ["../../etc/passwd", "%2e%2e/x", "/etc/passwd", "\u202e", "C:\\x", "a" * 3000]
     )
-    json_type = {"content-type": "application/json"}
+    called = ("/queue/join", "/call/stylize", "/call/list_styles", "/run/predict",
+              "/component_server")  # fmt: skip
+
+    def post(path: str, kind: str) -> httpx.Response:
+        return client.post(path, content=body, headers={"content-type": kind})
+
     routes: list[Callable[[], httpx.Response]] = [
-        lambda: client.post("/queue/join", content=body, headers=json_type),
-        lambda: client.post("/call/stylize", content=body, headers=json_type),
-        lambda: client.post("/call/list_styles", content=body, headers=json_type),
-        lambda: client.post("/run/predict", content=body, headers=json_type),
-        lambda: client.post("/component_server", content=body, headers=json_type),
+        *(partial(post, path, "application/json") for path in called),
         lambda: client.post("/upload", files={"files": (name, chance.randbytes(99))}),
-        lambda: client.post(
-            "/upload", content=body, headers={"content-type": "multipart/form-data"}
-        ),
+        lambda: post("/upload", "multipart/form-data"),
         lambda: client.get(f"/file={quote(name, safe='/%')}"),
         lambda: client.get("/info", params={"all_endpoints": name}),
     ]
@@ -283,6 +264,8 @@ class Fuzz:
             self.ended[ended] += 1
         except Exception:
             self._keep(traceback.format_exc(limit=-4), files)
+        if (self.ended.total() + len(self.broken)) % 100 == 0:
+            print(self, file=sys.stderr, flush=True)  # noqa: T201
         seconds = time.monotonic() - began
         self.slowest_s = max(self.slowest_s, seconds)
         if seconds > SLOW_S:
@@ -297,18 +280,6 @@ class Fuzz:
 
     def __str__(self) -> str:
         return f"{dict(self.ended)}, broken {len(self.broken)}, slowest {self.slowest_s:.1f} s"
-
-
-def tiny_style(folder: Path) -> dict[str, bytes]:
-    """The files of a style of a tiny network."""
-    torch.manual_seed(0)
-    weights = folder / "wave.safetensors"
-    sha256 = save_network(StyleNet(StyleNetConfig(width=4, blocks=1)), weights)
-    texts = dict.fromkeys(("title", "artist", "year", "medium", "licence", "source"), "a word")
-    record = {**texts, "sha256": sha256, "network": {"width": 4, "blocks": 1, "dilation": 4}}
-    Image.fromarray(np.full((48, 64, 3), 99, np.uint8)).save(folder / "wave.jpg")
-    (folder / "wave.json").write_text(json.dumps(record))
-    return {path.name: path.read_bytes() for path in folder.glob("wave.*")}
 
 
 def fuzz_videos(count: int, keep: Path, seed: int = 0) -> Fuzz:
@@ -327,24 +298,21 @@ def fuzz_videos(count: int, keep: Path, seed: int = 0) -> Fuzz:
             path.write_bytes(body)
             fuzz.case(lambda path=path: read_video(path, painter), {path.name: body})
             path.unlink()
-            if number % 100 == 99:
-                print(number + 1, fuzz, file=sys.stderr, flush=True)  # noqa: T201
     return fuzz
 
 
 def fuzz_styles(count: int, keep: Path, seed: int = 0) -> Fuzz:
-    """So many spoiled styles, each through every reader."""
+    """So many spoiled files of a style, each through all its readers."""
     fuzz, chance = Fuzz(keep), random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
+        folder = Path(place)
         whole = tiny_style(folder)
-        for number in range(count):
-            files = spoil_style(whole, chance)
-            for path, body in files.items():
-                (folder / path).write_bytes(body)
-            fuzz.case(lambda: read_style_files(folder), files)
-            if number % 100 == 99:
-                print(number + 1, fuzz, file=sys.stderr, flush=True)  # noqa: T201
+        for _ in range(count):
+            name, body = spoil_style(whole, chance)
+            path = folder / name
+            path.write_bytes(body)
+            fuzz.case(lambda path=path: read_style_file(path), {name: body})
+            path.write_bytes(whole[name])
     return fuzz
 
 

@@ -3,17 +3,16 @@ nothing may be left. Prints what happened as JSON."""
 
 import argparse
 import json
-import os
 import random
-import socket
-import subprocess
+import shutil
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,44 +22,30 @@ from gradio_client import Client, handle_file
 
 from stylevid.errors import StylevidError
 from stylevid.video import probe, read_frames
-from tests.fuzz import spoil_video, tiny_style
+from tests.fuzz import spoil_video
+from tests.material import tiny_style
+from tests.serving import serve
 from webui.scratch import PREFIX
 
 VISITORS = 10
 SECRETS = ("/etc/passwd", "app.py", "../../etc/passwd", "weights/wave.safetensors")
 
 
+@dataclass(frozen=True)
 class Page:
-    """The page as its operator starts it, with a folder of its own for all temporary files."""
+    """Where it is, its process, its folder for all temporary files, and what it says."""
 
-    def __init__(self, folder: Path) -> None:
-        self.temporary = folder / "temporary"
-        (folder / "weights").mkdir()
-        self.temporary.mkdir()
-        tiny_style(folder / "weights")
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            port = free.getsockname()[1]
-        self.url, self.log = f"http://127.0.0.1:{port}", folder / "log"
-        command = [sys.executable, "app.py", "--port", str(port), "--weights",
-                   str(folder / "weights"), "--device", "cpu", "--no-hub-box"]  # fmt: skip
-        self.process = subprocess.Popen(
-            command, stderr=self.log.open("w"), stdout=subprocess.DEVNULL,
-            env={**os.environ, "TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        while True:
-            with suppress(httpx.TransportError):
-                httpx.get(f"{self.url}/health")
-                return
-            assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.5)
+    url: str
+    pid: int
+    temporary: Path
+    log: Path
 
     def now(self) -> dict[str, float]:
         """What it holds at this moment."""
         lines = httpx.get(f"{self.url}/metrics", timeout=60).text.splitlines()
         told = {name: float(value) for name, value in
                 (line.rsplit(" ", 1) for line in lines if line[0] != "#")}  # fmt: skip
-        pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         ours = list(self.temporary.glob(f"{PREFIX}*/stylevid*"))
         return {
             "minutes": round(time.monotonic() / 60, 1),
@@ -135,13 +120,17 @@ class Visitors:
                     client.post("/upload", files={"files": (clip.name, clip.read_bytes())})
                 return "amid an upload"
             upload = client.post("/upload", files={"files": (clip.name, clip.read_bytes())})
-            video = {"path": upload.json()[0], "meta": {"_type": "gradio.FileData"}}
             self.last["path"] = upload.json()[0]
-            event = client.post("/call/stylize", json={"data": [video, *self._ask(clip)[1:]]})
+            event = self._begin(client, self.last["path"])
             with client.stream("GET", f"/call/stylize/{event.json()['event_id']}") as answer:
                 for _ in answer.iter_lines():
                     break
         return "amid painting"
+
+    def _begin(self, client: httpx.Client, path: str) -> httpx.Response:
+        """The answer to one who asks for what lies there to be painted."""
+        video = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        return client.post("/call/stylize", json={"data": [video, *self._ask(self.clips[0])[1:]]})
 
     def _attacks(self, number: int, chance: random.Random) -> str:
         if chance.random() < 0.5:
@@ -163,10 +152,7 @@ class Visitors:
             for name in (secret, str(Path(secret).resolve()), folder, f"{folder}/", nameless,
                          str(self.page.log)):  # fmt: skip
                 assert client.get(f"/file={name}").status_code in (403, 404), name
-            stolen = {"path": str(Path(secret).resolve()), "meta": {"_type": "gradio.FileData"}}
-            event = client.post(
-                "/call/stylize", json={"data": [stolen, *self._ask(self.clips[0])[1:]]}
-            )
+            event = self._begin(client, str(Path(secret).resolve()))
             if event.status_code == 200:
                 answer = client.get(f"/call/stylize/{event.json()['event_id']}").text
                 assert "event: error" in answer and "root:" not in answer, answer[:300]
@@ -189,34 +175,39 @@ def main() -> int:
     clips = sorted(path for path in options.clips.rglob("*") if path.suffix in kinds)
     began, told, over = time.monotonic(), [], threading.Event()
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
-        page = Page(Path(name))
-        visitors = Visitors(page, clips, Path(name))
-        told.append(page.now())
-        threading.Thread(target=watch, args=(page, told, over), daemon=True).start()
+        folder, weights, temporary = (Path(name, part) for part in ("", "weights", "temporary"))
+        weights.mkdir()
+        temporary.mkdir()
+        tiny_style(weights)
+        log = folder / "log"
+        environment = {"TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
+        arguments = ("--weights", str(weights), "--device", "cpu", "--no-hub-box")
+        with serve(log, environment, *arguments) as (url, process):
+            page = Page(url, process.pid, temporary, log)
+            visitors = Visitors(page, clips, folder)
+            told.append(page.now())
+            threading.Thread(target=watch, args=(page, told, over), daemon=True).start()
 
-        def visit(number: int) -> None:
-            if time.monotonic() - began < 60 * options.minutes:
-                visitors.visit(number)
+            def visit(number: int) -> None:
+                if time.monotonic() - began < 60 * options.minutes:
+                    visitors.visit(number)
 
-        try:
             with ThreadPoolExecutor(VISITORS) as crowd:
                 list(crowd.map(visit, range(1, options.jobs + 1)))
             over.set()
             time.sleep(30)
             told.append(page.now())
-        finally:
-            page.process.terminate()
-            status = page.process.wait(60)
-            log = page.log.read_text()
-            (Path(tempfile.gettempdir()) / "soak.log").write_text(log)
-        report = {
-            "jobs": sum(visitors.ended.values()), "ended": visitors.ended, "wrong": visitors.wrong,
-            "minutes": round((time.monotonic() - began) / 60),
-            "over time": told[:: len(told) // 12 + 1],
-            "at the end": told[-1], "tracebacks": log.count("Traceback"), "exit status": status,
-            "left": [str(p.relative_to(page.temporary)) for p in page.temporary.rglob("*.*")][:9],
-        }  # fmt: skip
-    print(json.dumps(report, indent=1))  # noqa: T201
+            process.terminate()
+            status = process.wait(60)
+            shutil.copy(log, Path(tempfile.gettempdir()) / "soak.log")
+            report = {
+                "jobs": visitors.ended.total(), "ended": visitors.ended, "wrong": visitors.wrong,
+                "minutes": round((time.monotonic() - began) / 60),
+                "over time": told[:: len(told) // 12 + 1], "at the end": told[-1],
+                "exit status": status, "tracebacks": log.read_text().count("Traceback"),
+                "left": [str(p.relative_to(temporary)) for p in temporary.rglob("*.*")][:9],
+            }  # fmt: skip
+            print(json.dumps(report, indent=1))  # noqa: T201
     return bool(visitors.wrong)
 
 

@@ -5,15 +5,13 @@ import os
 import shutil
 import signal
 import socket
-import socketserver
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import fsspec
 import pytest
@@ -26,8 +24,8 @@ from stylevid.batch.places import deliver, fetch
 from stylevid.errors import StylevidError
 from stylevid.pipeline import Options
 from stylevid.video import probe
-
-ROOT = Path(__file__).parents[1]
+from tests.clips import run_ffmpeg
+from tests.serving import ROOT, wait_for
 
 
 def run(*arguments: object) -> int:
@@ -351,17 +349,11 @@ def children(pid: int) -> list[int]:
     return [p for p in pids if b"spawn_main" in Path(f"/proc/{p}/cmdline").read_bytes()]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
+LongBatch = tuple[Path, Callable[..., subprocess.Popen[str]]]
 
 
 @pytest.fixture
-def long_batch(
-    tmp_path: Path, clip: Path, tiny_weights: Path, run_ffmpeg: Callable[..., None]
-) -> Iterator[tuple[Path, Callable[[], subprocess.Popen[str]]]]:
+def long_batch(tmp_path: Path, clip: Path, tiny_weights: Path) -> Iterator[LongBatch]:
     """A folder of clips, one of which takes seconds, and how to begin painting them into out/."""
     (tmp_path / "clips").mkdir()
     run_ffmpeg("-stream_loop", 59, "-i", clip, "-an", "-c", "copy", tmp_path / "clips/long.mp4")
@@ -370,8 +362,8 @@ def long_batch(
                  "--workers", 1, "--device", "cpu", "--engine", "torch-float32"]  # fmt: skip
     begun: list[subprocess.Popen[str]] = []
 
-    def begin() -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "stylevid.batch", *map(str, arguments)]
+    def begin(*more: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "stylevid.batch", *map(str, arguments), *more]
         begun.append(subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True,
                                       env=os.environ | {"OMP_NUM_THREADS": "1"}))  # fmt: skip
         return begun[-1]
@@ -383,8 +375,7 @@ def long_batch(
 
 
 def test_killed_workers_and_drivers_lose_nothing(
-    long_batch: tuple[Path, Callable[[], subprocess.Popen[str]]],
-    capsys: pytest.CaptureFixture[str],
+    long_batch: LongBatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, begin = long_batch
     at_work = lambda: list(out.glob(".partial/*/*/painted/.*"))  # noqa: E731
@@ -412,80 +403,49 @@ def test_killed_workers_and_drivers_lose_nothing(
 # --- an object store
 
 
-class Relay(socketserver.ThreadingTCPServer):
-    """A way to a server that breaks off uploads to `broken`, half-way, as often as it is told."""
-
-    daemon_threads, allow_reuse_address = True, True
-
-    def __init__(self, target: tuple[str, int], broken: bytes, times: int) -> None:
-        super().__init__(("127.0.0.1", 0), Relayed)
-        self.target, self.broken, self.times = target, broken, times
-
-
-class Relayed(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        relay = cast(Relay, self.server)
-        with socket.create_connection(relay.target) as there:
-            answers = threading.Thread(target=self.pump, args=(there, self.request), daemon=True)
-            answers.start()
-            self.pump(self.request, there, relay)
-            there.shutdown(socket.SHUT_WR)
-            answers.join()
-
-    def pump(
-        self, source: socket.socket, target: socket.socket, relay: Relay | None = None
-    ) -> None:
-        with suppress(OSError):
-            while content := source.recv(1 << 16):
-                if relay and relay.times and content.startswith(relay.broken):
-                    relay.times -= 1
-                    content = content[: len(content) // 2]
-                    target.sendall(content)
-                    source.shutdown(socket.SHUT_RDWR)
-                    return
-                target.sendall(content)
-
-
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Relay, Any]]:
-    """An S3 of our own behind a relay, with the bucket "films"."""
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[int], Any]]:
+    """An S3 of our own with the bucket "films", and for each upload of b that it is to break off
+    half-way something in a list."""
     pytest.importorskip("s3fs")
-    paths = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    if not (moto := shutil.which("moto_server", path=paths)):
-        pytest.skip("moto_server is not there: pip install 'moto[s3]' flask flask-cors")
-    with socket.socket() as probe_socket:
-        probe_socket.bind(("127.0.0.1", 0))
-        address = probe_socket.getsockname()
+    moto = pytest.importorskip("moto.moto_server.werkzeug_app")
+    serving = pytest.importorskip("werkzeug.serving")
+    breaks: list[int] = []
+
+    class Handler(moto.MotoRequestHandler):
+        def run_wsgi(self) -> None:
+            if breaks and self.command == "PUT" and self.path.startswith("/films/out/b"):
+                breaks.pop()
+                self.rfile.read(int(self.headers["Content-Length"]) // 2)
+                self.connection.shutdown(socket.SHUT_RDWR)
+            else:
+                super().run_wsgi()
+
+    app = moto.DomainDispatcherApplication(moto.create_backend_app)
+    server = serving.make_server("127.0.0.1", 0, app, True, request_handler=Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
-    server = subprocess.Popen([moto, "-H", address[0], "-p", str(address[1])], stderr=-3, stdout=-3)
-    relay = Relay(address, b"PUT /films/out/b", 0)
-    threading.Thread(target=relay.serve_forever, daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{relay.server_address[1]}")
-    try:
-        wait_for(lambda: socket.socket().connect_ex(address) == 0)
-        s3 = fsspec.filesystem("s3", skip_instance_cache=True)
-        s3.mkdir("films")
-        yield relay, s3
-    finally:
-        relay.shutdown()
-        server.kill()
-        server.wait()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    s3 = fsspec.filesystem("s3", skip_instance_cache=True)
+    s3.mkdir("films")
+    yield breaks, s3
+    server.shutdown()
 
 
 @pytest.mark.slow
 def test_from_store_to_store_with_uploads_that_break_off(
-    tmp_path: Path, clip: Path, tiny_weights: Path, store: tuple[Relay, Any],
+    tmp_path: Path, clip: Path, tiny_weights: Path, store: tuple[list[int], Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    relay, s3 = store
+    breaks, s3 = store
     s3.pipe({f"films/in/{name}.mp4": clip.read_bytes() for name in ("a", "b")})
     s3.pipe("films/in/cut.mp4", clip.read_bytes()[:900])
     arguments = ("s3://films/in", "--style", tiny_weights, "--out", "s3://films/out",
                  "--workers", 1, "--device", "cpu", "--engine", "torch-float32")  # fmt: skip
-    relay.times = 12  # s3fs tries five times by itself
+    breaks += range(12)  # s3fs tries five times by itself
     assert run(*arguments) == 1
-    assert relay.times < 12 and "painted       2  20 frames" in capsys.readouterr().out
+    assert len(breaks) < 12 and "painted       2  20 frames" in capsys.readouterr().out
     s3.invalidate_cache()
     names = {"a-tiny.mp4", "b-tiny.mp4", "manifest.jsonl"}
     assert {name.removeprefix("films/out/") for name in s3.find("films/out")} == names
@@ -502,28 +462,19 @@ def test_from_store_to_store_with_uploads_that_break_off(
 
 
 @pytest.mark.slow
-def test_actors_of_a_ray_that_are_killed_lose_nothing(
-    tmp_path: Path, clip: Path, tiny_weights: Path, run_ffmpeg: Callable[..., None]
-) -> None:
+def test_actors_of_a_ray_that_are_killed_lose_nothing(long_batch: LongBatch, clip: Path) -> None:
     pytest.importorskip("ray")
-    (tmp_path / "clips").mkdir()
-    run_ffmpeg("-stream_loop", 59, "-i", clip, "-an", "-c", "copy", tmp_path / "clips/long.mp4")
-    for name in ("a", "b", "c"):
-        shutil.copy(clip, tmp_path / "clips" / f"{name}.mp4")
-    (tmp_path / "clips/cut.mp4").write_bytes(clip.read_bytes()[:900])
-    arguments = [tmp_path / "clips", "--style", tiny_weights, "--out", tmp_path / "out", "--ray",
-                 "local", "--workers", 2, "--device", "cpu", "--split", 8]  # fmt: skip
-    command = [sys.executable, "-m", "stylevid.batch", *map(str, arguments)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True) as batch:
-        pieces = lambda: list((tmp_path / "out").glob(".partial/*/*/painted/.*/*-8-*"))  # noqa: E731
-        wait_for(pieces, 300)
-        at_work, *_ = pieces()
-        os.kill(writer_of(at_work), signal.SIGKILL)
-        said, errors = batch.communicate(timeout=300)
+    out, begin = long_batch
+    (out.parent / "clips/cut.mp4").write_bytes(clip.read_bytes()[:900])
+    batch = begin("--ray", "local", "--workers", "2", "--split", "8")
+    pieces = lambda: list(out.glob(".partial/*/*/painted/.*/*-8-*"))  # noqa: E731
+    wait_for(pieces, 300)
+    at_work, *_ = pieces()
+    os.kill(writer_of(at_work), signal.SIGKILL)
+    said, errors = batch.communicate(timeout=300)
     assert batch.returncode == 1, errors
-    assert "painted       4  630 frames" in said and "refused       1" in said
-    found = records(tmp_path / "out")
-    assert found["long-tiny.mp4"]["tries"] == 2 and leftovers(tmp_path / "out") == []
+    assert "painted       2  610 frames" in said and "refused       1" in said
+    assert records(out)["long-tiny.mp4"]["tries"] == 2 and leftovers(out) == []
 
 
 def writer_of(path: Path) -> int:

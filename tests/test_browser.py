@@ -4,13 +4,9 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -20,51 +16,19 @@ from PIL import Image
 
 from stylevid.network import StyleNetConfig
 from stylevid.weights import load_network, load_painting
+from tests.clips import decode
 from tests.hub_server import HubServer
+from tests.serving import ROOT, serve
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = len(list((ROOT / "weights").glob("*.safetensors")))
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 REQUIRED = os.environ.get("STYLEVID_REQUIRE_BROWSER") == "1"
-CLIPS = ROOT.parent / "shared" / "data" / "videos"
-SCREENSHOTS = os.environ.get("STYLEVID_SCREENSHOTS")
 LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 MOVES = "text => { const s = document.querySelector('#stage'), v = s?.querySelector('video');\
  return v?.currentTime > 0.1 && s.innerText.includes(text); }"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def serve(log: Path, environment: dict[str, str], *options: str) -> Iterator[str]:
-    """The address of the page, served as a visitor's machine serves it."""
-    port = free_port()
-    with log.open("w") as file:
-        command = [sys.executable, "app.py", "--port", str(port), "--max-seconds", "30", *options]
-        server = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | environment, stdout=file, stderr=subprocess.STDOUT
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(url, timeout=2).close()
-                break
-            except OSError:
-                assert server.poll() is None, log.read_text()
-                time.sleep(0.5)
-        else:
-            pytest.fail(f"the page did not start: {log.read_text()}")
-        yield url
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page_url(tmp_path_factory: pytest.TempPathFactory, hub: HubServer, home: Path) -> Iterator[str]:
-    with serve(tmp_path_factory.mktemp("page") / "app.log", hub.environment(home)) as url:
+    with serve(tmp_path_factory.mktemp("page") / "app.log", hub.environment(home)) as (url, _):
         yield url
 
 
@@ -90,9 +54,8 @@ def browser() -> Iterator[object]:
     if CHROMIUM is None:
         assert not REQUIRED, "chromium is not installed, and here it must be"
         pytest.skip("chromium is not installed")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
 
@@ -114,17 +77,10 @@ def note_foreign(page, url: str, own: str) -> None:
         page.foreign.append(url)
 
 
-def picture(page, name: str) -> None:
-    if SCREENSHOTS:
-        page.screenshot(path=f"{SCREENSHOTS}/{name}.png", full_page=True)
-
-
-def real_clip() -> Path:
+@pytest.fixture
+def real_clip(shared_data: Path) -> Path:
     """A short real clip with sound: 3 s of figure skating."""
-    clip = CLIPS / "propainter_sample0.mp4"
-    if not clip.is_file():
-        pytest.skip("the real clips are not here")
-    return clip
+    return shared_data / "videos" / "propainter_sample0.mp4"
 
 
 def upload(page, clip: Path) -> None:
@@ -143,6 +99,7 @@ def said(page, text: str | re.Pattern[str]):
 
 def paint(page) -> None:
     page.get_by_role("button", name="Paint it").click()
+    page.locator("#facts").wait_for(state="detached", timeout=30_000)
     page.locator("#facts").wait_for(timeout=240_000)
 
 
@@ -157,7 +114,6 @@ def describe(path: Path) -> dict[str, object]:
     with av.open(str(path)) as clip:
         video = clip.streams.video[0]
         return {
-            "times": [float(frame.pts * frame.time_base) for frame in clip.decode(video)],
             "size": (video.width, video.height),
             "codec": video.codec_context.name,
             "pixels": video.codec_context.pix_fmt,
@@ -170,20 +126,17 @@ def assert_painted(result: Path, source: Path) -> None:
     got, wanted = describe(result), describe(source)
     assert (got["codec"], got["pixels"]) == ("h264", "yuv420p")
     assert (got["size"], got["audio"]) == (wanted["size"], wanted["audio"])
-    assert got["times"] == pytest.approx(wanted["times"], abs=1e-3)
-    assert first_frame(result).std() > 5
-    assert abs(first_frame(result).astype(int) - first_frame(source)).mean() > 10
+    shown, before = decode(result), decode(source)
+    times, times_before = ([float(time_s) for time_s, _ in frames] for frames in (shown, before))
+    assert times == pytest.approx(times_before, abs=1e-3)
+    assert shown[0][1].std() > 5
+    assert abs(shown[0][1].astype(int) - before[0][1]).mean() > 10
 
 
-def first_frame(path: Path):
-    with av.open(str(path)) as clip:
-        return next(clip.decode(video=0)).to_ndarray(format="rgb24")
-
-
-def test_a_real_clip_is_painted_with_the_switch_on_and_off(page, tmp_path: Path) -> None:
-    clip = real_clip()
-    picture(page, "1-start")
-    upload(page, clip)
+def test_a_real_clip_is_painted_with_the_switch_on_and_off(
+    page, real_clip: Path, tmp_path: Path
+) -> None:
+    upload(page, real_clip)
     page.locator("#styles button").nth(1).click()
     paint(page)
     facts = page.locator("#facts").inner_text()
@@ -199,21 +152,19 @@ def test_a_real_clip_is_painted_with_the_switch_on_and_off(page, tmp_path: Path)
     assert played > 0.3
     assert_plotted(page, lines=3)
     assert page.locator("#compare img").count() >= 2
-    picture(page, "2-done-on")
-    assert_painted(download(page, tmp_path / "on.mp4"), clip)
+    assert_painted(download(page, tmp_path / "on.mp4"), real_clip)
     page.get_by_label("Without | with temporal consistency").check()
     page.locator("#both-note").get_by_text("The same two seconds").wait_for(timeout=120_000)
     assert_loops(page, seconds=2, ratio=2 * 640 / 360)
-    picture(page, "2-done-both")
     page.get_by_label("Video | painted").check()
     page.locator("#both").wait_for(state="hidden")
     assert page.locator("#compare img").first.is_visible()
 
     page.locator("#temporal input").uncheck()
-    paint_again(page)
+    paint(page)
     assert "→" not in page.locator("#flicker").inner_text()
     assert_plotted(page, lines=2)
-    assert_painted(download(page, tmp_path / "off.mp4"), clip)
+    assert_painted(download(page, tmp_path / "off.mp4"), real_clip)
     assert not page.foreign, "the page fetched from elsewhere"
 
 
@@ -235,14 +186,8 @@ def assert_loops(page, seconds: float, ratio: float) -> None:
     assert shown == [True, pytest.approx(seconds, abs=0.1), pytest.approx(ratio, rel=0.02)]
 
 
-def paint_again(page) -> None:
-    page.get_by_role("button", name="Paint it").click()
-    page.locator("#facts").wait_for(state="detached", timeout=30_000)
-    page.locator("#facts").wait_for(timeout=240_000)
-
-
-def test_a_part_is_painted_and_exported(page, tmp_path: Path) -> None:
-    upload(page, real_clip())
+def test_a_part_is_painted_and_exported(page, real_clip: Path, tmp_path: Path) -> None:
+    upload(page, real_clip)
     page.get_by_role("button", name="Advanced").click()
     page.locator("#from input").fill("1")
     page.locator("#to input").fill("2")
@@ -254,7 +199,6 @@ def test_a_part_is_painted_and_exported(page, tmp_path: Path) -> None:
             page.locator(f"#download{state}").wait_for(timeout=120_000)
         size = describe(download(page, tmp_path / f"x{ending}"))["size"]
         assert size == ((480, 270) if ending.endswith("gif") else (202, 360))
-    picture(page, "2-part")
     page.locator("#to input").fill("0.5")
     page.get_by_role("button", name="Paint it").click()
     page.locator("#status").get_by_text("the end comes after the start, 1 s; got 0.5").wait_for(
@@ -275,10 +219,8 @@ def test_a_painting_of_ones_own_is_learned_kept_and_painted_with(page, tmp_path:
     page.get_by_role("button", name="Paint it").click()
     said(page, re.compile(r"Learning, about \d+ s left")).wait_for(timeout=240_000)
     page.locator("#newest img").wait_for(timeout=60_000)
-    picture(page, "3-learning")
     page.get_by_role("button", name="Stop").click()  # which paints with what it knows
     page.locator("#facts").wait_for(timeout=240_000)
-    picture(page, "3-learned")
     with page.expect_download() as waiting:
         page.locator("#keep").click()
     kept = tmp_path / "own.safetensors"
@@ -292,7 +234,6 @@ def test_stop_stops_and_the_page_is_ready_again(page) -> None:
     page.get_by_role("button", name="Paint it").click()
     page.locator("#status progress").wait_for(timeout=60_000)
     said(page, re.compile(r"\d+ frames done")).wait_for(timeout=60_000)
-    picture(page, "3-working")
     page.get_by_role("button", name="Stop").click()
     said(page, re.compile(r"Stopped after \d+ frames")).wait_for(timeout=60_000)
     assert page.get_by_role("button", name="Paint it").is_visible()
@@ -324,7 +265,6 @@ def test_the_first_screen_has_everything_and_moves(browser, page_url: str, size)
     page = browser.new_page(viewport=size)
     page.goto(page_url)
     wait_for_motion(page, "The example, and its painting")
-    picture(page, f"0-start-{size['width']}")
     for part in ("#stage video", "#card img", "#video", "#styles", "#temporal", "#paint"):
         box = page.locator(part).bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= size["height"], part
@@ -332,7 +272,6 @@ def test_the_first_screen_has_everything_and_moves(browser, page_url: str, size)
     assert "Vincent van Gogh, 1889" in page.locator("#card").inner_text()
     bring(page, "no name")
     page.locator("#hub-note").get_by_text("is no name of a repo").wait_for(timeout=30_000)
-    picture(page, f"5-hub-{size['width']}")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= size["width"]
     foot = page.locator("#paint").bounding_box()
     assert foot["y"] + foot["height"] <= size["height"] or size is LAPTOP
@@ -341,7 +280,7 @@ def test_the_first_screen_has_everything_and_moves(browser, page_url: str, size)
 
 
 def test_ones_own_video_is_shown_in_every_style_then_in_motion_and_found_again(
-    browser, page, page_url: str
+    browser, page, page_url: str, real_clip: Path
 ) -> None:
     def tiles() -> list[str]:
         return [tile.get_attribute("src") for tile in page.locator("#styles img").all()]
@@ -358,7 +297,7 @@ def test_ones_own_video_is_shown_in_every_style_then_in_motion_and_found_again(
 
     shown = tiles()
     assert pressed() == ["The Starry Night"]
-    upload(page, real_clip())
+    upload(page, real_clip)
     shown = wait_for_new(shown)
     wait_for_motion(page, "Your video as The Starry Night")
     page.locator("#scrub input[type=number]").fill("80")
@@ -370,7 +309,6 @@ def test_ones_own_video_is_shown_in_every_style_then_in_motion_and_found_again(
     assert pressed() == ["The Great Wave off Kanagawa"]
     length = page.evaluate("() => document.querySelector('#stage video').duration")
     assert length == pytest.approx(3, abs=0.1)
-    picture(page, "1-tried")
 
     page.get_by_role("button", name="Paint it").click()
     page.locator("#newest img").wait_for(timeout=60_000)
@@ -395,7 +333,6 @@ def test_nothing_serious_keeps_anybody_out(browser, page_url: str, scheme: str) 
     page = browser.new_page(viewport=LAPTOP, color_scheme=scheme)
 
     def assert_open_to_all(state: str) -> None:
-        picture(page, f"9-{state}-{scheme}")
         found = axe.run(page).response["violations"]
         serious = [v for v in found if v["impact"] in ("serious", "critical")]
         assert not serious, [(state, v["id"], v["nodes"][0]["failureSummary"]) for v in serious]
@@ -449,7 +386,6 @@ def test_html_from_a_hub_or_a_file_is_shown_as_text(page, hub: HubServer, tmp_pa
     page.locator("#styles img").nth(BUNDLED + 1).wait_for()
     note.get_by_text("Now in the gallery: ").wait_for(timeout=30_000)
     page.locator("#style input").click()  # unfolds the list
-    picture(page, "6-hub-html")
     assert page.title() == "stylevid"
     assert page.locator("#styles b, #hub-note b, #style b, img[src=x]").count() == 0
     (tmp_path / "letter.safetensors").write_text("Dear reader, these are no weights.")
@@ -480,7 +416,6 @@ def test_a_published_style_is_brought_painted_with_and_kept(
     assert "alice/styles" in page.locator("#styles .caption-label").last.inner_text()
     upload(page, clip)
     paint(page)
-    picture(page, "7-hub-painted")
     assert_painted(download(page, tmp_path / "online.mp4"), clip)
     assert not page.foreign, "the page fetched from elsewhere"
     page.reload()  # another visit: what the first one brought is gone
@@ -489,7 +424,7 @@ def test_a_published_style_is_brought_painted_with_and_kept(
 
     hub.close()
     environment = hub.environment(home)
-    with serve(tmp_path / "app.log", environment, "--hub-repo", "alice/styles") as url:
+    with serve(tmp_path / "app.log", environment, "--hub-repo", "alice/styles") as (url, _):
         page = browser.new_page(accept_downloads=True)
         page.goto(url)
         page.get_by_role("button", name="Paint it").wait_for(timeout=60_000)
@@ -497,7 +432,6 @@ def test_a_published_style_is_brought_painted_with_and_kept(
         assert "Night Wave" in chosen(page) and "alice/styles" in chosen(page)
         upload(page, clip)
         paint(page)
-        picture(page, "8-hub-offline")
         assert_painted(download(page, tmp_path / "offline.mp4"), clip)
         bring(page, "alice/styles")
         page.locator("#hub-note").get_by_text("are in the gallery already").wait_for()

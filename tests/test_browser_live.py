@@ -14,15 +14,16 @@ from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_video
 from stylevid.recipe import read_recipe
 from stylevid.styles import Mix, get_style
-from tests.test_browser import CHROMIUM, download, paint, picture, serve, sync_api, upload
+from tests.clips import run_ffmpeg
+from tests.serving import serve
+from tests.test_browser import CHROMIUM, FLAGS, download, paint, sync_api, upload
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve(tmp_path_factory.mktemp("live") / "app.log", {}, "--max-live", "1") as url:
+    with serve(tmp_path_factory.mktemp("live") / "app.log", {}, "--max-live", "1") as (url, _):
         yield url
 
 
@@ -47,7 +48,7 @@ def visit(url: str) -> Iterator[Callable[..., object]]:
         yield visit
 
 
-def test_the_camera_is_painted_kept_and_recorded(visit, run_ffmpeg, tmp_path: Path) -> None:
+def test_the_camera_is_painted_kept_and_recorded(visit, tmp_path: Path) -> None:
     film = tmp_path / "camera.mjpeg"
     run_ffmpeg("-i", EXAMPLE, "-t", 3, "-vf", "scale=640:-2", "-q:v", 3, film)
     page = visit(*CAMERA, f"--use-file-for-fake-video-capture={film}")
@@ -70,7 +71,6 @@ def test_the_camera_is_painted_kept_and_recorded(visit, run_ffmpeg, tmp_path: Pa
             break
     else:
         pytest.fail("another style has other colors")
-    picture(page, "9-live-phone")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 400
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Stop recording").click()
@@ -91,9 +91,7 @@ def test_without_a_camera_or_permission_there_is_a_sentence(visit) -> None:
     denied.get_by_text("The camera may not be used. Allow it").wait_for(timeout=30_000)
 
 
-def test_a_result_that_is_dropped_back_restores_its_settings(
-    visit, clip: Path, tmp_path: Path
-) -> None:
+def test_a_result_dropped_back_restores_its_settings(visit, clip: Path, tmp_path: Path) -> None:
     """Painted anew with them by the page, mix and all, it says the same of itself."""
     painter = Painter(Mix(get_style("udnie"), get_style("the-scream"), 0.25), "cpu")
     options = Options(False, 640, strength=0.5, keep_colors=True, brush=1.5)
@@ -104,6 +102,5 @@ def test_a_result_that_is_dropped_back_restores_its_settings(
     page.get_by_role("button", name="Advanced").click()
     assert "Scream" in page.locator("#second input").input_value()
     assert not page.locator("#temporal input").is_checked()
-    picture(page, "9-restored-phone")
     paint(page)
     assert read_recipe(download(page, tmp_path / "again.mp4")) == read_recipe(result)

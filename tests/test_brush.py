@@ -8,6 +8,7 @@ from stylevid.brush import enlarge, for_brush, shrink
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_image, stylize_video
 from stylevid.yuv import Yuv
+from tests.clips import decode, encode, textured_frames
 
 
 def gray(light: np.ndarray) -> Yuv:
@@ -83,9 +84,7 @@ def test_pictures_are_painted_with_a_larger_brush(painter: Painter, size) -> Non
     assert np.array_equal(stylize_image(frame, painter), fine)  # small: as it was trained
 
 
-def test_videos_are_painted_with_a_larger_brush(
-    tmp_path, painter: Painter, encode, textured_frames, decode
-) -> None:
+def test_videos_are_painted_with_a_larger_brush(tmp_path, painter: Painter) -> None:
     clip = encode(tmp_path / "clip.mp4", textured_frames(6, 128, 160))
     shown = []
     for brush in (1, 2):

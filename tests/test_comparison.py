@@ -10,23 +10,18 @@ import pytest
 from stylevid.comparison import WINDOW_S, WINDOW_SIDE, compare_video, window
 from stylevid.errors import Cancelled
 from stylevid.example import EXAMPLE
-from stylevid.network import StyleNet
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, Progress
 from stylevid.video import WHOLE, Span, probe, read_frames
+from tests.clips import encode, noisy_frames, run_ffmpeg
 
 
 @pytest.fixture(scope="module")
-def long_clip(tmp_path_factory: pytest.TempPathFactory, run_ffmpeg) -> Path:
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four seconds of the example, small, at 12 frames a second."""
     path = tmp_path_factory.mktemp("clip") / "long.mp4"
     run_ffmpeg("-i", EXAMPLE, "-t", 4, "-vf", "fps=12,scale=160:96", path)
     return path
-
-
-@pytest.fixture
-def painter(tiny_network: StyleNet) -> Painter:
-    return Painter(tiny_network, "cpu", "torch-float32")
 
 
 @pytest.mark.parametrize(
@@ -41,9 +36,7 @@ def test_the_window_lies_within_the_part(
     assert window(span, duration_s, share) == Span(*seconds)
 
 
-def test_a_part_in_both_ways_with_its_sound(
-    long_clip: Path, tmp_path: Path, painter: Painter
-) -> None:
+def test_a_part_both_ways_with_its_sound(long_clip: Path, tmp_path: Path, painter: Painter) -> None:
     seen: list[Progress] = []
     target = tmp_path / "both.mp4"
     options = Options(start_s=1, end_s=2.5)
@@ -72,14 +65,9 @@ def test_stopping_leaves_nothing(long_clip: Path, painter: Painter, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_left_half_is_the_painting_alone(
-    painter: Painter, tmp_path: Path, encode, textured_frames
-) -> None:
+def test_the_left_half_is_the_painting_alone(painter: Painter, tmp_path: Path) -> None:
     """A still clip with noise: the left half changes from frame to frame, the right hardly."""
-    chance, still = np.random.default_rng(0), textured_frames(1, 64, 96)[0].astype(int)
-    frames = [still + chance.normal(0, 6, still.shape) for _ in range(8)]
-    frames = [frame.clip(0, 255).astype(np.uint8) for frame in frames]
-    noisy = encode(tmp_path / "noisy.mp4", frames)
+    noisy = encode(tmp_path / "noisy.mp4", noisy_frames(8))
     both = probe(compare_video(noisy, tmp_path / "both.mp4", painter, Options()))
     shown = [timed.frame[24:].astype(int) for timed in read_frames(both)]
     change = np.mean([abs(a - b) for a, b in pairwise(shown)], axis=(0, 1, 3))

@@ -2,8 +2,8 @@
 
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylevid.engine import (
-    Engine,
-    Pending,
-    TorchEngine,
-    bring_home,
-    is_out_of_memory,
-)
+from stylevid.engine import Engine, Pending, TorchEngine, bring_home, is_out_of_memory
 from stylevid.errors import StylevidError
 from stylevid.memory import Remembered
-from stylevid.network import Past, StyleNet, StyleNetConfig
+from stylevid.network import Past, StyleNet
 from stylevid.openvino_engine import OpenVinoEngine
 from stylevid.painter import Painter, engine_names, make_engine
-from stylevid.yuv import MATRICES, Yuv, image_to_yuv, planes_to_image
+from stylevid.yuv import MATRICES, Yuv, image_to_yuv
+from tests.material import coarse_frames, image_of, paint_exactly, remembering
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[1]
@@ -31,22 +26,11 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def network() -> StyleNet:
-    torch.manual_seed(0)
-    network = StyleNet(StyleNetConfig(width=8, blocks=2)).eval().requires_grad_(False)
-    for name in ("recall.1.weight", "keep.1.weight"):  # as if it had learned of its past
-        torch.nn.init.normal_(network.get_parameter(name), std=0.2)
-    return network
-
-
-def make_frames(count: int, height: int = 40, width: int = 56) -> list[Yuv]:
-    rng = np.random.default_rng(0)
-    rows = height * 3 // 2
-    coarse = rng.integers(0, 256, (count, rows // 8 + 1, width // 8 + 1), np.uint8)
-    return [Yuv(c.repeat(8, 0).repeat(8, 1)[:rows, :width].copy()) for c in coarse]
+    return remembering(8, 2)
 
 
 def expected(network: StyleNet, frames: Sequence[Yuv]) -> list[Yuv]:
-    return [image_to_yuv(network(yuv_exactly(frame)), frame.matrix) for frame in frames]
+    return [paint_exactly(network, frame) for frame in frames]
 
 
 def remembered(height: int, width: int, matrix: str) -> Remembered:
@@ -104,33 +88,28 @@ def test_an_engine_is_the_first_or_the_one_that_is_named(network: StyleNet) -> N
 def test_every_engine_paints_what_the_network_paints(
     network: StyleNet, name: str, size: tuple[int, int], matrix: str
 ) -> None:
-    frames = [Yuv(frame.pixels, matrix) for frame in make_frames(2, *size)]
+    frames = [Yuv(frame.pixels, matrix) for frame in coarse_frames(2, *size)]
     painter = Painter(network, "cpu", name)
     wanted = expected(network, frames)
     limit = 1 if name.endswith("float32") else 12
     assert painter.engine.name == name
     assert distance(list(painter.paint(frames)), wanted) <= limit
     past = remembered(*size, matrix)
-    image, painting = (yuv_exactly(picture) for picture in (frames[0], past.painting))
     trust = torch.from_numpy(past.trust[None, None]) / 255
-    again = image_to_yuv(network(image, Past(painting, trust)), frames[0].matrix)
+    again = paint_exactly(network, frames[0], Past(image_of(past.painting), trust))
     assert distance([painter.paint_next(frames[0], past)], [again]) <= limit
     assert distance([painter.paint_next(frames[0], None)], wanted[:1]) <= limit
 
 
-def yuv_exactly(picture: Yuv) -> Tensor:
-    return planes_to_image(torch.from_numpy(picture.pixels)[None], picture.matrix)
-
-
 @pytest.mark.parametrize("name", EVERY_ENGINE)
 def test_a_batch_is_painted_like_its_frames_and_results_stay(network: StyleNet, name: str) -> None:
-    frames = make_frames(6)
+    frames = coarse_frames(6)
     engine = Painter(network, "cpu", name).engine
     pending = [engine.submit([frame]) for frame in frames]
     painted = [wait()[0] for wait in pending]
     kept = [Yuv(frame.pixels.copy()) for frame in painted]
     with pytest.raises(ValueError, match="one size"):
-        engine.submit([*frames, *make_frames(1, 16, 16)])
+        engine.submit([*frames, *coarse_frames(1, 16, 16)])
     assert distance(engine.submit(frames[::-1])(), painted[::-1]) <= 1
     assert distance(painted, kept) == 0
     assert distance(painted, [engine.submit([frame])()[0] for frame in frames]) == 0
@@ -140,22 +119,14 @@ def test_a_batch_is_painted_like_its_frames_and_results_stay(network: StyleNet, 
 def test_many_sizes_and_threads_share_an_engine(network: StyleNet, name: str) -> None:
     engine = Painter(network, "cpu", name).engine
     sizes = [(16 + 4 * i, 24) for i in range(7)]
-    trouble: list[BaseException] = []
 
     def paint(size: tuple[int, int]) -> None:
-        try:
-            frames = make_frames(1, *size)
-            for _ in range(3):
-                assert distance(engine.submit(frames)(), expected(network, frames)) <= 12
-        except BaseException as error:
-            trouble.append(error)
+        frames = coarse_frames(1, *size)
+        for _ in range(3):
+            assert distance(engine.submit(frames)(), expected(network, frames)) <= 12
 
-    threads = [threading.Thread(target=paint, args=(size,)) for size in sizes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not trouble
+    with ThreadPoolExecutor(len(sizes)) as threads:
+        list(threads.map(paint, sizes))
 
 
 class Scripted(Engine):
@@ -186,22 +157,13 @@ def test_the_next_batch_is_started_before_a_result_is_waited_for(network: StyleN
 
 
 @pytest.mark.parametrize(("ahead", "most"), [(1, 6), (3, 12)])
-def test_no_more_frames_are_taken_than_are_kept_ahead(
-    network: StyleNet, ahead: int, most: int
-) -> None:
+def test_no_more_frames_are_taken_than_kept_ahead(network: StyleNet, ahead: int, most: int) -> None:
     painter = Painter(network, "cpu", "torch-float32")
     painter.engine = Scripted(3, ahead)
-    taken = 0
-
-    def source():
-        nonlocal taken
-        for value in range(100):
-            taken += 1
-            yield Yuv(np.full((3, 2), value, np.uint8))
-
-    painted = painter.paint(source())
+    values = iter(range(100))
+    painted = painter.paint(Yuv(np.full((3, 2), value, np.uint8)) for value in values)
     next(painted)
-    assert taken == most
+    assert next(values) == most
     assert list(painter.paint([])) == []
 
 
@@ -246,9 +208,7 @@ def test_a_painting_is_taken_from_its_own_device_when_it_is_there(
 # --- lack of memory -------------------------------------------------------------------------
 
 
-def short_of_memory(
-    monkeypatch: pytest.MonkeyPatch, most_pixels: int, error: type[BaseException] | None = None
-) -> list[int]:
+def short_of_memory(monkeypatch: pytest.MonkeyPatch, most_pixels: int) -> list[int]:
     """Let the network fail as torch does when it is given more pixels than that; the pixels that
     it was given."""
     seen: list[int] = []
@@ -257,7 +217,7 @@ def short_of_memory(
     def limited(self: StyleNet, image: Tensor, past: Past | None = None) -> Tensor:
         seen.append(image.shape[0] * image.shape[2] * image.shape[3])
         if seen[-1] > most_pixels:
-            raise (error or torch.OutOfMemoryError)("CUDA out of memory. Tried to allocate 2 GiB.")
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
         return forward(self, image, past)
 
     monkeypatch.setattr(StyleNet, "forward", limited)
@@ -267,7 +227,7 @@ def short_of_memory(
 def test_a_batch_too_large_is_halved_and_stays_so(
     monkeypatch: pytest.MonkeyPatch, network: StyleNet
 ) -> None:
-    frames, small = make_frames(8), make_frames(8, 20, 28)
+    frames, small = coarse_frames(8), coarse_frames(8, 20, 28)
     wanted, wanted_small = expected(network, frames), expected(network, small)
     engine = TorchEngine(network, CPU, torch.float32, batch=8)
     seen = short_of_memory(monkeypatch, 2 * 40 * 56)
@@ -282,7 +242,7 @@ def test_a_batch_too_large_is_halved_and_stays_so(
 def test_a_frame_too_large_is_painted_in_tiles_and_the_next_at_once_so(
     monkeypatch: pytest.MonkeyPatch, network: StyleNet
 ) -> None:
-    (frame,) = make_frames(1, 300, 460)
+    (frame,) = coarse_frames(1, 300, 460)
     (wanted,) = expected(network, [frame])
     engine = TorchEngine(network, CPU, torch.float32)
     limit = (256 + 2 * network.config.reach) ** 2
@@ -317,7 +277,7 @@ def test_a_lack_of_memory_around_the_network_is_one_sentence(
     engine = OpenVinoEngine(network) if with_openvino else TorchEngine(network, CPU, torch.float32)
     monkeypatch.setattr(where, out_of(error))
     with pytest.raises(StylevidError, match="not enough memory on cpu for frames of 56x40"):
-        engine.submit(make_frames(1))()
+        engine.submit(coarse_frames(1))()
 
 
 def test_other_trouble_is_not_taken_for_a_lack_of_memory(
@@ -330,7 +290,7 @@ def test_other_trouble_is_not_taken_for_a_lack_of_memory(
 
     monkeypatch.setattr(engine, "_run", fail)
     with pytest.raises(RuntimeError, match="mat1"):
-        engine.submit(make_frames(1))
+        engine.submit(coarse_frames(1))
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 50)
     assert is_out_of_memory(caught.value)

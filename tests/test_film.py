@@ -5,7 +5,6 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -24,22 +23,17 @@ from stylevid.painter import Painter
 from stylevid.pipeline import Options, paint_frames, paint_piece, stylize_video
 from stylevid.recipe import read_recipe
 from stylevid.video import probe, read_yuv
-from tests.conftest import Decode, Encode
+from tests.clips import decode, encode, sound_packets, textured_frames, tone
 
 CUT, SEAM, END = 28, 60, 90  # frames: a scene ends in time, the next one does not
 
 
 @pytest.fixture(scope="module")
-def film(
-    tmp_path_factory: pytest.TempPathFactory,
-    encode: Encode,
-    textured_frames: Callable[..., list[np.ndarray]],
-) -> Path:
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two scenes at 25 frames/s whose pictures begin after their sound."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     frames = [*textured_frames(CUT, seed=1), *textured_frames(END - CUT, seed=2)]
-    tone = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=3.6"]
-    return encode(path, frames, "-c:a", "aac", "-output_ts_offset", "1", sound=tone)
+    return encode(path, frames, "-c:a", "aac", "-output_ts_offset", "1", sound=tone(3.6))
 
 
 class Here:
@@ -92,13 +86,6 @@ def job(film: Path, piece_s: float, learn_s: float = 0, **options: float) -> Job
     return Job.of(wish, "tiny", "0", learn_s, piece_s)
 
 
-def sound(path: Path) -> list[tuple[float, bytes]]:
-    """Packets and their times in seconds."""
-    with av.open(str(path)) as container:
-        packets = [packet for packet in container.demux(audio=0) if packet.pts is not None]
-        return [(float(p.pts * p.time_base), bytes(p)) for p in packets]  # type: ignore
-
-
 def test_it_is_cut_at_scenes_and_within_those_that_do_not_end(film: Path) -> None:
     cut = cut_film(probe(film), Options(), 1, lambda: False)
     assert [(len(p.ticks) - 1, p.warm_up, p.fade) for p in cut] == [
@@ -108,7 +95,7 @@ def test_it_is_cut_at_scenes_and_within_those_that_do_not_end(film: Path) -> Non
 
 @pytest.mark.parametrize("options", [{}, {"start_s": 0.3, "end_s": 3.1, "temporal": False}])
 def test_joined_pieces_are_the_whole(
-    film: Path, crew: Here, tmp_path: Path, decode: Decode, options: dict[str, float]
+    film: Path, crew: Here, tmp_path: Path, options: dict[str, float]
 ) -> None:
     whole, joined = hand_out([job(film, 0, **options), job(film, 1, **options)], crew)
     assert whole.frames == joined.frames and joined.status == "painted", joined.error
@@ -116,7 +103,7 @@ def test_joined_pieces_are_the_whole(
     assert joined.size_bytes == (tmp_path / joined.target).stat().st_size
     one, other = (decode(tmp_path / record.target) for record in (whole, joined))
     assert [time for time, _ in one] == [time for time, _ in other]
-    heard, also = (sound(tmp_path / record.target) for record in (whole, joined))
+    heard, also = (sound_packets(tmp_path / record.target) for record in (whole, joined))
     assert [packet for _, packet in heard] == [packet for _, packet in also]
     assert [time for time, _ in heard] == pytest.approx([time for time, _ in also], abs=1e-4)
     assert not list((tmp_path / ".pieces").iterdir())
@@ -164,9 +151,8 @@ def test_where_pieces_do_not_fit_it_is_painted_in_one(
 
 @pytest.mark.parametrize("piece_s", [0, 1])
 def test_a_clip_is_learned_once(
-    film: Path, crew: Here, tmp_path: Path, piece_s: float, monkeypatch: pytest.MonkeyPatch,
-    decode: Decode,
-) -> None:  # fmt: skip
+    film: Path, crew: Here, tmp_path: Path, piece_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     learned = list[Path]()
 
     def spy(network: StyleNet, painting: object, source: Path, *rest: object, **more: object):

@@ -5,14 +5,11 @@ import pytest
 import torch
 
 from stylevid.frames import LUMA_WEIGHTS, fit, luma, pad, resize, to_frame, to_image, unpad
+from tests.material import random_image
 
 
 def random_frame(height: int = 16, width: int = 24) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def random_image(height: int = 16, width: int = 24) -> torch.Tensor:
-    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
 def flat_image(*color: float) -> torch.Tensor:

@@ -22,7 +22,8 @@ from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.painter import Painter, engine_names
 from stylevid.pipeline import Options, paint_frames, stylize_video
 from stylevid.video import Timed
-from stylevid.yuv import Yuv, image_to_yuv, planes_to_image
+from stylevid.yuv import Yuv
+from tests.material import coarse_frames, paint_exactly, remembering
 from train.config import TrainConfig
 from train.learning.loop import make_trainer, train_step
 
@@ -40,24 +41,11 @@ TRAIN = TrainConfig(width=8, blocks=1, steps=8, crop=64, temporal_steps=2, tempo
 
 @pytest.fixture(scope="module")
 def network() -> StyleNet:
-    torch.manual_seed(0)
-    network = StyleNet(StyleNetConfig(width=16, blocks=2)).eval().requires_grad_(False)
-    for name in ("recall.1.weight", "keep.1.weight"):  # as if it had learned of its past
-        torch.nn.init.normal_(network.get_parameter(name), std=0.2)
-    return network
-
-
-def frames_of(count: int, height: int = 90, width: int = 160) -> list[Yuv]:
-    chance = np.random.default_rng(0)
-    rows = height * 3 // 2
-    coarse = chance.integers(0, 256, (count, rows // 9 + 1, width // 8 + 1), np.uint8)
-    return [Yuv(c.repeat(9, 0).repeat(8, 1)[:rows, :width].copy()) for c in coarse]
+    return remembering(16, 2)
 
 
 def wanted(network: StyleNet, frame: Yuv) -> np.ndarray:
-    """What float32 paints on the CPU."""
-    image = planes_to_image(torch.from_numpy(frame.pixels)[None], frame.matrix)
-    return image_to_yuv(network(image), frame.matrix).pixels.astype(int)
+    return paint_exactly(network, frame).pixels.astype(int)
 
 
 def apart(painted: list[Yuv], others: list[np.ndarray]) -> float:
@@ -71,7 +59,7 @@ def limit(engine: str) -> float:
 
 @pytest.mark.parametrize("device", [CPU, CUDA, SECOND])
 def test_every_engine_paints_what_the_cpu_paints_in_order(network: StyleNet, device: str) -> None:
-    frames = frames_of(23)
+    frames = coarse_frames(23, 90, 160)
     others = [wanted(network, frame) for frame in frames]
     past = Remembered(Yuv(others[1].astype(np.uint8)), np.full((45, 80), 200, np.uint8))
     for name in engine_names(torch.device(device)):
@@ -85,7 +73,7 @@ def test_every_engine_paints_what_the_cpu_paints_in_order(network: StyleNet, dev
 
 @pytest.mark.parametrize("device", [CUDA, SECOND])
 def test_a_painting_is_whole_on_whatever_stream_it_is_made(network: StyleNet, device: str) -> None:
-    frames = frames_of(40, 360, 640)
+    frames = coarse_frames(40, 360, 640)
     others = [wanted(network, frame) for frame in frames[:4]]
     painter = Painter(network, device)
     with torch.cuda.stream(torch.cuda.Stream(torch.device(device))):
@@ -99,7 +87,7 @@ def test_a_painting_is_whole_on_whatever_stream_it_is_made(network: StyleNet, de
 @pytest.mark.parametrize("level", [0, 255, None])
 def test_norms_over_a_large_frame_stay_true(network: StyleNet, device: str, level) -> None:
     """Sums over two million pixels leave float16's range if they are made in it."""
-    frame = frames_of(1, 1080, 1920)[0] if level is None else None
+    frame = coarse_frames(1, 1080, 1920)[0] if level is None else None
     frame = frame or Yuv(np.full((1620, 1920), level, np.uint8))
     painter = Painter(network, device)
     worst = limit(painter.engine.name)
@@ -110,7 +98,7 @@ def test_norms_over_a_large_frame_stay_true(network: StyleNet, device: str, leve
 def test_a_frame_for_which_memory_is_short_is_painted_in_tiles() -> None:
     torch.manual_seed(0)
     network = StyleNet(StyleNetConfig(width=64, blocks=5)).eval().requires_grad_(False)
-    frame = frames_of(1, 2160, 3840)[0]
+    frame = coarse_frames(1, 2160, 3840)[0]
     engine = TorchEngine(network, torch.device("cuda"), torch.float16)
     (whole,) = engine.submit([frame])()
     torch.cuda.empty_cache()
@@ -197,7 +185,7 @@ def test_the_next_frames_are_fetched_while_the_gpu_paints() -> None:
     """Submitting does not wait, and a slow source costs its own time only."""
     network = StyleNet(StyleNetConfig(width=64, blocks=5)).eval().requires_grad_(False)
     painter = Painter(network, "cuda")
-    frames = frames_of(4, 2160, 3840)
+    frames = coarse_frames(4, 2160, 3840)
     painter.engine.submit(frames)()
     pending = painter.engine.submit(frames)
     assert not torch.cuda.current_stream().query(), "submitting waited for the painting"

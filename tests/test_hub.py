@@ -1,6 +1,5 @@
 """Styles from the Hub: loaded once, found again without it, and never half of one commit."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,24 +21,20 @@ from stylevid.hub import (
 )
 from stylevid.styles import find_style, name_styles, read_preview
 from stylevid.weights import load_network
+from tests.accidents import refused
 from tests.hub_server import HubServer
 
-ROOT = Path(__file__).resolve().parents[1]
 Files = Callable[..., dict[str, bytes]]
-
-
-@pytest.fixture
-def files(style_files: Files) -> Files:
-    return style_files
+TITLE = "A <script>alert(1)</script><img src=x> & [Wave](javascript:b) `c`"  # a text like others
 
 
 @pytest.fixture
 def server(
-    server: HubServer, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: HubServer, style_files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> HubServer:
     """The usual Hub of this process, with two styles in alice/styles and a cache of its own."""
     server.use(monkeypatch, tmp_path / "cache")
-    server.put("alice/styles", files("wave", title="A Wave") | files("acorn"))
+    server.put("alice/styles", style_files("wave", title=TITLE) | style_files("acorn"))
     return server
 
 
@@ -71,16 +66,15 @@ def test_a_repos_name_is_understood() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_repos_name_is_refused(text: str) -> None:
-    with pytest.raises(HubError, match="is no name of a repo") as caught:
+    with refused(HubError, "is no name of a repo"):
         HubName.parse(text)
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 250
 
 
 def test_a_repos_styles_are_loaded_and_checked(server: HubServer, tmp_path: Path) -> None:
     loaded = load()
     assert slugs(loaded) == ["acorn", "wave"] and not loaded.warnings
     wave = find_style("wave", loaded.styles)
-    assert (wave.title, wave.full_name) == ("A Wave", "alice/styles/wave")
+    assert (wave.title, wave.full_name) == (TITLE, "alice/styles/wave")
     assert load_network(wave).config.width == 4
     assert read_preview(wave.preview).size == (64, 48)
     assert wave.weights.is_relative_to(tmp_path / "cache")
@@ -122,8 +116,8 @@ def test_without_the_hub_the_copy_is_used_and_named(server: HubServer) -> None:
         load("alice/styles@v2")
 
 
-def test_a_branch_is_a_source_of_its_own(server: HubServer, files: Files) -> None:
-    plain = {path: body for path, body in files("plain").items() if not path.endswith(".jpg")}
+def test_a_branch_is_a_source_of_its_own(server: HubServer, style_files: Files) -> None:
+    plain = {path: body for path, body in style_files("plain").items() if not path.endswith(".jpg")}
     server.put("alice/styles", plain, branch="v2")  # a style needs no preview
     (style,) = load("alice/styles@v2").styles
     assert style.full_name == "alice/styles@v2/plain" and not style.preview.is_file()
@@ -131,26 +125,26 @@ def test_a_branch_is_a_source_of_its_own(server: HubServer, files: Files) -> Non
     assert slugs(load("alice/styles@v2")) == ["plain"]
 
 
-def test_a_load_is_of_one_commit_whatever_happens(server: HubServer, files: Files) -> None:
+def test_a_load_is_of_one_commit_whatever_happens(server: HubServer, style_files: Files) -> None:
     def change(step: Download) -> None:
         if step.total_bytes:
-            text = json.loads(files("wave", title="Changed meanwhile")["wave.json"])
-            server.put("alice/styles", {"wave.json": json.dumps(text).encode()})
+            changed = style_files("wave", title="Changed meanwhile")
+            server.put("alice/styles", {"wave.json": changed["wave.json"]})
 
-    assert find_style("wave", load(progress=change).styles).title == "A Wave"
+    assert find_style("wave", load(progress=change).styles).title == TITLE
     assert find_style("wave", load().styles).title == "Changed meanwhile"
 
 
 def test_a_newer_commit_that_breaks_off_leaves_the_older_copy(
-    server: HubServer, files: Files, monkeypatch: pytest.MonkeyPatch
+    server: HubServer, style_files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)  # between the client's attempts
     first = load()
-    server.put("alice/styles", files("wave", title="Newer") | files("third"))
+    server.put("alice/styles", style_files("wave", title="Newer") | style_files("third"))
     server.fail("GET", "/resolve/", "drop", times=20)
     loaded = load()
     assert loaded.commit == first.commit and "cannot be reached" in loaded.warnings[0]
-    assert find_style("wave", loaded.styles).title == "A Wave"
+    assert find_style("wave", loaded.styles).title == TITLE
     server.faults.clear()
     assert slugs(newer := load()) == ["acorn", "third", "wave"]
     assert find_style("wave", newer.styles).title == "Newer"
@@ -167,9 +161,9 @@ def test_a_damaged_copy_is_loaded_again(server: HubServer) -> None:
 
 
 def test_a_broken_style_is_left_out_with_a_sentence(
-    server: HubServer, files: Files, caplog: pytest.LogCaptureFixture
+    server: HubServer, style_files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.put("alice/styles", files("wave", sha256="0" * 64) | {"odd.safetensors": b"x"})
+    server.put("alice/styles", style_files("wave", sha256="0" * 64) | {"odd.safetensors": b"x"})
     server.put("alice/styles", {"Not a Slug.safetensors": b"x", "config.json": b"{}"})
     loaded = load()
     assert slugs(loaded) == ["acorn"]
@@ -195,21 +189,20 @@ def test_a_broken_style_is_left_out_with_a_sentence(
     ],
 )
 def test_each_failure_is_one_sentence(
-    server: HubServer, files: Files, monkeypatch: pytest.MonkeyPatch,
+    server: HubServer, style_files: Files, monkeypatch: pytest.MonkeyPatch,
     name: str, constant: str, value: object, words: str,
 ) -> None:  # fmt: skip
-    server.put("alice/gate", files("wave"), gated=True)
+    server.put("alice/gate", style_files("wave"), gated=True)
     if constant:
         monkeypatch.setattr(f"huggingface_hub.constants.{constant}", value)
-    with pytest.raises(HubError) as caught:
+    with refused(HubError, words):
         load(name)
-    assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_visitor_sees_what_is_public_and_no_more(
-    server: HubServer, files: Files, monkeypatch: pytest.MonkeyPatch
+    server: HubServer, style_files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.put("alice/secret", files("wave"), private=True)
+    server.put("alice/secret", style_files("wave"), private=True)
     with pytest.raises(HubError, match=r"There is no alice/secret on 127\.0\.0\.1.* private"):
         load_hub_styles("alice/secret")
     monkeypatch.setenv("HF_TOKEN", "hf_read")
@@ -223,8 +216,8 @@ def test_a_visitor_sees_what_is_public_and_no_more(
 
 
 @pytest.mark.skipif(constants.HF_HUB_DISABLE_XET, reason="HF_HUB_DISABLE_XET is set")
-def test_what_is_stored_in_xet_is_loaded(server: HubServer, files: Files) -> None:
-    server.put("alice/xet", files("wave"))
+def test_what_is_stored_in_xet_is_loaded(server: HubServer, style_files: Files) -> None:
+    server.put("alice/xet", style_files("wave"))
     large = server.repos["model", "alice/xet"].at("main").files.values()
     server.move_to_xet([file.sha256 for file in large if file.lfs])
     assert slugs(load_hub_styles("alice/xet")) == ["wave"]
@@ -240,23 +233,22 @@ def test_a_caller_who_leaves_ends_the_load(server: HubServer) -> None:
     assert len(fetched) <= 2, "no more than the list and the file that was under way"
 
 
-def test_a_name_finds_its_style(server: HubServer, files: Files) -> None:
-    server.put("bob/night", files("starry-night", title="Bob's Night"))
-    assert get_style("alice/styles/wave").title == "A Wave"
+def test_a_name_finds_its_style(server: HubServer, style_files: Files) -> None:
+    server.put("bob/night", style_files("starry-night", title="Bob's Night"))
+    assert get_style("alice/styles/wave").title == TITLE
     assert get_style("starry-night").origin == "bundled"
     assert get_style("starry-night", repos=["bob/night"]).title == "Bob's Night"
     assert get_style("bundled/starry-night", repos=["bob/night"]).origin == "bundled"
     assert get_style("bob/night@main/starry-night").title == "Bob's Night"
     for name in ("candy", "bundled/candy", "../wave", "/etc/passwd", "alice/styles/candy"):
-        with pytest.raises((StyleError, HubError)) as caught:
+        with refused((StyleError, HubError)):
             get_style(name)
-        assert "\n" not in str(caught.value)
 
 
 def test_the_hubs_styles_come_first_and_hide_nobody(
-    server: HubServer, files: Files, caplog: pytest.LogCaptureFixture
+    server: HubServer, style_files: Files, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.put("bob/night", files("starry-night"))
+    server.put("bob/night", style_files("starry-night"))
     styles = name_styles(collect_styles(None, ["bob/night", "alice/styles"]))
     names = {name: style.full_name for name, style in styles.items()}
     assert list(names)[:3] == ["starry-night", "acorn", "wave"]
@@ -270,9 +262,7 @@ def test_the_hubs_styles_come_first_and_hide_nobody(
     assert len(said) == 2 and "cannot be reached" in said[0]
 
 
-def test_repos_come_from_the_command_line_or_the_environment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_repos_come_from_the_command_line_or_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLEVID_HUB_REPO", "a/b, c/d@v2,")
     assert repo_names(None) == ["a/b", "c/d@v2"]
     assert repo_names(["x/y,z/w", " u/v "]) == ["x/y", "z/w", "u/v"]

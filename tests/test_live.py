@@ -20,21 +20,15 @@ from stylevid.pipeline import Options, paint_frames
 from stylevid.styles import get_style
 from stylevid.video import Timed
 from stylevid.yuv import image_to_yuv
+from tests.clips import textured_frames
+from tests.material import jpeg
 from webui.live import IN_FLIGHT, MAX_BYTES, Live, Seat
 
 URL = "/gradio_api/live"
 
 
-def jpeg(width: int = 48, height: int = 32, kind: str = "JPEG") -> bytes:
-    content = BytesIO()
-    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(content, kind)
-    return content.getvalue()
-
-
 @pytest.mark.parametrize("temporal", [True, False])
-def test_a_live_picture_is_painted_as_a_video_s_frame(
-    painter: Painter, textured_frames, temporal: bool
-) -> None:
+def test_a_live_picture_is_painted_as_a_video_s_frame(painter: Painter, temporal: bool) -> None:
     shown = [*textured_frames(4), *textured_frames(3, seed=1)]  # with a cut
     frames = [image_to_yuv(to_image(frame)) for frame in shown]
     timed = [Timed(frame, Fraction(i), Fraction(1)) for i, frame in enumerate(frames)]
@@ -48,9 +42,7 @@ def test_a_live_picture_is_painted_as_a_video_s_frame(
     )
 
 
-def test_another_style_and_another_size_start_anew(
-    painter: Painter, tiny_weights: Path, textured_frames
-) -> None:
+def test_another_style_and_another_size_start_anew(painter: Painter, tiny_weights: Path) -> None:
     frames = [image_to_yuv(to_image(f)) for size in ((32, 48), (48, 32))
               for f in textured_frames(2, *size)]  # fmt: skip
     live, other = LivePainter(), Painter(tiny_weights, "cpu")

@@ -13,8 +13,9 @@ from PIL import Image
 from app import Settings, build_app
 from stylevid import Options
 from stylevid.example import EXAMPLE
-from stylevid.styles import Style, list_styles
+from stylevid.styles import list_styles
 from stylevid.video import probe
+from tests.clips import encode, textured_frames
 from webui import looking
 from webui.gallery import picture_of
 from webui.looking import SIZE, Easel, Turns, tile
@@ -29,13 +30,8 @@ def easel() -> Easel:
     return Easel("cpu")
 
 
-@pytest.fixture
-def unusable(tmp_path: Path) -> Style:
-    return replace(STYLES[0], file=tmp_path / "none.safetensors")
-
-
 @pytest.mark.parametrize("size", [(360, 640), (96, 40), (33, 47)])
-def test_a_tile_is_the_middle_of_the_frame(tmp_path: Path, encode, size: tuple[int, int]) -> None:
+def test_a_tile_is_the_middle_of_the_frame(tmp_path: Path, size: tuple[int, int]) -> None:
     frame = np.zeros((*size, 3), np.uint8)
     frame[size[0] // 2 - 5 : size[0] // 2 + 5, size[1] // 2 - 5 : size[1] // 2 + 5] = 255
     pads = "pad=ceil(iw/2)*2:ceil(ih/2)*2"
@@ -47,8 +43,9 @@ def test_a_tile_is_the_middle_of_the_frame(tmp_path: Path, encode, size: tuple[i
 
 
 def test_a_frame_is_shown_in_every_style_and_one_that_is_broken_by_its_preview(
-    easel: Easel, unusable: Style, monkeypatch: pytest.MonkeyPatch
+    easel: Easel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    unusable = replace(STYLES[0], file=tmp_path / "none.safetensors")
     frame = tile(probe(EXAMPLE), 0.5)
     *painted, preview = easel.paint_all(frame, [*STYLES, unusable])
     assert [picture.size for picture in painted] == [SIZE[::-1]] * 2
@@ -69,9 +66,8 @@ def test_a_frame_is_shown_in_every_style_and_one_that_is_broken_by_its_preview(
     [(100, "25", 0.5, 36), (5, "10", 0.9, 6), (4, "1", 0, 36)],
 )  # fmt: skip
 def test_three_seconds_move_whatever_the_clip(
-    easel: Easel, tmp_path: Path, encode, textured_frames, frames: int, rate: str, share: float,
-    wanted: int,
-) -> None:  # fmt: skip
+    easel: Easel, tmp_path: Path, frames: int, rate: str, share: float, wanted: int
+) -> None:
     info = probe(encode(tmp_path / "x.mp4", textured_frames(frames), rate=rate))
     still, mp4 = easel.paint_motion(info, share, STYLES[0], Options(), lambda: False)
     assert isinstance(still, np.ndarray) and still.shape == (32, 48, 3)

@@ -9,19 +9,14 @@ from torch import Tensor
 from stylevid.frames import resize
 from stylevid.memory import Follower, Motion, carry
 from stylevid.yuv import Yuv, image_to_yuv
-
-
-def texture(height: int = 48, width: int = 64, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(1, 3, height // 6, width // 6, generator=generator)
-    return torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)
+from tests.material import texture
 
 
 def detailed(seed: int, width: int = 320) -> Tensor:
     """A muted picture, 180 pixels high, with details of every size, as real ones have."""
     picture = torch.full((1, 3, 180, width), 0.3)
     for scale, share in ((4, 0.2), (2, 0.16), (1, 0.12)):
-        part = texture(180 // scale, width // scale, seed + 50 * scale)
+        part = texture(180 // scale, width // scale, seed=seed + 50 * scale)
         picture += share * torch.nn.functional.interpolate(part, (180, width), mode="bicubic")
     return picture
 
@@ -31,17 +26,20 @@ def noisy(image: Tensor, seed: int, sigma: float) -> Tensor:
     return (image + sigma * grain).clamp(0, 1)
 
 
-def follow(*images: Tensor) -> Motion | None:
+def last_step(*images: Tensor) -> Motion | None:
     """The motion from the last of the images to the one before it."""
-    follower, motion = Follower(), None
-    for image in images:
-        motion = follower.step(image_to_yuv(image))
+    follower = Follower()
+    return [follower.step(image_to_yuv(image)) for image in images][-1]
+
+
+def follow(*images: Tensor) -> Motion:
+    motion = last_step(*images)
+    assert motion is not None
     return motion
 
 
 def test_a_still_scene_does_not_move_and_is_trusted() -> None:
     motion = follow(*[texture()] * 3)
-    assert motion is not None
     assert np.abs(motion.flow_cur_to_prev).max() < 0.05
     assert motion.trust.min() > 0.98
 
@@ -51,7 +49,6 @@ def test_paint_goes_where_the_motion_goes(shift: int) -> None:
     """The scene moves to the left; `flow_cur_to_prev` leads to the right, where it was."""
     wide = detailed(0, 340)
     motion = follow(wide[..., :320], wide[..., shift : shift + 320])
-    assert motion is not None
     flow = motion.flow_at(180, 320)
     assert np.median(flow[..., 0]) == pytest.approx(shift, abs=0.1)
     assert np.median(flow[..., 1]) == pytest.approx(0, abs=0.1)
@@ -70,7 +67,6 @@ def test_paint_goes_where_the_motion_goes(shift: int) -> None:
 
 def test_without_motion_the_painting_is_carried_as_it_is() -> None:
     motion = follow(*[texture()] * 2)
-    assert motion is not None
     still = Motion(np.zeros_like(motion.flow_cur_to_prev), motion.trust)
     painting = image_to_yuv(noisy(texture(seed=1), 0, 0.5).round())  # overshoot would show
     kept = painting.pixels.copy()
@@ -103,21 +99,20 @@ BLACK = torch.zeros(1, 3, 48, 64)
 )
 def test_the_first_frame_of_a_scene_has_no_past(images: tuple[Tensor, ...]) -> None:
     """Flow finds something as bright everywhere: their difference alone would tell no cut."""
-    assert follow(*images) is None
-    assert follow(*images, images[-1]) is not None
+    assert last_step(*images) is None
+    assert last_step(*images, images[-1]) is not None
 
 
 @pytest.mark.parametrize("light", [1.8, 0.35])
 def test_a_flash_is_no_cut_and_its_paint_is_trusted(light: float) -> None:
     image = 0.1 + 0.45 * texture(96, 128)
     motion = follow(image, (image * light).clamp(0, 1))
-    assert motion is not None and motion.trust.mean() > 0.6
+    assert motion.trust.mean() > 0.6
 
 
 def test_an_exposure_ramp_on_a_moving_clip_is_followed() -> None:
     wide = texture(96, 220)
     motion = follow(*[(0.4 + 0.05 * i) * wide[..., 3 * i : 3 * i + 160] for i in range(8)])
-    assert motion is not None
     assert np.median(motion.flow_cur_to_prev[..., 0]) == pytest.approx(3, abs=0.2)
     assert np.median(motion.trust) > 0.5
 
@@ -126,7 +121,6 @@ def test_a_blank_scene_with_noise_stands_still() -> None:
     """Its noise is not followed: paint would swim on a wall."""
     gray = torch.full((1, 3, 180, 320), 0.3)
     motion = follow(*[noisy(gray, i, 0.004) for i in range(3)])
-    assert motion is not None
     assert np.abs(motion.flow_cur_to_prev).mean() < 0.05
     assert motion.trust.mean() > 0.9
 
@@ -137,7 +131,6 @@ def test_what_does_not_change_does_not_tremble_beside_what_moves() -> None:
         noisy(torch.cat((other, wide[..., 8 * i : 8 * i + 160]), dim=3), i, 0.002) for i in range(2)
     ]
     motion = follow(*halves)
-    assert motion is not None
     flow = motion.flow_at(180, 320)
     assert np.abs(flow[:, :140]).max() < 1e-3
     assert np.median(flow[20:160, 180:300, 0]) == pytest.approx(8, abs=0.1)
@@ -151,7 +144,6 @@ def test_paint_leaves_no_trail() -> None:
         image[..., 40:64, x : x + 24] = 0.95
         images.append(image)
     motion = follow(*images)
-    assert motion is not None
     paint = image_to_yuv((images[0] > 0.9).float())
     past = carry(paint, motion)
     trusted = past.painting.luma[::2, ::2] / 255 * (past.trust / 255)
@@ -164,7 +156,6 @@ def test_paint_leaves_no_trail() -> None:
 def test_tiny_frames_are_taken(size: tuple[int, int]) -> None:
     image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     motion = follow(image, image)
-    assert motion is not None
     past = carry(image_to_yuv(image), motion)
     assert past.painting.size == size
     assert past.trust.shape == (size[0] // 2, size[1] // 2)

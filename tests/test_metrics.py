@@ -16,21 +16,10 @@ from stylevid.metrics import (
     trusted,
     warping_error,
 )
+from tests.material import constant_flow, texture
 
 # Farneback sees up to 0.03 pixels of motion in a pair of equal pictures.
 STILL = 1e-6
-
-
-def texture(height: int = 48, width: int = 64, seed: int = 0) -> Tensor:
-    coarse = torch.rand(
-        1, 3, height // 6, width // 6, generator=torch.Generator().manual_seed(seed)
-    )
-    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
-    return smooth.clamp(0, 1)
-
-
-def constant_flow(dx: float, dy: float, height: int, width: int) -> Tensor:
-    return torch.tensor((dx, dy)).view(1, 2, 1, 1).expand(1, 2, height, width).float()
 
 
 def measure(images: list[Tensor], versions: list[Tensor], **settings: int) -> Flicker:

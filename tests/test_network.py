@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from stylevid.network import BLEND, Past, StyleNet, StyleNetConfig, mix_networks
+from tests.material import random_image
 
 
 @pytest.fixture
@@ -19,10 +20,6 @@ def network() -> StyleNet:
     return network
 
 
-def random_image(n: int = 1, height: int = 16, width: int = 24) -> Tensor:
-    return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(1))
-
-
 def past_of(image: Tensor, trust: float = 1.0) -> Past:
     known = torch.full_like(image[:, :1, ::2, ::2], trust)
     return Past(image.flip(-1), known)
@@ -30,7 +27,7 @@ def past_of(image: Tensor, trust: float = 1.0) -> Past:
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (16, 24), (40, 38)])
 def test_a_new_network_blends_its_past_in(network: StyleNet, size) -> None:
-    image = random_image(1, *size)
+    image = random_image(*size)
     alone, past = network(image), past_of(image, 0.5)
     blended = alone + BLEND * 0.5 * (past.painting - alone)
     assert torch.allclose(network(image, past), blended, atol=1e-6)
@@ -55,7 +52,7 @@ def test_a_mix_lies_between_two_of_one_start(network: StyleNet) -> None:
 def test_what_is_not_trusted_is_not_seen(network: StyleNet, size: tuple[int, int]) -> None:
     for name in ("recall.1.weight", "keep.1.weight"):
         torch.nn.init.normal_(network.get_parameter(name))
-    image = random_image(1, *size)
+    image = random_image(*size)
     alone = network(image)
     assert torch.equal(network(image, past_of(image, 0.0)), alone)
     assert not torch.allclose(network(image, past_of(image)), alone, atol=0.01)
@@ -75,7 +72,7 @@ def test_the_middle_blocks_reach_far(blocks: int, dilation: int, wanted: list[in
 def test_any_size_comes_back_at_its_size_and_in_range(
     network: StyleNet, size: tuple[int, int]
 ) -> None:
-    image = random_image(1, *size)
+    image = random_image(*size)
     before = image.clone()
     stylized = network(image)
     assert stylized.shape == (1, 3, *size)
@@ -86,7 +83,7 @@ def test_any_size_comes_back_at_its_size_and_in_range(
 
 
 def test_batch_of_two_is_two_singles(network: StyleNet) -> None:
-    images = random_image(2)
+    images = random_image(n=2)
     singles = torch.cat([network(images[:1]), network(images[1:])])
     assert torch.allclose(network(images), singles, atol=1e-5)
     network = network.to(memory_format=torch.channels_last)
@@ -97,8 +94,8 @@ def test_batch_of_two_is_two_singles(network: StyleNet) -> None:
 def test_a_picture_moved_by_four_pixels_moves_the_painting_alike(network: StyleNet) -> None:
     image = torch.full((1, 3, 48, 64), 0.5)
     moved = image.clone()
-    image[..., 16:24, 20:28] = random_image(1, 8, 8)
-    moved[..., 16:24, 24:32] = random_image(1, 8, 8)
+    image[..., 16:24, 20:28] = random_image(8, 8)
+    moved[..., 16:24, 24:32] = random_image(8, 8)
     painted, painted_moved = network(image), network(moved)
     assert torch.allclose(painted[..., :, 8:44], painted_moved[..., :, 12:48], atol=1e-4)
 

@@ -1,14 +1,11 @@
 """What an operator decides and sees."""
 
 import argparse
-import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import pytest
 from gradio.utils import get_upload_folder
 
 from stylevid.errors import Cancelled, StylevidError
+from tests.serving import serve
 from webui import operator as module
 from webui.operator import Limits, Operator, Use, name_visitor, read_auth
 from webui.painting import in_time
@@ -83,11 +81,7 @@ def test_every_job_is_counted_and_has_a_line(error: Any, ended: str, caplog) -> 
 
 @pytest.mark.parametrize(
     ("host", "name"),
-    [
-        ("203.0.113.9", "203.0.113.9"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        (None, "somebody"),
-    ],
+    [("203.0.113.9",) * 2, ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"), (None, "somebody")],
 )
 def test_visitors_are_told_apart_by_their_address(host: str | None, name: str) -> None:
     assert name_visitor(host) == name
@@ -103,34 +97,16 @@ def test_users_are_read_and_no_password_is_repeated(tmp_path: Path) -> None:
         assert "secret" not in str(caught.value)
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page as an operator starts it: behind a login, under a path, with limits."""
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "users").write_text(":".join(USER))
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port), "--auth", f"@{folder}/users",
-               "--root-path", "/paint", "--visitor-megabytes", "1"]  # fmt: skip
-    brought = folder / "brought"
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(brought)}
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, env=environment) as process:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(240):
-            try:
-                httpx.get(f"{url}/health")
-                break
-            except httpx.TransportError:
-                time.sleep(0.5)
-        yield url
-        assert [path.name for path in brought.rglob("*.mp4")] == ["a.mp4"]
-        process.terminate()
-        assert process.wait(60) == 0
-        assert not list(brought.rglob("*.mp4")), "a stranger's file was left"
-
-
-def test_the_page_in_public(page: str) -> None:
-    with httpx.Client(base_url=page) as client:
+def test_the_page_in_public(tmp_path: Path) -> None:
+    """As an operator starts it: behind a login, under a path, with limits."""
+    (tmp_path / "users").write_text(":".join(USER))
+    options = ("--auth", f"@{tmp_path}/users", "--root-path", "/paint", "--visitor-megabytes", "1")
+    brought = tmp_path / "brought"
+    environment = {"GRADIO_TEMP_DIR": str(brought)}
+    with (
+        serve(tmp_path / "log", environment, *options) as (url, process),
+        httpx.Client(base_url=url) as client,
+    ):
         assert client.get("/health").text == "ok\n"
         assert client.get("/config").status_code == 401
         assert client.post("/login", data={"username": "ann", "password": "x"}).status_code == 400
@@ -145,6 +121,9 @@ def test_the_page_in_public(page: str) -> None:
         assert float(told["stylevid_upload_bytes_total"]) > 1_100_000
         assert told['stylevid_limited_total{limit="megabytes"}'] == "1"
         assert told["# TYPE stylevid_memory_bytes"] == "gauge"
+        assert [path.name for path in brought.rglob("*.mp4")] == ["a.mp4"]
+    assert process.returncode == 0
+    assert not list(brought.rglob("*.mp4")), "a stranger's file was left"
 
 
 def test_what_a_killed_page_left_goes_when_the_next_begins(tmp_path: Path, monkeypatch) -> None:

@@ -1,8 +1,11 @@
 """A whole video through a tiny network: sizes, times, sound, stopping and trouble on the way."""
 
+import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
@@ -18,16 +21,12 @@ from stylevid.errors import Cancelled, StylevidError, VideoError
 from stylevid.frames import to_frame, to_image
 from stylevid.network import StyleNet
 from stylevid.painter import Painter
-from stylevid.pipeline import (
-    Options,
-    Progress,
-    Result,
-    paint_frames,
-    stylize_image,
-    stylize_video,
-)
+from stylevid.pipeline import Options, Progress, Result, paint_frames, stylize_image, stylize_video
 from stylevid.video import Timed, VideoWriter, probe, read_frames, read_yuv
 from stylevid.yuv import image_to_yuv, yuv_to_image
+from tests.accidents import refused
+from tests.clips import decode, encode, noisy_frames, textured_frames
+from tests.serving import wait_for
 
 PLAIN = Options(temporal=False, measure=False)
 
@@ -37,39 +36,40 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(error, 1e-9)))
 
 
-def paint(clip: Path, folder: Path, painter: Painter, options: Options = PLAIN) -> Result:
-    return stylize_video(clip, folder / "out.mp4", painter, options)
+Paint = Callable[..., Result]
+
+
+@pytest.fixture
+def paint(tmp_path: Path, painter: Painter) -> Paint:
+    """Paints a clip to out.mp4."""
+
+    def paint(clip: Path, options: Options = PLAIN, *calls: Callable[..., object]) -> Result:
+        return stylize_video(clip, tmp_path / "out.mp4", painter, options, *calls)
+
+    return paint
 
 
 def within_seconds(seconds: float, work: Callable[[], object]) -> BaseException | None:
     """The exception that `work` ends with; fails when it does not end."""
-    caught: list[BaseException | None] = []
+    outcome = Future[object]()
 
     def run() -> None:
         try:
-            work()
-            caught.append(None)
+            outcome.set_result(work())
         except BaseException as error:
-            caught.append(error)
+            outcome.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    assert caught, f"still at work after {seconds} s"
-    return caught[0]
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.exception(seconds)
 
 
 def assert_no_threads_left() -> None:
-    for _ in range(50):
-        names = {thread.name for thread in threading.enumerate()}
-        if not names & {"decoder", "encoder", "frame-log"}:
-            return
-        time.sleep(0.05)
-    pytest.fail(f"threads left: {names}")
+    ours = {"decoder", "encoder", "frame-log"}
+    wait_for(lambda: not ours & {thread.name for thread in threading.enumerate()}, 5)
 
 
 @pytest.fixture(scope="module")
-def long_clip(tmp_path_factory: pytest.TempPathFactory, encode, textured_frames) -> Path:
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 frames of 16x24 at 30 frames/s."""
     path = tmp_path_factory.mktemp("long") / "long.mp4"
     return encode(path, textured_frames(60, 16, 24), rate="30")
@@ -77,9 +77,9 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory, encode, textured_frames)
 
 @pytest.mark.parametrize("temporal", [False, True])
 def test_video_is_painted_frame_by_frame(
-    tmp_path: Path, clip: Path, painter: Painter, decode, temporal: bool
+    tmp_path: Path, clip: Path, paint: Paint, temporal: bool
 ) -> None:
-    result = paint(clip, tmp_path, painter, Options(temporal=temporal))
+    result = paint(clip, Options(temporal=temporal))
     assert result.path == tmp_path / "out.mp4"
     assert (result.frames, result.height, result.width) == (10, 32, 48)
     assert result.has_audio and result.device == "CPU"
@@ -92,25 +92,21 @@ def test_video_is_painted_frame_by_frame(
     assert_no_threads_left()
 
 
-def test_each_frame_is_the_networks_painting(
-    tmp_path: Path, clip: Path, painter: Painter, decode
-) -> None:
-    shown = decode(paint(clip, tmp_path, painter).path)
+def test_each_frame_is_the_networks_painting(clip: Path, paint: Paint, painter: Painter) -> None:
+    shown = decode(paint(clip).path)
     for timed, (_, frame) in zip(read_frames(probe(clip)), shown, strict=True):
         expected = stylize_image(timed.frame, painter)
         assert psnr(frame, expected) > 28
         assert psnr(frame, expected) > psnr(frame, timed.frame) + 5
 
 
-def test_strength_0_gives_the_video_back(
-    tmp_path: Path, clip: Path, painter: Painter, decode
-) -> None:
-    result = paint(clip, tmp_path, painter, Options(strength=0, measure=False))
+def test_strength_0_gives_the_video_back(clip: Path, paint: Paint) -> None:
+    result = paint(clip, Options(strength=0, measure=False))
     for (_, before), (_, after) in zip(decode(clip), decode(result.path), strict=True):
         assert psnr(before, after) > 28
 
 
-def test_strength_mixes(painter: Painter, textured_frames) -> None:
+def test_strength_mixes(painter: Painter) -> None:
     frame = textured_frames(1)[0]
     painted = stylize_image(frame, painter).astype(int)
     plain = stylize_image(frame, painter, Options(strength=0)).astype(int)
@@ -120,7 +116,7 @@ def test_strength_mixes(painter: Painter, textured_frames) -> None:
     assert np.abs(half - mixed).max() <= 5 and np.abs(half - mixed).mean() < 1  # of whole levels
 
 
-def test_keep_colors_keeps_chroma(painter: Painter, textured_frames) -> None:
+def test_keep_colors_keeps_chroma(painter: Painter) -> None:
     frame = (textured_frames(1)[0] // 8 + 112).astype(np.uint8)  # no value is clamped
     painted = stylize_image(frame, painter, Options(keep_colors=True)).astype(int)
     light = painted - stylize_image(frame, painter, Options(strength=0))
@@ -138,45 +134,27 @@ def test_keep_colors_keeps_chroma(painter: Painter, textured_frames) -> None:
         (Options(size=48), (32, 48)),
     ],
 )
-def test_longest_side_is_as_asked(
-    tmp_path: Path, clip: Path, painter: Painter, decode, options: Options, expected
-) -> None:
-    result = paint(clip, tmp_path, painter, replace(options, measure=False))
+def test_longest_side_is_as_asked(clip: Path, paint: Paint, options: Options, expected) -> None:
+    result = paint(clip, replace(options, measure=False))
     assert (result.height, result.width) == expected
     shown = decode(result.path)
     assert len(shown) == 10
     assert all(frame.shape[:2] == expected for _, frame in shown)
 
 
-def test_flicker_is_measured_off_and_on(
-    tmp_path: Path, painter: Painter, encode, textured_frames
-) -> None:
-    still = textured_frames(1, 64, 96)[0].astype(int)
-    chance = np.random.default_rng(0)
-    frames = [
-        (still + chance.normal(0, 6, still.shape)).clip(0, 255).astype(np.uint8) for _ in range(8)
-    ]
-    source = encode(tmp_path / "noisy.mp4", frames)
-    flicker = paint(source, tmp_path, painter, Options()).flicker
+def test_flicker_is_measured_off_and_on(tmp_path: Path, paint: Paint) -> None:
+    source = encode(tmp_path / "noisy.mp4", noisy_frames(8))
+    flicker = paint(source, Options()).flicker
     assert flicker is not None and flicker.pairs == 7
     assert 0 < flicker.errors["on"] < 0.8 * flicker.errors["off"]
-    off = paint(source, tmp_path, painter, Options(temporal=False)).flicker
+    off = paint(source, Options(temporal=False)).flicker
     assert off is not None and off.errors == {"off": pytest.approx(flicker.errors["off"])}
-    assert paint(source, tmp_path, painter, PLAIN).flicker is None
+    assert paint(source, PLAIN).flicker is None
 
 
-def test_one_frame_is_a_video_too(
-    tmp_path: Path, painter: Painter, encode, textured_frames, decode
-) -> None:
-    source = encode(tmp_path / "one.mp4", textured_frames(1))
-    result = paint(source, tmp_path, painter, Options())
-    assert result.frames == len(decode(result.path)) == 1
-    assert result.flicker is None and not result.has_audio
-
-
-def test_progress_rises_to_the_end(tmp_path: Path, clip: Path, painter: Painter) -> None:
+def test_progress_rises_to_the_end(clip: Path, paint: Paint) -> None:
     seen: list[Progress] = []
-    stylize_video(clip, tmp_path / "out.mp4", painter, PLAIN, seen.append)
+    paint(clip, PLAIN, seen.append)
     assert [p.frames for p in seen] == list(range(1, 11))
     fractions = [p.fraction for p in seen]
     assert fractions == sorted(fractions)
@@ -186,126 +164,97 @@ def test_progress_rises_to_the_end(tmp_path: Path, clip: Path, painter: Painter)
     assert all(p.fps > 0 and p.latest.shape == (32, 48, 3) for p in seen)
 
 
-@pytest.mark.parametrize("existing", [False, True])
-def test_stopping_half_way_leaves_no_file(
-    tmp_path: Path, clip: Path, painter: Painter, existing: bool
-) -> None:
+def test_stopping_half_way_leaves_what_was_there(tmp_path: Path, clip: Path, paint: Paint) -> None:
     target = tmp_path / "out.mp4"
-    if existing:
-        target.write_bytes(b"old")
+    target.write_bytes(b"old")
     seen: list[Progress] = []
     with pytest.raises(Cancelled, match="Stopped after 5 frames"):
-        stylize_video(clip, target, painter, PLAIN, seen.append, lambda: len(seen) == 5)
-    assert [p.name for p in tmp_path.iterdir()] == (["out.mp4"] if existing else [])
-    assert not existing or target.read_bytes() == b"old"
+        paint(clip, PLAIN, seen.append, lambda: len(seen) == 5)
+    assert [*tmp_path.iterdir()] == [target] and target.read_bytes() == b"old"
     assert_no_threads_left()
 
 
-def test_an_exception_of_the_caller_comes_through(
-    tmp_path: Path, clip: Path, painter: Painter
-) -> None:
+def test_an_exception_of_the_caller_comes_through(tmp_path: Path, clip: Path, paint: Paint) -> None:
     def show(_: Progress) -> None:
         raise KeyError("the page went away")
 
     with pytest.raises(KeyError, match="the page went away"):
-        stylize_video(clip, tmp_path / "out.mp4", painter, PLAIN, show)
+        paint(clip, PLAIN, show)
     assert list(tmp_path.iterdir()) == []
     assert_no_threads_left()
 
 
-def test_too_long_video_is_refused(tmp_path: Path, long_clip: Path, painter: Painter) -> None:
-    with pytest.raises(VideoError, match=r"long\.mp4 is 2 s long; the limit is 1 s"):
-        paint(long_clip, tmp_path, painter, replace(PLAIN, max_seconds=1))
-    assert list(tmp_path.iterdir()) == []
-    assert paint(long_clip, tmp_path, painter, replace(PLAIN, max_seconds=3)).frames == 60
-
-
-def test_too_long_video_that_hides_its_length_is_refused(
-    tmp_path: Path, long_clip: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("told", [True, False])
+def test_too_long_video_is_refused_even_if_it_hides_its_length(
+    tmp_path: Path, long_clip: Path, paint: Paint, monkeypatch: pytest.MonkeyPatch, told: bool
 ) -> None:
-    monkeypatch.setattr(pipeline, "probe", lambda path: replace(probe(path), duration_s=0.0))
-    with pytest.raises(VideoError, match="the limit is 1 s"):
-        paint(long_clip, tmp_path, painter, replace(PLAIN, max_seconds=1))
+    if not told:
+        monkeypatch.setattr(pipeline, "probe", lambda path: replace(probe(path), duration_s=0.0))
+    with refused(
+        VideoError, r"long\.mp4 is 2 s long; the limit is 1 s" if told else "the limit is 1 s"
+    ):
+        paint(long_clip, replace(PLAIN, max_seconds=1))
     assert list(tmp_path.iterdir()) == []
+    assert paint(long_clip, replace(PLAIN, max_seconds=3)).frames == 60
 
 
-def test_a_video_never_overwrites_itself(
-    tmp_path: Path, clip: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = tmp_path / "clip.mp4"
-    source.write_bytes(clip.read_bytes())
-    (tmp_path / "link.mp4").symlink_to(source)
-    monkeypatch.chdir(tmp_path)
-    for target in (source, Path("clip.mp4"), Path("link.mp4"), Path("./../") / tmp_path.name
-                   / "clip.mp4"):  # fmt: skip
-        with pytest.raises(VideoError, match="would overwrite itself"):
-            stylize_video(source, target, painter, PLAIN)
-    assert source.read_bytes() == clip.read_bytes()
+@pytest.fixture
+def call_at_frames(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], None]], None]:
+    """Has this called with "decoder" when a frame was read, with "encoder" when one was written."""
+    write = VideoWriter.write
+
+    def install(call: Callable[[str], None]) -> None:
+        def read(*arguments, **options):
+            for timed in read_yuv(*arguments, **options):
+                call("decoder")
+                yield timed
+
+        def written(self, timed) -> None:
+            write(self, timed)
+            call("encoder")
+
+        monkeypatch.setattr(pipeline, "read_yuv", read)
+        monkeypatch.setattr(VideoWriter, "write", written)
+
+    return install
 
 
 @pytest.mark.parametrize("slow", ["encoder", "painter"])
 def test_few_frames_wait_between_reader_and_writer(
-    tmp_path: Path, long_clip: Path, painter: Painter, monkeypatch: pytest.MonkeyPatch, slow: str
+    long_clip: Path, paint: Paint, painter: Painter, call_at_frames, slow: str
 ) -> None:
-    read = written = most = 0
-    write = VideoWriter.write
+    done, waiting = Counter[str](), list[int]()
 
-    def counted_frames(*arguments, **options):
-        nonlocal read, most
-        for timed in read_yuv(*arguments, **options):
-            read += 1
-            most = max(most, read - written)
-            yield timed
-
-    def counted_write(self, timed) -> None:
-        nonlocal written
-        time.sleep(0.01 if slow == "encoder" else 0)
-        write(self, timed)
-        written += 1
-
-    monkeypatch.setattr(pipeline, "read_yuv", counted_frames)
-    monkeypatch.setattr(VideoWriter, "write", counted_write)
+    def count(part: str) -> None:
+        time.sleep(0.01 if slow == part else 0)
+        done[part] += 1
+        waiting.append(done["decoder"] - done["encoder"])
 
     def pause(_: Progress) -> None:
         time.sleep(0.01 if slow == "painter" else 0)
 
-    stylize_video(long_clip, tmp_path / "out.mp4", painter, PLAIN, pause)
-    assert read == written == 60
+    call_at_frames(count)
+    paint(long_clip, PLAIN, pause)
+    assert done == {"decoder": 60, "encoder": 60}
     # Two full queues, the frames ahead, and one in each of the hands of reader, painter and writer.
-    assert most <= 2 * pipeline.QUEUE_FRAMES + 4 + painter.engine.ahead
+    assert max(waiting) <= 2 * pipeline.QUEUE_FRAMES + 4 + painter.engine.ahead
 
 
 @pytest.mark.parametrize(
     ("part", "failing"), [("encoder", 1), ("encoder", 5), ("encoder", 60), ("decoder", 20)]
 )
 def test_error_in_the_background_comes_through(
-    tmp_path: Path,
-    long_clip: Path,
-    painter: Painter,
-    monkeypatch: pytest.MonkeyPatch,
-    part: str,
-    failing: int,
+    tmp_path: Path, long_clip: Path, paint: Paint, call_at_frames, part: str, failing: int
 ) -> None:
-    write, count = VideoWriter.write, 0
+    done = Counter[str]()
 
-    def fail_in(this: str) -> None:
-        nonlocal count
-        count += this == part
-        if this == part and count == failing:
+    def fail(this: str) -> None:
+        done[this] += 1
+        if this == part and done[this] == failing:
             raise VideoError("The disk is full.")
 
-    def failing_write(self, timed) -> None:
-        fail_in("encoder")
-        write(self, timed)
-
-    def failing_frames(*arguments, **options):
-        for timed in read_yuv(*arguments, **options):
-            fail_in("decoder")
-            yield timed
-
-    monkeypatch.setattr(VideoWriter, "write", failing_write)
-    monkeypatch.setattr(pipeline, "read_yuv", failing_frames)
-    error = within_seconds(20, lambda: paint(long_clip, tmp_path, painter))
+    call_at_frames(fail)
+    error = within_seconds(20, lambda: paint(long_clip))
     assert isinstance(error, VideoError) and str(error) == "The disk is full."
     assert list(tmp_path.iterdir()) == []
     assert_no_threads_left()
@@ -321,23 +270,14 @@ def test_picture_of_any_size_is_painted(painter: Painter, size: tuple[int, int])
 
 
 @pytest.mark.parametrize(
-    "values",
-    [
-        {"strength": -0.1},
-        {"strength": 1.1},
-        {"strength": float("nan")},
-        {"size": 15},
-        {"size": 8193},
-        {"size": 0},
-        {"brush": 0.5},
-        {"brush": 9},
-        {"brush": float("nan")},
-        {"quality": "finest"},
-    ],
-)
-def test_options_out_of_range_are_refused(values: dict[str, float | str]) -> None:
-    with pytest.raises(ValueError, match=next(iter(values))):
-        Options(**values)
+    ("name", "values"),
+    [("strength", (-0.1, 1.1, math.nan)), ("size", (15, 8193, 0)), ("brush", (0.5, 9, math.nan)),
+     ("quality", ("finest",))],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(name: str, values: tuple[float | str, ...]) -> None:
+    for value in values:
+        with pytest.raises(ValueError, match=name):
+            Options(**{name: value})
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "gpu", "mps:99"])
@@ -367,7 +307,7 @@ def test_opencv_steps_aside_where_cores_are_few_until_the_last_video_is_done(
 
 @pytest.mark.parametrize("temporal", [True, False])
 def test_each_shot_has_a_style_of_its_own(
-    painter: Painter, tiny_network: StyleNet, textured_frames, temporal: bool
+    painter: Painter, tiny_network: StyleNet, temporal: bool
 ) -> None:
     light = deepcopy(tiny_network)
     light.get_parameter("leave.1.bias").add_(1.0)

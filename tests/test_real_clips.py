@@ -9,29 +9,21 @@ import pytest
 
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_video
+from tests.conftest import SHARED_DATA
 
-VIDEOS = Path(__file__).parents[1].parent / "shared" / "data" / "videos"
+VIDEOS = SHARED_DATA / "videos"
 UNREADABLE = {  # as test_video says
     "odd/animation_lossy.webp", "odd/d_audio_only.mp4", "odd/d_empty.mp4", "odd/d_text_named.mp4",
     "odd/d_truncated_60pct.mp4",
 }  # fmt: skip
 
 
-def manifest() -> list[dict[str, Any]]:
-    path = VIDEOS / "manifest.json"
-    return json.loads(path.read_text("utf-8")) if path.is_file() else []
-
-
 def readable() -> list[Any]:
-    clips = [clip for clip in manifest() if clip["file"] not in UNREADABLE]
+    manifest = VIDEOS / "manifest.json"
+    told = json.loads(manifest.read_text("utf-8")) if manifest.is_file() else []
+    clips = [clip for clip in told if clip["file"] not in UNREADABLE]
     # Without the shared data one test remains, to be skipped with the reason said.
     return [pytest.param(c, id=c["file"]) for c in clips] or [pytest.param({}, id="no clips")]
-
-
-def upright_size(clip: dict[str, Any]) -> tuple[int, int]:
-    """(height, width) by the manifest, before pixels are made square."""
-    turned = (clip["rotation"] or 0) % 180 == 90
-    return (clip["width"], clip["height"]) if turned else (clip["height"], clip["width"])
 
 
 @pytest.mark.parametrize("clip", readable())
@@ -47,7 +39,9 @@ def test_clip_is_painted_whole(
         shown = [frame.pts for frame in after.decode(video=0)]
         assert len(shown) == result.frames == expected
         assert shown == sorted(set(shown))
-        height, width = upright_size(clip)
+        width, height = clip["width"], clip["height"]  # before pixels are made square
+        if (clip["rotation"] or 0) % 180 == 90:
+            width, height = height, width
         video = after.streams.video[0]
         assert max(video.width, video.height) == 96
         if before.streams.video[0].sample_aspect_ratio in (None, 0, 1):

@@ -11,12 +11,13 @@ from stylevid.pipeline import Options, stylize_video
 from stylevid.recipe import MAX_BYTES, Recipe, read_recipe
 from stylevid.styles import Mix
 from stylevid.version import __version__
+from tests.clips import run_ffmpeg
 
 OURS = Recipe(("tiny", "tiny"), 0.25, False, 0.5, True, 32, 1.5)
 
 
 @pytest.fixture
-def commented(clip: Path, tmp_path: Path, run_ffmpeg):
+def commented(clip: Path, tmp_path: Path):
     """The clip with a comment."""
 
     def make(comment: str) -> Path:

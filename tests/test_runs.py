@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from stylevid import VideoError
+from tests.serving import wait_for
 from webui import runs as module
 from webui.painting import Job
 from webui.runs import Run, Runs
@@ -48,7 +49,7 @@ def test_a_run_is_found_by_its_name_alone_and_its_outcome_is_kept_for_a_while() 
     assert runs.find(name) is run and runs.find("x") is runs.find(None) is runs.find([]) is None
     assert [*run.follow()][-1] == DONE and [*run.follow()] == [DONE] and not closed.is_set()
     assert closed.wait(5)
-    assert_soon(lambda: runs.find(name) is None)
+    wait_for(lambda: runs.find(name) is None, 5)
 
 
 def test_work_ends_when_nobody_has_come_back() -> None:
@@ -83,10 +84,3 @@ def test_only_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert closed.wait(5)
     new.dismiss()
     assert last.wait(5)
-
-
-def assert_soon(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.02)

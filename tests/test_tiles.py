@@ -4,26 +4,22 @@ import pytest
 import torch
 
 from stylevid.frames import fit, resize
-from stylevid.network import Past, StyleNet, StyleNetConfig
+from stylevid.network import Past, StyleNet
 from stylevid.tiles import fix_statistics, paint_in_tiles
+from tests.material import random_image, remembering
 
 
 @pytest.fixture(scope="module")
 def network() -> StyleNet:
-    torch.manual_seed(0)
-    network = StyleNet(StyleNetConfig(width=8, blocks=2)).eval().requires_grad_(False)
-    for name in ("recall.1.weight", "keep.1.weight"):
-        torch.nn.init.normal_(network.get_parameter(name), std=0.2)
-    return network
+    return remembering(8, 2)
 
 
-def random_image(height: int, width: int) -> torch.Tensor:
-    coarse = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
-    return resize(coarse, (height, width))
+def smooth_image(height: int, width: int) -> torch.Tensor:
+    return resize(random_image(6, 8), (height, width))
 
 
 def test_a_picture_with_its_own_statistics_is_painted_as_ever(network: StyleNet) -> None:
-    image = random_image(36, 52)
+    image = smooth_image(36, 52)
     fixed = fix_statistics(network, image)
     assert torch.allclose(fixed(image), network(image), atol=1e-5)
     darker = image * 0.3
@@ -32,7 +28,7 @@ def test_a_picture_with_its_own_statistics_is_painted_as_ever(network: StyleNet)
 
 @pytest.mark.parametrize(("height", "width"), [(128, 128), (130, 257), (61, 300), (300, 61)])
 def test_tiles_are_the_whole_picture_cut(network: StyleNet, height: int, width: int) -> None:
-    image = random_image(height, width)
+    image = smooth_image(height, width)
     before = network(image)
     tile = 64
     side = tile + 2 * network.config.reach
@@ -48,7 +44,7 @@ def test_tiles_are_the_whole_picture_cut(network: StyleNet, height: int, width: 
 
 
 def test_the_reach_is_as_far_as_a_pixel_is_seen(network: StyleNet) -> None:
-    image = random_image(160, 160)
+    image = smooth_image(160, 160)
     fixed = fix_statistics(network, image)
     changed = image.clone()
     changed[..., 80, 80] = 1 - changed[..., 80, 80].round()
@@ -60,9 +56,9 @@ def test_the_reach_is_as_far_as_a_pixel_is_seen(network: StyleNet) -> None:
 
 def test_tiles_know_the_past_of_their_place(network: StyleNet) -> None:
     """Where all is as large as a tile, statistics are the whole's, and nothing else may differ."""
-    image = random_image(96, 160)
+    image = smooth_image(96, 160)
     known = torch.linspace(0, 1, 48 * 80).view(1, 1, 48, 80)
-    past = Past(random_image(96, 160).flip(-1), known)
+    past = Past(smooth_image(96, 160).flip(-1), known)
     fixed = fix_statistics(network, image, past)
     assert torch.allclose(fixed(image, past), network(image, past), atol=1e-5)
     assert torch.allclose(paint_in_tiles(network, image, 64, past), fixed(image, past), atol=1e-4)

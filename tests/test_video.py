@@ -27,9 +27,8 @@ from stylevid.video import (
     read_yuv,
 )
 from stylevid.yuv import yuv_to_image
-
-NTSC = Fraction(30000, 1001)
-TONE = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=0.4")
+from tests.accidents import refused
+from tests.clips import decode, encode, generated, run_ffmpeg, sound_packets, textured_frames, tone
 
 
 def copy_video(source: Path, target: Path, span: Span = WHOLE) -> Path:
@@ -69,20 +68,8 @@ def mean_yuv(path: Path) -> list[float]:
     return [float(part.mean()) for part in np.split(pixels, (luma, luma * 5 // 4))]
 
 
-def sound_packets(path: Path, track: int = 0) -> list[bytes]:
-    with av.open(str(path)) as container:
-        return [bytes(p) for p in container.demux(container.streams.audio[track]) if p.size]
-
-
 def difference(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one.astype(float) - other.astype(float)).mean())
-
-
-def assert_refused(path: Path, match: str) -> None:
-    with pytest.raises(VideoError, match=match) as caught:
-        probe(path)
-    assert "\n" not in str(caught.value)
-    assert path.name in str(caught.value)
 
 
 def record_processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
@@ -101,7 +88,7 @@ def record_processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[b
 # What probe tells
 
 
-def test_probe_of_clips_made_here(clip: Path, tmp_path: Path, encode, textured_frames) -> None:
+def test_probe_of_clips_made_here(clip: Path, tmp_path: Path) -> None:
     info = probe(clip)
     assert (info.path, info.height, info.width, info.fps, info.frames) == (clip, 32, 48, 25, 10)
     assert info.duration_s == pytest.approx(0.4, abs=0.03)
@@ -113,7 +100,7 @@ def test_probe_of_clips_made_here(clip: Path, tmp_path: Path, encode, textured_f
 # What read_frames gives
 
 
-def test_frames_and_timestamps_are_exact(clip: Path, textured_frames) -> None:
+def test_frames_and_timestamps_are_exact(clip: Path) -> None:
     timed = list(read_frames(probe(clip)))
     assert [t.time_s for t in timed] == [Fraction(i, 25) for i in range(10)]
     assert all(t.duration_s == Fraction(1, 25) for t in timed)
@@ -138,7 +125,7 @@ def test_frames_and_timestamps_are_exact(clip: Path, textured_frames) -> None:
     ],
 )
 def test_colors_are_read_and_written_as_they_are(
-    tmp_path: Path, encode, size, pixels: str, yuv, rgb
+    tmp_path: Path, size, pixels: str, yuv, rgb
 ) -> None:
     path = encode(tmp_path / "flat.mp4", [flat_yuv(yuv, *size)] * 2, pixels=pixels, size=size)
     for timed in read_frames(probe(path)):
@@ -150,7 +137,7 @@ def test_colors_are_read_and_written_as_they_are(
         assert mean_yuv(output) == pytest.approx(yuv, abs=3)
 
 
-def test_tagged_matrix_is_believed_and_carried(tmp_path: Path, encode) -> None:
+def test_tagged_matrix_is_believed_and_carried(tmp_path: Path) -> None:
     red_709 = flat_yuv((63, 102, 240), 64, 96)
     tags = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
     path = encode(tmp_path / "tagged.mp4", [red_709], *tags, pixels="yuv420p", size=(64, 96))
@@ -162,9 +149,7 @@ def test_tagged_matrix_is_believed_and_carried(tmp_path: Path, encode) -> None:
 
 
 @pytest.mark.parametrize(("rotation", "quarter_turns"), [(90, 1), (180, 2), (270, 3), (-90, 3)])
-def test_rotated_clip_is_read_upright(
-    tmp_path: Path, encode, run_ffmpeg, decode, rotation: int, quarter_turns: int
-) -> None:
+def test_rotated_clip_is_read_upright(tmp_path: Path, rotation: int, quarter_turns: int) -> None:
     frame = np.full((32, 48, 3), 90, np.uint8)
     frame[:12, :12] = (250, 30, 30)
     level = encode(tmp_path / "level.mp4", [frame] * 3)
@@ -181,7 +166,7 @@ def test_rotated_clip_is_read_upright(
 
 
 @pytest.mark.parametrize(("aspect", "width"), [("2/1", 96), ("1/2", 24), ("4/3", 64)])
-def test_pixels_become_square(tmp_path: Path, encode, aspect: str, width: int) -> None:
+def test_pixels_become_square(tmp_path: Path, aspect: str, width: int) -> None:
     frame = np.zeros((32, 48, 3), np.uint8)
     frame[:, :24] = 200
     info = probe(encode(tmp_path / "wide.mp4", [frame] * 2, "-vf", f"setsar={aspect}"))
@@ -195,9 +180,7 @@ def test_pixels_become_square(tmp_path: Path, encode, aspect: str, width: int) -
         assert stream.sample_aspect_ratio in (None, 0, 1)
 
 
-def test_interlaced_clip_keeps_its_number_of_frames(
-    tmp_path: Path, encode, textured_frames
-) -> None:
+def test_interlaced_clip_keeps_its_number_of_frames(tmp_path: Path) -> None:
     fields = ("-vf", "setfield=tff", "-flags", "+ildct+ilme", "-x264-params", "tff=1")
     info = probe(encode(tmp_path / "fields.mp4", textured_frames(6, 64, 96), *fields))
     assert info.interlaced
@@ -235,7 +218,7 @@ def test_any_file_name_is_read(tmp_path: Path, clip: Path, name: str) -> None:
 )
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_part_begins_and_ends_with_the_very_frame(
-    tmp_path: Path, clip: Path, run_ffmpeg, decode, span: Span, suffix: str
+    tmp_path: Path, clip: Path, span: Span, suffix: str
 ) -> None:
     source = tmp_path / f"source{suffix}"
     run_ffmpeg("-i", clip, "-c", "copy", source)  # in .mkv the picture starts after the sound
@@ -253,13 +236,12 @@ def test_a_part_begins_and_ends_with_the_very_frame(
 
 @pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
 @pytest.mark.parametrize("span", [Span(0.6, 1.4), Span(0.59, 1.4), Span(0.6)])
-def test_the_sound_of_a_part_is_cut_with_it(
-    tmp_path: Path, encode, textured_frames, codec: str, span: Span
-) -> None:
+def test_the_sound_of_a_part_is_cut_with_it(tmp_path: Path, codec: str, span: Span) -> None:
     """Silence with a click at 1 s, where frame 25 is."""
     click = "aevalsrc='if(between(t,1,1.01),0.8*sin(6000*t),0)':d=2"
-    sound = ("-f", "lavfi", "-i", click)
-    source = encode(tmp_path / "click.mov", textured_frames(50), "-c:a", codec, sound=sound)
+    source = encode(
+        tmp_path / "click.mov", textured_frames(50), "-c:a", codec, sound=generated(click)
+    )
     part = copy_video(source, tmp_path / "part.mp4", span)
     with av.open(str(part)) as container:
         stream = container.streams.audio[0]
@@ -293,21 +275,14 @@ def test_length_of_a_part(span: Span, duration_s: float, length_s: float) -> Non
     assert span.of(duration_s) == length_s
 
 
-def test_a_part_after_the_end_is_refused(tmp_path: Path, clip: Path) -> None:
-    with pytest.raises(VideoError, match=r"no picture from 5 s on; it is 0\.4\d* s long"):
-        copy_video(clip, tmp_path / "part.mp4", Span(5))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_picture_at_any_time(tmp_path: Path, clip: Path, encode, textured_frames) -> None:
+def test_the_picture_at_any_time(tmp_path: Path, clip: Path) -> None:
     def index_at(path: Path, time_s: float) -> int:
         picture = read_picture(probe(path), time_s)
         errors = [difference(picture, frame) for frame in textured_frames()]
         return errors.index(min(errors))
 
     assert [index_at(clip, time_s) for time_s in (0, 0.2, 0.21, 0.36, 0.5)] == [0, 5, 6, 9, 9]
-    long_tone = (*TONE[:3], TONE[3].replace("0.4", "4"))
-    long_sound = encode(tmp_path / "4s.mp4", textured_frames(), "-c:a", "aac", sound=long_tone)
+    long_sound = encode(tmp_path / "4s.mp4", textured_frames(), "-c:a", "aac", sound=tone(4))
     assert probe(long_sound).duration_s > 3.9 and index_at(long_sound, 2) == 9
     one = encode(tmp_path / "one.mp4", textured_frames()[:1], rate="1")
     assert index_at(one, 0.45) == 0
@@ -319,7 +294,7 @@ def test_the_picture_at_any_time(tmp_path: Path, clip: Path, encode, textured_fr
 
 
 @pytest.fixture
-def large(tmp_path: Path, encode, textured_frames) -> Path:
+def large(tmp_path: Path) -> Path:
     """Frames that fill a pipe: more than one never waits in it."""
     return encode(tmp_path / "large.mp4", textured_frames(30, 360, 640))
 
@@ -354,7 +329,7 @@ def test_a_decoder_that_is_stuck_is_left(
 # What the writer makes of it
 
 
-def test_output_is_what_browsers_play(tmp_path: Path, clip: Path, decode) -> None:
+def test_output_is_what_browsers_play(tmp_path: Path, clip: Path) -> None:
     output = tmp_path / "output.mp4"
     output.write_bytes(b"old")  # is replaced
     copy_video(clip, output)
@@ -369,7 +344,7 @@ def test_output_is_what_browsers_play(tmp_path: Path, clip: Path, decode) -> Non
         assert after_s == before_s and difference(before, after) < 6
 
 
-def test_variable_timestamps_are_carried_exactly(tmp_path: Path, textured_frames, decode) -> None:
+def test_variable_timestamps_are_carried_exactly(tmp_path: Path) -> None:
     ticks = [0, 1501, 4503, 4600, 13_000, 13_777, 40_001, 90_000]
     source = encode_at(tmp_path / "vfr.mp4", textured_frames(8), ticks)
     times = [Fraction(pts, 90_000) for pts in ticks]
@@ -380,22 +355,18 @@ def test_variable_timestamps_are_carried_exactly(tmp_path: Path, textured_frames
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
-@pytest.mark.parametrize("rate", [NTSC, Fraction(24000, 1001), Fraction(25), Fraction(60)])
-def test_frame_rate_is_kept_exactly(
-    tmp_path: Path, encode, textured_frames, decode, suffix: str, rate: Fraction
-) -> None:
-    source = encode(tmp_path / f"source{suffix}", textured_frames(20), rate=str(rate))
-    assert probe(source).fps == rate
+@pytest.mark.parametrize("rate", ["30000/1001", "24000/1001", "25", "60"])
+def test_frame_rate_is_kept_exactly(tmp_path: Path, suffix: str, rate: str) -> None:
+    source = encode(tmp_path / f"source{suffix}", textured_frames(20), rate=rate)
+    assert probe(source).fps == Fraction(rate)
     output = copy_video(source, tmp_path / "output.mp4")
     with av.open(str(output)) as container:
-        assert container.streams.video[0].average_rate == rate
-    assert [time_s for time_s, _ in decode(output)] == [i / rate for i in range(20)]
+        assert container.streams.video[0].average_rate == Fraction(rate)
+    assert [time_s for time_s, _ in decode(output)] == [i / Fraction(rate) for i in range(20)]
 
 
 @pytest.mark.parametrize("size", [(31, 45), (32, 45), (31, 48), (1, 1), (3, 2)])
-def test_odd_size_becomes_the_next_even_one(
-    tmp_path: Path, encode, textured_frames, decode, size: tuple[int, int]
-) -> None:
+def test_odd_size_becomes_the_next_even_one(tmp_path: Path, size: tuple[int, int]) -> None:
     height, width = size
     colored = textured_frames(3, height, width)
     frames = [frame[..., 1:2].repeat(3, axis=2) for frame in colored]  # 4:2:0 would blur color
@@ -415,11 +386,11 @@ def test_odd_size_becomes_the_next_even_one(
      (("libopus",), ".mkv", 1), (("libopus",), ".mkv", 2), (("aac", "pcm_s16le"), ".mkv", 1)],
 )  # fmt: skip
 def test_every_sound_track_is_carried_as_aac(
-    tmp_path: Path, encode, textured_frames, codecs, suffix: str, channels: int
+    tmp_path: Path, codecs, suffix: str, channels: int
 ) -> None:
     tracks = [("-map", str(n + 1), f"-c:a:{n}", codec) for n, codec in enumerate(codecs)]
     options = ("-map", "0", *sum(tracks, ()), "-ac", str(channels))
-    sound = TONE * len(codecs)
+    sound = tone() * len(codecs)
     source = encode(tmp_path / f"source{suffix}", textured_frames(), *options, sound=sound)
     output = copy_video(source, tmp_path / "output.mp4")
     with av.open(str(output)) as container:
@@ -429,16 +400,14 @@ def test_every_sound_track_is_carried_as_aac(
             assert stream.sample_rate in (44_100, 48_000)
             assert float(stream.duration * stream.time_base) == pytest.approx(0.4, abs=0.05)
     if codecs[0] == "aac":  # copied bit by bit
-        assert sound_packets(output) == sound_packets(source)
+        copied, before = ([body for _, body in sound_packets(path)] for path in (output, source))
+        assert copied == before
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_picture_that_starts_after_its_sound_keeps_the_offset(
-    tmp_path: Path, encode, textured_frames, decode, suffix: str
-) -> None:
-    tone = ("-f", "lavfi", "-i", "sine=frequency=440:duration=1")
+def test_picture_that_starts_after_its_sound_keeps_the_offset(tmp_path: Path, suffix: str) -> None:
     delay = ("-vf", "setpts=PTS+0.48/TB", "-fps_mode", "passthrough", "-c:a", "aac")
-    late = encode(tmp_path / f"late{suffix}", textured_frames(), *delay, sound=tone)
+    late = encode(tmp_path / f"late{suffix}", textured_frames(), *delay, sound=tone(1))
     expected = [float(time_s) for time_s, _ in decode(late)]
     assert expected[0] == 0.48 and len(expected) > 5
     output = copy_video(late, tmp_path / "output.mp4")
@@ -450,9 +419,7 @@ def test_picture_that_starts_after_its_sound_keeps_the_offset(
     assert times == pytest.approx(expected, abs=0.03)
 
 
-def test_faint_strokes_are_kept_and_better_quality_keeps_more(
-    tmp_path: Path, encode, textured_frames
-) -> None:
+def test_faint_strokes_are_kept_and_better_quality_keeps_more(tmp_path: Path) -> None:
     """On smooth shapes, grain that changes by 4 of 255 levels from frame to frame: unless x264 is
     told otherwise, it takes it for noise."""
     info = probe(encode(tmp_path / "smooth.mp4", textured_frames(6, 96, 160)))
@@ -517,7 +484,7 @@ def test_an_encoder_that_dies_is_reported(
     timed = next(read_yuv(info))
     processes = record_processes(monkeypatch)
     with (
-        pytest.raises(VideoError, match="could not be written") as caught,
+        refused(VideoError, "could not be written"),
         VideoWriter(tmp_path / "output.mp4", info, (32, 48)) as writer,
     ):
         writer.write(timed)
@@ -525,7 +492,6 @@ def test_an_encoder_that_dies_is_reported(
         processes[0].wait()
         for i in range(1, 100):
             writer.write(Timed(timed.frame, Fraction(i, 25), Fraction(1, 25)))
-    assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -533,16 +499,20 @@ def test_an_encoder_that_dies_is_reported(
     ("name", "match"),
     [("out.avi", r"must end in \.mp4"), ("out", r"must end in \.mp4"),
      ("out.mp4.txt", r"must end in \.mp4"), ("missing/out.mp4", r"does not exist\. Make it first"),
-     ("folder.mp4", "is a folder"), ("clip.mp4", "would overwrite itself")],
+     ("folder.mp4", "is a folder"), ("clip.mp4", "would overwrite itself"),
+     ("link.mp4", "would overwrite itself"), ("folder.mp4/../clip.mp4", "would overwrite itself")],
 )  # fmt: skip
+@pytest.mark.parametrize("here", [True, False])
 def test_target_that_cannot_be_written_is_refused(
-    tmp_path: Path, clip: Path, name: str, match: str
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, name: str, match: str, here: bool
 ) -> None:
     source = tmp_path / "clip.mp4"
     source.write_bytes(clip.read_bytes())
     (tmp_path / "folder.mp4").mkdir()
-    with pytest.raises(VideoError, match=match):
-        VideoWriter(tmp_path / name, probe(source), (32, 48))
+    (tmp_path / "link.mp4").symlink_to(source)
+    monkeypatch.chdir(tmp_path)
+    with refused(VideoError, match):
+        VideoWriter(name if here else tmp_path / name, probe(source), (32, 48))
 
 
 # What is refused
@@ -553,26 +523,28 @@ def test_target_that_cannot_be_written_is_refused(
     [(None, "does not exist"), (b"", "is empty"),
      (b"This is a text file,\nnot a video.\n" * 40, "cannot be read as a video"),
      (bytes(range(256)) * 30, "cannot be read as a video"), ("cut", "cut short"),
-     ("folder", "does not exist"), ("sound", "holds sound but no picture")],
-    ids=["missing", "empty", "text", "bytes", "cut", "folder", "sound"],
+     ("folder", "does not exist"), ("pipe", "does not exist"),
+     ("sound", "holds sound but no picture")],
+    ids=["missing", "empty", "text", "bytes", "cut", "folder", "pipe", "sound"],
 )  # fmt: skip
 def test_what_is_no_video_is_refused(
-    tmp_path: Path, clip: Path, run_ffmpeg, content: bytes | str | None, match: str
+    tmp_path: Path, clip: Path, content: bytes | str | None, match: str
 ) -> None:
     path = tmp_path / "other.mp4"
     if content == "folder":
         path.mkdir()
+    elif content == "pipe":
+        os.mkfifo(path)
     elif content == "sound":
-        run_ffmpeg(*TONE, "-c:a", "aac", path)
+        run_ffmpeg(*tone(), "-c:a", "aac", path)
     elif content is not None:
         whole = clip.read_bytes()
         path.write_bytes(whole[: len(whole) * 6 // 10] if isinstance(content, str) else content)
-    assert_refused(path, match)
+    with refused(VideoError, rf"other\.mp4 .*{match}"):
+        probe(path)
 
 
-def test_truncated_file_with_its_index_in_front_gives_what_is_left(
-    tmp_path: Path, encode, textured_frames
-) -> None:
+def test_truncated_file_with_its_index_in_front_gives_what_is_left(tmp_path: Path) -> None:
     whole = encode(tmp_path / "whole.mp4", textured_frames(), "-movflags", "+faststart")
     content = whole.read_bytes()
     cut = tmp_path / "cut.mp4"
@@ -591,18 +563,12 @@ def test_truncated_file_with_its_index_in_front_gives_what_is_left(
     ],
     ids=["m3u8", "concat, whole path", "concat, name", "sdp", "dash"],
 )
-def test_playlist_that_names_a_local_file_is_refused(
-    tmp_path: Path, clip: Path, playlist: str
-) -> None:
+def test_playlist_of_a_local_file_is_refused(tmp_path: Path, clip: Path, playlist: str) -> None:
     (tmp_path / "secret.mp4").write_bytes(clip.read_bytes())
     path = tmp_path / "playlist.mp4"
     path.write_text(playlist.format(path=tmp_path / "secret.mp4", name="secret.mp4"))
-    assert_refused(path, "cannot be read as a video")
-
-
-def test_too_large_picture_is_refused(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video, "MAX_SIDE", 47)
-    assert_refused(clip, "is 48x32; the limit is 47 pixels")
+    with refused(VideoError, r"playlist\.mp4 cannot be read as a video"):
+        probe(path)
 
 
 def test_file_that_breaks_after_the_probe_is_reported(tmp_path: Path, clip: Path) -> None:
@@ -615,9 +581,7 @@ def test_file_that_breaks_after_the_probe_is_reported(tmp_path: Path, clip: Path
 
 
 @pytest.mark.parametrize("height", [64, 720])
-def test_yuv_frames_are_the_very_levels_of_the_file(
-    tmp_path: Path, encode, run_ffmpeg, height: int
-) -> None:
+def test_yuv_frames_are_the_very_levels_of_the_file(tmp_path: Path, height: int) -> None:
     rng = np.random.default_rng(0)
     rows = [rng.integers(16, 236, (height * 3 // 2, 96), np.uint8) for _ in range(3)]
     path = encode(tmp_path / "raw.mp4", rows, "-crf", "0", pixels="yuv420p", size=(height, 96))
@@ -636,9 +600,7 @@ def test_yuv_and_rgb_frames_show_the_same(clip: Path) -> None:
 
 
 @pytest.mark.parametrize("pixels", ["rgb24", "yuv444p", "yuvj420p", "gray", "yuv420p10le"])
-def test_other_kinds_of_pixels_become_yuv(
-    tmp_path: Path, encode, run_ffmpeg, textured_frames, pixels: str
-) -> None:
+def test_other_kinds_of_pixels_become_yuv(tmp_path: Path, pixels: str) -> None:
     frames = textured_frames(3)
     source = encode(tmp_path / "source.mp4", frames)
     path = tmp_path / "other.mkv"

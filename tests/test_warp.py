@@ -12,17 +12,9 @@ from stylevid.warp import (
     resize_flow,
     warp,
 )
+from tests.material import constant_flow, random_image
 
 HEIGHT, WIDTH = 16, 24
-
-
-def random_image(seed: int = 0) -> Tensor:
-    return torch.rand(1, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(seed))
-
-
-def constant_flow(dx: float, dy: float, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
-    flow = torch.tensor((dx, dy), dtype=torch.float32).view(1, 2, 1, 1)
-    return flow.expand(1, 2, height, width).clone()
 
 
 def moving_square() -> tuple[Tensor, Tensor, Tensor]:
@@ -71,7 +63,7 @@ def test_inside_holds_the_corner_centres_and_nothing_beyond() -> None:
 
 
 def test_each_picture_of_a_batch_follows_its_own_flow_and_gets_its_gradient() -> None:
-    images = torch.cat((random_image(0), random_image(1))).requires_grad_()
+    images = torch.cat((random_image(seed=0), random_image(seed=1))).requires_grad_()
     flows = torch.cat((constant_flow(2, 0), constant_flow(0, -1)))
     both, _ = warp(images, flows)
     for i in range(2):

@@ -4,7 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -20,18 +19,15 @@ from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_image, stylize_video
 from stylevid.video import probe, read_yuv
 from stylevid.yuv import yuv_to_image
+from tests.clips import encode, noisy_frames, textured_frames
 from train.evaluate import main, put_in_record, trained_on
 from train.measure import Judge, Subject, score_clip, score_photos
 
 
 @pytest.fixture(scope="module")
-def noisy_clip(tmp_path_factory: pytest.TempPathFactory, encode, textured_frames) -> Path:
+def noisy_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """14 frames of 32x48: a still texture under noise."""
-    still = textured_frames(1)[0].astype(int)
-    chance = np.random.default_rng(0)
-    noise = [chance.normal(0, 6, still.shape) for _ in range(14)]
-    frames = [(still + grain).clip(0, 255).astype(np.uint8) for grain in noise]
-    return encode(tmp_path_factory.mktemp("noisy") / "noisy.mp4", frames)
+    return encode(tmp_path_factory.mktemp("noisy") / "noisy.mp4", noisy_frames(14, 32, 48))
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +90,7 @@ class Judged(Judge):
         return painted.mean().item(), content.mean().item()
 
 
-def test_losses_are_of_the_delivered_frames_off_and_on(
-    encode, textured_frames, painter: Painter, tmp_path: Path
-) -> None:
+def test_losses_are_of_the_delivered_frames_off_and_on(painter: Painter, tmp_path: Path) -> None:
     clip = encode(tmp_path / "clip.mp4", textured_frames(20))
     found = score_clip(clip, {"tiny": Subject(painter, Judged())}, 99, 640)["tiny"]
     for kind, suffix in (("off", ""), ("on", "_on")):
