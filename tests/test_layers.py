@@ -149,7 +149,7 @@ def test_what_is_upward_sideways_or_forbidden_is_found() -> None:
     assert upward("pipeline", names) == set()
     assert upward("pipeline", {"stylevid.stylize_image"}) == {"__init__"}
     names = {"train.learning.loop.fit", "train.config.TrainConfig", "torch"}
-    assert train_upward("data.pairs", names) == {"learning.loop"}
+    assert train_upward("data.clips", names) == {"learning.loop"}
     assert train_upward("evaluate", names) == set()
     assert train_upward("learning.loop", {"train.export.read_json"}) == {"export"}
     names = {"gradio.Blocks", "train.loop", "training", "app"}

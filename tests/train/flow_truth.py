@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from stylevid.warp import warp
-from train.data.pairs import Pairs
+from train.data.pair_files import Pairs
 
 
 def masked_error(pairs: Pairs, flow: Tensor | None = None) -> float:

@@ -13,7 +13,7 @@ from train.data.layers import (
     paint,
     true_flow,
 )
-from train.data.pairs import Pairs
+from train.data.pair_files import Pairs
 
 WIDE = (60, 96)
 

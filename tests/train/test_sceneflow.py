@@ -22,13 +22,13 @@ from stylevid.warp import inside, pixel_grid
 from tests.train.flow_truth import assert_equal, assert_true, write_pfm
 from train.data.pair_files import (
     PairFiles,
+    Pairs,
     collision_mask,
     crop_window,
     mirror_pairs,
     read_pair,
     resize_pairs,
 )
-from train.data.pairs import Pairs
 from train.data.sceneflow import SceneFlow
 
 HEIGHT, WIDTH = 48, 64

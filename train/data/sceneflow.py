@@ -27,6 +27,7 @@ from stylevid.learn.sequences import LEARNED
 
 from .pair_files import (
     PairFiles,
+    Pairs,
     Place,
     Window,
     crop_window,
@@ -35,7 +36,6 @@ from .pair_files import (
     read_prev,
     resize_pairs,
 )
-from .pairs import Pairs
 
 log = logging.getLogger(__name__)
 
