@@ -17,7 +17,7 @@ from stylevid.learn.painting import read_painting
 from stylevid.learn.vgg import load_vgg
 from stylevid.network import StyleNet
 
-from .config import CHOICES, TrainConfig
+from .config import PRECISIONS, TrainConfig
 from .data.clips import Clips
 from .data.images import list_photos
 from .data.loader import TrainingData
@@ -61,7 +61,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     for field in fields(TrainConfig):
         flag = "--" + field.name.replace("_", "-")
         parser.add_argument(flag, type=type(field.default), default=field.default,
-                            choices=CHOICES.get(field.name))  # fmt: skip
+                            choices=PRECISIONS if field.name == "precision" else None)  # fmt: skip
     return parser.parse_args(arguments)
 
 

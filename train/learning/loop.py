@@ -110,10 +110,11 @@ def fit(
         # Told first: a run that is killed in between tells this step again, and none is missing.
         report(step, values, trainer.network)
         if trainer.processes.is_first:
+            state = trainer.network, trainer.optimizer, step, config, trainer.scaler
             if step == config.steps:
-                save(trainer, folder / "perceptual.safetensors", step)
+                save_checkpoint(folder / "perceptual.safetensors", *state)
             if step % checkpoint_every == 0 or step in (config.steps, config.total_steps):
-                save(trainer, folder / "checkpoint.safetensors", step)
+                save_checkpoint(folder / "checkpoint.safetensors", *state)
 
 
 def resume(trainer: Trainer, latest: Path) -> int:
@@ -129,14 +130,8 @@ def resume(trainer: Trainer, latest: Path) -> int:
     return checkpoint.step
 
 
-def save(trainer: Trainer, path: Path, step: int) -> None:
-    """Write the trainer's state after `step` steps, atomically."""
-    parts = trainer.network, trainer.optimizer, step, trainer.config
-    save_checkpoint(path, *parts, trainer.scaler)
-
-
 def _check_same_run(path: Path, saved: dict[str, object], config: TrainConfig) -> None:
-    for key, value in config.as_dict().items():
+    for key, value in vars(config).items():
         if saved.get(key) != value:
             raise WeightsError(
                 f"{path} was trained with {key} {saved.get(key)}, not {value}. Give the same "
