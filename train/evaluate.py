@@ -7,14 +7,13 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from stylevid.errors import StyleError, exit_status
 from stylevid.files import written_whole
-from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
-from stylevid.learn.painting import read_painting, read_picture
+from stylevid.frames import to_frame
+from stylevid.learn.painting import read_painting
 from stylevid.learn.vgg import VGG16Features, load_vgg
 from stylevid.painter import Painter
 from stylevid.styles import read_style
@@ -22,14 +21,7 @@ from stylevid.styles import read_style
 from .config import TrainConfig
 from .data.images import list_photos
 from .learning.checkpoint import load_network_from
-from .measure import (
-    LOSS_EVERY,
-    PAIR_EVERY,
-    Judge,
-    Subject,
-    score_clip,
-    score_photos,
-)
+from .measure import LOSS_EVERY, PAIR_EVERY, Judge, score_clip, score_photos
 
 _COLUMNS = ("floor", "off", "on", "floor_10", "off_10", "on_10", "sharpness", "style", "style_on",
             "content", "content_on")  # fmt: skip
@@ -92,36 +84,28 @@ def evaluate(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         raise StyleError("Style loss needs the painting. Give --style PICTURE.")
     if options.frames < 1:
         raise StyleError(f"--frames is at least 1; got {options.frames}.")
-    subjects = _subjects(options)
-    metrics: dict[str, dict[str, Any]] = {
-        name: {"how": _how(options), "clips": {}} for name in subjects
-    }
-    for clip in options.clips:
-        for name, numbers in score_clip(clip, subjects, options.frames, options.size).items():
-            metrics[name]["clips"][clip.name] = _rounded(numbers)
-    if options.photos:
-        for name, numbers in score_photos(_photos(options), subjects).items():
-            metrics[name]["photos"] = _rounded(numbers) | {"size": options.photo_size}
-    return metrics
-
-
-def _how(options: argparse.Namespace) -> str:
-    return (
+    painters = {name_of(p): Painter(load_network_from(p), options.device) for p in options.weights}
+    judges: dict[str, Judge] = {}
+    if options.style or options.paintings:
+        vgg = load_vgg(next(iter(painters.values())).device)
+        judges = {name_of(path): _judge(path, options, vgg) for path in options.weights}
+    how = (
         f"E_warp (Lai et al. 2018) and gradient energy (sharpness: on / off) of files painted with "
         f"temporal consistency off and on and decoded again; flow by Farneback on the input; first "
         f"{options.frames} frames, every {PAIR_EVERY}rd pair, longest side {options.size} px; "
         f"losses of every {LOSS_EVERY}th frame, off and on, with the painting as trained with"
     )
-
-
-def _subjects(options: argparse.Namespace) -> dict[str, Subject]:
-    vgg = load_vgg() if options.style or options.paintings else None
-    subjects: dict[str, Subject] = {}
-    for path in options.weights:
-        painter = Painter(load_network_from(path), options.device)
-        judge = _judge(path, options, vgg.to(painter.device)) if vgg else None
-        subjects[name_of(path)] = Subject(painter, judge)
-    return subjects
+    metrics: dict[str, dict[str, Any]] = {name: {"how": how, "clips": {}} for name in painters}
+    for clip in options.clips:
+        scores = score_clip(clip, painters, judges, options.frames, options.size)
+        for name, numbers in scores.items():
+            metrics[name]["clips"][clip.name] = _rounded(numbers)
+    if options.photos:
+        held_out = list_photos(options.photos)[-options.hold_out :]
+        photos = (to_frame(read_painting(path, options.photo_size)) for path in held_out)
+        for name, numbers in score_photos(photos, painters, judges).items():
+            metrics[name]["photos"] = _rounded(numbers) | {"size": options.photo_size}
+    return metrics
 
 
 def name_of(path: Path) -> str:
@@ -149,12 +133,6 @@ def trained_on(record: Path) -> tuple[str, int]:
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as cause:
         raise StyleError(f"{record} does not say which painting it was trained with, in which "
                          "size. Give --style and --style-size.") from cause  # fmt: skip
-
-
-def _photos(options: argparse.Namespace) -> Iterator[Frame]:
-    for path in list_photos(options.photos)[-options.hold_out :]:
-        image = to_image(read_picture(path))
-        yield to_frame(resize(image, fit(*size_of(image), options.photo_size)))
 
 
 def _rounded(numbers: dict[str, float]) -> dict[str, float]:

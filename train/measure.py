@@ -4,7 +4,6 @@ user has them painted, and the video files are decoded again."""
 import subprocess
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -55,26 +54,16 @@ class Judge:
         return style.item(), losses.content_loss(features.relu3_3, content).item()
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A style to be measured.
-
-    Attributes:
-        judge: of its painting; None leaves its losses out.
-    """
-
-    painter: Painter
-    judge: Judge | None = None
-
-
 @torch.inference_mode()
 def score_clip(
-    clip: Path, subjects: Mapping[str, Subject], frames: int, size: int
+    clip: Path, painters: Mapping[str, Painter], judges: Mapping[str, Judge], frames: int, size: int
 ) -> dict[str, dict[str, float]]:
     """Each style's numbers on the first `frames` frames of a clip, `size` pixels at its longest.
 
     The clip is decoded and its flow, by Farneback's estimator, is found once for all styles.
 
+    Args:
+        judges: of each style's painting; without any there are no losses.
     Returns:
         By style: E_warp of the clip itself, "floor", and of the painted files, "off" and "on"; the
         same ten frames apart, "floor_10" and so on; "gradient_energy" of the file painted with the
@@ -85,20 +74,18 @@ def score_clip(
     """
     meters = {n: FlickerMeter(n, PAIR_EVERY, longest=None, cut_below=CUT_BELOW) for n in (1, 10)}
     fidelity: dict[str, list[tuple[float, float]]] = {}
-    painters = {name: subject.painter for name, subject in subjects.items()}
     with painted_files(clip, painters, frames, size) as (cut, files):
         for number, (image, versions) in enumerate(decoded(cut, files, size)):
             for meter in meters.values():
                 meter.update(image, versions)
-            if number % LOSS_EVERY < LOSS_EVERY - 1:
+            if not judges or number % LOSS_EVERY < LOSS_EVERY - 1:
                 continue
-            content = None
+            content = next(iter(judges.values())).content(image)
             for version, painted in versions.items():
-                if judge := subjects[version.split(" ", 1)[1]].judge:
-                    content = judge.content(image) if content is None else content
-                    fidelity.setdefault(version, []).append(judge.compare(painted, content))
+                judge = judges[version.split(" ", 1)[1]]
+                fidelity.setdefault(version, []).append(judge.compare(painted, content))
     flickers = {interval: meter.result() for interval, meter in meters.items()}
-    return {name: _numbers(name, flickers, fidelity) for name in subjects}
+    return {name: _numbers(name, flickers, fidelity) for name in painters}
 
 
 def _numbers(
@@ -166,18 +153,16 @@ def _cut(info: VideoInfo, frames: int, target: Path) -> Path:
 
 
 def score_photos(
-    photos: Iterable[Frame], subjects: Mapping[str, Subject]
+    photos: Iterable[Frame], painters: Mapping[str, Painter], judges: Mapping[str, Judge]
 ) -> dict[str, dict[str, float]]:
     """Mean style and content loss of each style's paintings of pictures, and their count."""
     found: dict[str, list[tuple[float, float]]] = {}
     for photo in photos:
-        content = None
-        for name, subject in subjects.items():
-            if judge := subject.judge:
-                content = judge.content(to_image(photo)) if content is None else content
-                painted = to_image(stylize_image(photo, subject.painter))
-                found.setdefault(name, []).append(judge.compare(painted, content))
-    means = {name: list(map(mean, zip(*values, strict=True))) for name, values in found.items()}
+        content = next(iter(judges.values())).content(to_image(photo))
+        for name, painter in painters.items():
+            painted = to_image(stylize_image(photo, painter))
+            found.setdefault(name, []).append(judges[name].compare(painted, content))
+    means = {name: map(mean, zip(*values, strict=True)) for name, values in found.items()}
     return {
         name: {"style": style, "content": content, "count": len(found[name])}
         for name, (style, content) in means.items()
