@@ -13,18 +13,12 @@ from stylevid.learn.sequences import Sequences
 from tests.train.flow_truth import write_pfm
 from tests.train.test_sceneflow import HEIGHT, WIDTH, Tree
 from train.config import TrainConfig
-from train.data.images import list_photos
 from train.data.loader import Batch, TrainingData
 from train.data.sceneflow import SceneFlow
 
 CONFIG = TrainConfig(
     steps=2, batch=4, crop=16, temporal_steps=3, temporal_batch=2, temporal_crop=16, hold_out=0
 )
-
-
-@pytest.fixture(scope="module")
-def photos(material: Path) -> list[Path]:
-    return list_photos(material / "photos")
 
 
 @pytest.fixture
