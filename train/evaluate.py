@@ -28,28 +28,6 @@ _COLUMNS = ("floor", "off", "on", "floor_10", "off_10", "on_10", "sharpness", "s
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    return exit_status(lambda: report(options))
-
-
-def report(options: argparse.Namespace) -> None:
-    """Evaluate, print, and write what was asked for.
-
-    Raises:
-        StylevidError: as `evaluate`.
-    """
-    metrics = evaluate(options)
-    for name, numbers in metrics.items():
-        print(f"{name}\n{table(numbers)}\n")  # noqa: T201
-    if options.json:
-        whole = metrics if len(metrics) > 1 else next(iter(metrics.values()))
-        options.json.write_text(json.dumps(whole, indent=2) + "\n", "utf-8")
-    if options.record:
-        for path in options.weights:
-            put_in_record(path.with_suffix(".json"), metrics[name_of(path)])
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m train.evaluate", description=__doc__)
     parser.add_argument("--weights", type=Path, nargs="+", required=True,
                         help="weights files, checkpoints or folders of runs; named by their stem "
@@ -69,7 +47,25 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     parser.add_argument("--record", action="store_true",
                         help="put the numbers into the records beside the weights")  # fmt: skip
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    return exit_status(lambda: report(options))
+
+
+def report(options: argparse.Namespace) -> None:
+    """Evaluate, print, and write what was asked for.
+
+    Raises:
+        StylevidError: as `evaluate`.
+    """
+    metrics = evaluate(options)
+    for name, numbers in metrics.items():
+        print(f"{name}\n{table(numbers)}\n")  # noqa: T201
+    if options.json:
+        whole = metrics if len(metrics) > 1 else next(iter(metrics.values()))
+        options.json.write_text(json.dumps(whole, indent=2) + "\n", "utf-8")
+    if options.record:
+        for path in options.weights:
+            put_in_record(path.with_suffix(".json"), metrics[name_of(path)])
 
 
 def evaluate(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
