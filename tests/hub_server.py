@@ -172,11 +172,11 @@ class HubServer:
 
     def put(
         self, name: str, files: dict[str, bytes], type: str = "model", branch: str = "main",
-        private: bool = False, gated: bool = False, sdk: str | None = None,
+        private: bool = False, gated: bool = False,
     ) -> str:  # fmt: skip
         """Place files in a repo, made if needed, beside those it has; returns the new commit."""
         with self.lock:
-            repo = self.repos.setdefault((type, name), Repo(type, name, private, gated, sdk))
+            repo = self.repos.setdefault((type, name), Repo(type, name, private, gated))
             old = repo.at(branch).files if branch in repo.branches else {}
             new = {path: self._keep(body, _is_large(path, body)) for path, body in files.items()}
             return self._commit(repo, branch, {**old, **new}, "put")

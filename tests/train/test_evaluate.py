@@ -25,10 +25,10 @@ from train.measure import Judge, score_clip, score_photos
 
 @pytest.fixture(scope="module")
 def noisy_clip(tmp_path_factory: pytest.TempPathFactory, encode, textured_frames) -> Path:
-    """14 frames of 32x48: a still texture under noise."""
+    """18 frames of 32x48: a still texture under noise."""
     still = textured_frames(1)[0].astype(int)
     chance = np.random.default_rng(0)
-    noise = [chance.normal(0, 6, still.shape) for _ in range(14)]
+    noise = [chance.normal(0, 6, still.shape) for _ in range(18)]
     frames = [(still + grain).clip(0, 255).astype(np.uint8) for grain in noise]
     return encode(tmp_path_factory.mktemp("noisy") / "noisy.mp4", frames)
 
@@ -39,37 +39,6 @@ def random_image(*shape: int, seed: int = 0) -> Tensor:
 
 def images(path: Path) -> list[Tensor]:
     return [yuv_to_image(timed.frame) for timed in read_yuv(probe(path))]
-
-
-def test_what_is_measured_is_the_files_that_the_pipeline_makes(
-    noisy_clip: Path, painter: Painter, tmp_path: Path
-) -> None:
-    versions: dict[str, list[Tensor]] = {}
-    for kind in ("off", "on"):
-        target = tmp_path / f"{kind}.mp4"
-        stylize_video(noisy_clip, target, painter, Options(kind == "on", measure=False))
-        versions[kind] = images(target)
-    meter = FlickerMeter(1, every=3, longest=None)
-    for number, image in enumerate(images(noisy_clip)):
-        meter.update(image, {kind: frames[number] for kind, frames in versions.items()})
-    expected = meter.result()
-    found = score_clip(noisy_clip, {"tiny": painter}, {}, 99, 640)["tiny"]
-    assert found["floor"] == expected.floor > 0
-    for kind in ("off", "on"):
-        assert found[kind] == pytest.approx(expected.errors[kind], rel=1e-6)
-    assert 0 < found["on"] < found["off"]
-    assert {"floor_10", "off_10", "on_10", "sharpness", "gradient_energy"} <= found.keys()
-
-
-def test_several_styles_measured_at_once_are_as_each_alone(
-    noisy_clip: Path, painter: Painter, tiny_network: StyleNet
-) -> None:
-    torch.manual_seed(5)
-    painters = {"one": painter, "two on": Painter(StyleNet(tiny_network.config), "cpu")}
-    both = score_clip(noisy_clip, painters, {}, 12, 48)
-    for name, alone in painters.items():
-        assert both[name] == score_clip(noisy_clip, {name: alone}, {}, 12, 48)[name]
-    assert both["one"]["off"] != both["two on"]["off"]
 
 
 class Judged(Judge):
@@ -85,16 +54,39 @@ class Judged(Judge):
         return painted.mean().item(), content.mean().item()
 
 
-def test_losses_are_of_the_delivered_frames_off_and_on(
-    encode, textured_frames, painter: Painter, tmp_path: Path
+def test_what_is_measured_is_the_files_that_the_pipeline_makes(
+    noisy_clip: Path, painter: Painter, tmp_path: Path
 ) -> None:
-    clip = encode(tmp_path / "clip.mp4", textured_frames(20))
-    found = score_clip(clip, {"tiny": painter}, {"tiny": Judged()}, 99, 640)["tiny"]
-    for kind, suffix in (("off", ""), ("on", "_on")):
+    versions: dict[str, list[Tensor]] = {}
+    for kind in ("off", "on"):
         target = tmp_path / f"{kind}.mp4"
-        stylize_video(clip, target, painter, Options(kind == "on"))
-        assert found[f"style{suffix}"] == pytest.approx(images(target)[15].mean().item(), rel=1e-5)
-        assert found[f"content{suffix}"] == pytest.approx(images(clip)[15].mean().item(), rel=1e-5)
+        stylize_video(noisy_clip, target, painter, Options(kind == "on", measure=False))
+        versions[kind] = images(target)
+    meter = FlickerMeter(1, every=3, longest=None)
+    pictures = images(noisy_clip)
+    for number, image in enumerate(pictures):
+        meter.update(image, {kind: frames[number] for kind, frames in versions.items()})
+    expected = meter.result()
+    found = score_clip(noisy_clip, {"tiny": painter}, {"tiny": Judged()}, 99, 640)["tiny"]
+    assert found["floor"] == expected.floor > 0
+    for kind, suffix in (("off", ""), ("on", "_on")):
+        assert found[kind] == pytest.approx(expected.errors[kind], rel=1e-6)
+        style, content = (frames[15].mean().item() for frames in (versions[kind], pictures))
+        assert found[f"style{suffix}"] == pytest.approx(style, rel=1e-5)
+        assert found[f"content{suffix}"] == pytest.approx(content, rel=1e-5)
+    assert 0 < found["on"] < found["off"]
+    assert {"floor_10", "off_10", "on_10", "sharpness", "gradient_energy"} <= found.keys()
+
+
+def test_several_styles_measured_at_once_are_as_each_alone(
+    noisy_clip: Path, painter: Painter, tiny_network: StyleNet
+) -> None:
+    torch.manual_seed(5)
+    painters = {"one": painter, "two on": Painter(StyleNet(tiny_network.config), "cpu")}
+    both = score_clip(noisy_clip, painters, {}, 12, 48)
+    for name, alone in painters.items():
+        assert both[name] == score_clip(noisy_clip, {name: alone}, {}, 12, 48)[name]
+    assert both["one"]["off"] != both["two on"]["off"]
 
 
 def test_losses_of_photographs_are_means(painter: Painter) -> None:
