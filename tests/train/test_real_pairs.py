@@ -15,11 +15,7 @@ from PIL import Image
 from stylevid.warp import occlusion_mask, warp
 from tests.train.flow_truth import assert_true, write_pfm
 from train.data.flow_files import read_flow, read_pfm
-from train.data.pair_files import (
-    PairFiles,
-    collision_mask,
-    read_pair,
-)
+from train.data.pair_files import PairFiles, collision_mask, read_pair
 
 
 @pytest.fixture(scope="module")

@@ -86,11 +86,7 @@ def make_trainer(
 
 
 def fit(
-    trainer: Trainer,
-    data: TrainingData,
-    folder: Path,
-    report: Report,
-    checkpoint_every: int = 100,
+    trainer: Trainer, data: TrainingData, folder: Path, report: Report, checkpoint_every: int = 100
 ) -> None:
     """Train to the end of both stages, from the folder's checkpoint if there is one.
 
