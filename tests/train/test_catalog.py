@@ -1,7 +1,6 @@
 """The catalog: every style of one file is trained, measured, exported, and shown on a sheet."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -92,17 +91,22 @@ def test_a_catalog_that_is_none_is_refused(tmp_path: Path, change, words: str) -
         read_catalog(tmp_path / "none.toml")
 
 
-def test_all_styles_are_made_once(
-    tmp_path: Path, material: Path, clip: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
+@pytest.fixture
+def arguments(tmp_path: Path, material: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """All that must be given, and where to put what is made."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(Path(__file__).parents[2])
-    arguments = f"""--catalog {write(tmp_path / "c.toml")} --paintings {material}
-        --content {material / "photos"} --clips {clip}
+    return f"""--catalog {write(tmp_path / "c.toml")} --paintings {material}
+        --weights {tmp_path / "weights"} --content {material / "photos"}
         --preview {material / "painting.png"} --runs {tmp_path / "runs"}
-        --weights {tmp_path / "weights"} --sheet {tmp_path / "sheet.jpg"} --jobs 2""".split()
-    assert main(arguments) == 0, capsys.readouterr().err
+        --sheet {tmp_path / "sheet.jpg"}""".split()
+
+
+def test_all_styles_are_made_once(
+    tmp_path: Path, arguments: list[str], clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [*arguments, "--clips", str(clip), "--jobs", "2"]
+    assert main(given) == 0, capsys.readouterr().err
     assert [style.slug for style in list_styles(tmp_path / "weights")] == ["acorn", "wave"]
     record = json.loads((tmp_path / "weights" / "acorn.json").read_text())
     assert record["metrics"]["clips"] and record["training"]["steps_done"] == 3
@@ -112,33 +116,23 @@ def test_all_styles_are_made_once(
     thumbnail = tmp_path / "weights" / "wave.painting.jpg"
     made = thumbnail.read_bytes()
     thumbnail.unlink()
-    assert (
-        thumbnails.main([*arguments[:4], *arguments[12:14]]) == 0 and made == thumbnail.read_bytes()
-    )
+    assert thumbnails.main(arguments[:6]) == 0 and made == thumbnail.read_bytes()
 
-    checkpoints = [
-        tmp_path / "runs" / slug / "checkpoint.safetensors" for slug in ("acorn", "wave")
-    ]
+    checkpoints = [tmp_path / "runs" / s / "checkpoint.safetensors" for s in ("acorn", "wave")]
     before = [path.stat().st_mtime_ns for path in checkpoints]
     checkpoints[0].unlink()
-    assert main(arguments) == 0
+    assert main(given) == 0
     after = [path.stat().st_mtime_ns for path in checkpoints]
     assert after[1] == before[1], "what is finished is not trained again"
     assert after[0] != before[0], "what is missing is"
 
 
 def test_trouble_is_one_sentence(
-    tmp_path: Path, material: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.chdir(Path(__file__).parents[2])
-    common = f"""--catalog {write(tmp_path / "c.toml")} --paintings {tmp_path}
-        --content {material / "photos"}
-        --preview {material / "painting.png"} --runs {tmp_path / "runs"}
-        --weights {tmp_path / "weights"} --sheet {tmp_path / "sheet.jpg"}""".split()
-    assert main([*common, "--styles", "duck"]) == 1
+    tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--styles", "duck"]) == 1
     assert "no style 'duck'" in capsys.readouterr().err
-    assert main([*common, "--styles", "wave"]) == 1
+    assert main([*arguments, "--styles", "wave", "--paintings", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert said.startswith("python -m train failed: ") and "painting.png" in said
     assert said.count("\n") == 1

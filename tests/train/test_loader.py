@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stylevid.errors import DataError, StyleError
 from stylevid.learn.sequences import Sequences
-from tests.train.flow_truth import write_pfm
+from tests.train.flow_truth import write_flow
 from tests.train.test_sceneflow import HEIGHT, WIDTH, Tree
 from train.config import TrainConfig
 from train.data.loader import Batch, TrainingData
@@ -27,7 +27,7 @@ def tree(tmp_path: Path) -> Path:
     for scene in ("0000", "0001", "0002"):
         Tree(tmp_path / "tree", f"TRAIN/A/{scene}").write(frames=2)
     flow = next((tmp_path / "tree").rglob("OpticalFlowIntoFuture*.pfm"))
-    write_pfm(flow, np.full((HEIGHT, WIDTH, 2), np.nan, np.float32))
+    write_flow(flow, np.full((HEIGHT, WIDTH, 2), np.nan, np.float32))
     return tmp_path / "tree"
 
 

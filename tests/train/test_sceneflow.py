@@ -7,9 +7,9 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from stylevid.errors import DataError
 from stylevid.learn.sequences import LEARNED
 from stylevid.warp import inside, pixel_grid
-from tests.train.flow_truth import assert_equal, assert_true, write_pfm
+from tests.train.flow_truth import assert_equal, assert_true, write_flow
 from train.data.pair_files import (
     PairFiles,
     Pairs,
@@ -36,6 +36,7 @@ STEP = (5, -3)  # (dx, dy) in pixels a frame
 FRAMES = 4
 ONCE = 2 * (FRAMES - 1)  # pairs of one camera in one pass
 BOTH = ("into_future", "into_past")
+MASKS = ("flow_occlusions", "motion_boundaries")
 
 # Where the scenes of each dataset lie; the subset has none.
 SCENES = {
@@ -81,12 +82,8 @@ class Tree:
     def write_flow(
         self, number: int, direction: str, flow: np.ndarray | None = None, suffix: str = ""
     ) -> None:
-        path = made(self.flow_path(number, direction, suffix))
         flow = true_flow(direction) if flow is None else flow
-        if path.suffix == ".flo":
-            assert cv2.writeOpticalFlow(str(path), flow)
-        else:
-            write_pfm(path, flow)
+        write_flow(made(self.flow_path(number, direction, suffix)), flow)
 
     def write_mask(
         self, kind: str, number: int, direction: str, mask: Tensor | None = None
@@ -94,6 +91,10 @@ class Tree:
         mask = torch.zeros(HEIGHT, WIDTH) if mask is None else mask[0, 0]
         path = made(self.mask_path(kind, number, direction))
         Image.fromarray(mask.byte().numpy()).save(path)
+
+    def write_blank_masks(self, numbers: Iterable[int]) -> None:
+        for number, direction, kind in product(numbers, BOTH, MASKS):
+            self.write_mask(kind, number, direction)
 
     def write(self, frames: int = FRAMES, render: str = "clean", ends: bool = False) -> "Tree":
         """All frames and all flow between them; with `ends`, as SceneFlow has it, flow to the
@@ -304,17 +305,12 @@ def test_files_of_other_names_are_left_alone(tree: Tree) -> None:
 
 
 def test_the_masks_are_those_of_the_same_pair(tree: Tree) -> None:
-    for direction in BOTH:
-        for number in (1, 2):
-            tree.write_mask("flow_occlusions", number, direction)
-            tree.write_mask("motion_boundaries", number, direction)
+    tree.write_blank_masks((1, 2))
     for files in SceneFlow(tree.home):
         number, prev = numbers(files)
-        direction = BOTH[prev < number]
-        occlusion = tree.mask_path("flow_occlusions", number, direction)
-        boundary = tree.mask_path("motion_boundaries", number, direction)
-        wanted = (occlusion, boundary) if number in (1, 2) else (None, None)
-        assert (files.occlusion, files.boundary) == wanted
+        paths = [tree.mask_path(kind, number, BOTH[prev < number]) for kind in MASKS]
+        wanted = paths if number in (1, 2) else [None, None]
+        assert [files.occlusion, files.boundary] == wanted
 
 
 # ---- what is broken: counted, named once, skipped ----
@@ -323,12 +319,12 @@ def test_the_masks_are_those_of_the_same_pair(tree: Tree) -> None:
 def break_file(path: Path, how: str) -> None:
     whole = path.read_bytes()
     if how == "smaller" and path.suffix == ".pfm":
-        write_pfm(path, np.zeros((HEIGHT, WIDTH - 1, 2), np.float32))
+        write_flow(path, np.zeros((HEIGHT, WIDTH - 1, 2), np.float32))
     elif how == "smaller":
         with Image.open(path) as picture:
             picture.crop((0, 0, WIDTH, HEIGHT - 1)).save(path)
     elif how == "unknown":
-        write_pfm(path, np.full((HEIGHT, WIDTH, 2), np.nan, np.float32))
+        write_flow(path, np.full((HEIGHT, WIDTH, 2), np.nan, np.float32))
     else:
         contents = {"empty": b"", "text": b"no picture", "truncated": whole[: len(whole) // 2]}
         path.write_bytes(contents[how])
@@ -360,10 +356,7 @@ def test_a_broken_file_takes_its_pairs_and_no_other_and_is_named_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, how: str, kind: str, pairs: int
 ) -> None:
     tree = Tree(tmp_path, "scene").write(5)
-    for number in range(5) if name == "flow" else [1]:  # with all masks no flow back is read
-        for direction in BOTH:
-            tree.write_mask("flow_occlusions", number, direction)
-            tree.write_mask("motion_boundaries", number, direction)
+    tree.write_blank_masks(range(5) if name == "flow" else [1])  # with all no flow back is read
     path = {
         "flow": tree.flow_path(1, "into_past"),
         "flow back": tree.flow_path(1, "into_past"),
