@@ -261,7 +261,7 @@ def test_nothing_is_sent_if_the_space_cannot_be(
 def test_trouble_on_the_way_leaves_the_repo_as_it_was(
     server: HubServer, push: Push, method: str, path: str, how: int | str, words: str
 ) -> None:
-    server.fail(method, path, how, times=50)
+    server.fail(method, path, how)
     pushed = push()
     files = server.files(REPO) if server.head(REPO) else None
     assert_refused(server, pushed, words, files)
@@ -310,7 +310,7 @@ def test_files_that_come_back_different_are_noticed(
 def test_trouble_while_reading_back_says_that_the_commit_was_made(
     server: HubServer, push: Push
 ) -> None:
-    server.fail("HEAD", "/resolve/", 503, times=50)
+    server.fail("HEAD", "/resolve/", 503)
     pushed = push()
     words = "The commit was made, but it cannot be read back"
     assert_refused(server, pushed, words, server.files(REPO))
