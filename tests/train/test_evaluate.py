@@ -20,7 +20,7 @@ from stylevid.pipeline import Options, stylize_image, stylize_video
 from stylevid.video import probe, read_yuv
 from stylevid.yuv import yuv_to_image
 from train.evaluate import main, put_in_record, trained_on
-from train.measure import Judge, score_clip, score_photos
+from train.measure import Judge, paintings, score_clip, score_photos
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,7 @@ def test_what_is_measured_is_the_files_that_the_pipeline_makes(
         assert found[f"style{suffix}"] == pytest.approx(style, rel=1e-5)
         assert found[f"content{suffix}"] == pytest.approx(content, rel=1e-5)
     assert 0 < found["on"] < found["off"]
+    assert len(list(paintings(noisy_clip, {}, 5, 640))) == 5
     assert {"floor_10", "off_10", "on_10", "sharpness", "gradient_energy"} <= found.keys()
 
 

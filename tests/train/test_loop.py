@@ -99,6 +99,8 @@ def test_a_stopped_run_continues_to_the_very_same_weights(
         assert steps == wanted
         for name, tensor in whole.network.state_dict().items():
             assert torch.equal(continued.network.state_dict()[name], tensor)
+    with pytest.raises(WeightsError, match="was trained with seed 0, not 1"):
+        run(vgg, photos, tmp_path / "parts", config=replace(config, seed=1))
 
 
 def test_batches_need_an_even_share(vgg: VGG16Features) -> None:

@@ -120,19 +120,15 @@ def resume(trainer: Trainer, latest: Path) -> int:
     checkpoint = trainer.processes.share(checkpoint)
     if checkpoint is None:
         return 0
-    _check_same_run(latest, checkpoint.config, trainer.config)
+    for key, value in vars(trainer.config).items():
+        if (saved := checkpoint.config.get(key)) != value:
+            raise WeightsError(
+                f"{latest} was trained with {key} {saved}, not {value}. Give the same options to "
+                "continue it, or another --name to start anew."
+            )
     checkpoint.restore(trainer.network, trainer.optimizer, trainer.scaler)
     log.info("continuing at step %d of %d", checkpoint.step, trainer.config.total_steps)
     return checkpoint.step
-
-
-def _check_same_run(path: Path, saved: dict[str, object], config: TrainConfig) -> None:
-    for key, value in vars(config).items():
-        if saved.get(key) != value:
-            raise WeightsError(
-                f"{path} was trained with {key} {saved.get(key)}, not {value}. Give the same "
-                "options to continue it, or another --name to start anew."
-            )
 
 
 def train_step(trainer: Trainer, batch: Batch, step: int) -> dict[str, float]:
