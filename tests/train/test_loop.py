@@ -17,6 +17,7 @@ from stylevid.learn.vgg import VGG16Features
 from stylevid.network import StyleNet
 from train.config import TrainConfig
 from train.data.loader import TrainingData
+from train.learning.checkpoint import load_checkpoint
 from train.learning.distributed import Processes
 from train.learning.loop import Trainer, fit, learning_rate, make_trainer, train_step
 
@@ -47,6 +48,7 @@ def test_a_step_moves_the_network_at_its_rate_and_never_vgg(
     vgg: VGG16Features, photos: list[Path], step: int
 ) -> None:
     trainer = tiny_trainer(vgg)
+    torch.nn.init.normal_(trainer.network.get_parameter("leave.1.weight"), std=0.1)  # not level
     before = {name: t.clone() for name, t in trainer.network.state_dict().items()}
     vgg_before = {name: t.clone() for name, t in vgg.state_dict().items()}
     train_step(trainer, TrainingData(TINY, photos).load(step), step)
@@ -90,6 +92,7 @@ def test_a_stopped_run_continues_to_the_very_same_weights(
     vgg: VGG16Features, photos: list[Path], tmp_path: Path, stop_after: int, config: TrainConfig
 ) -> None:
     whole = run(vgg, photos, tmp_path / "whole", config=config)
+    assert load_checkpoint(tmp_path / "whole" / "perceptual.safetensors").step == config.steps
     run(vgg, photos, tmp_path / "parts", stop_after, config)
     saved = config.steps if stop_after > config.steps else 0  # the end of the first stage
     for wanted in ([*range(saved + 1, config.total_steps + 1)], []):  # then it is finished

@@ -640,9 +640,10 @@ def test_where_a_flow_file_is_missing_a_sequence_ends(tmp_path: Path) -> None:
     assert not dataset.counts
 
 
-def test_a_frame_of_another_size_takes_its_sequences(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["smaller", "truncated"])
+def test_a_frame_that_cannot_be_used_takes_its_sequences(tmp_path: Path, how: str) -> None:
     dataset = forward_only(tmp_path, 4)
-    break_file(Tree(tmp_path, "scene").frame_path(3), "smaller")
+    break_file(Tree(tmp_path, "scene").frame_path(3), how)
     with pytest.raises(DataError, match="one after the other cannot be used; skipped so far: 1 "):
         dataset.truth(4, 32, np.random.default_rng(0))
     assert len(dataset.truth(3, 32, np.random.default_rng(0))[0]) == 3
