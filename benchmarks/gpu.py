@@ -9,12 +9,13 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from stylevid.engine import Engine, is_out_of_memory
 from stylevid.learn.losses import PaintingTargets
@@ -155,28 +156,22 @@ def training(
     vgg = load_vgg(device, precision)
     painting = PaintingTargets.of(torch.rand(1, 3, 480, 640).to(device), vgg)
     image = torch.rand(1, 3, *size).to(device)
+    objective = Objective(StyleNet(network.config), vgg, painting)
+
+    def step(net: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            painted = net(image.contiguous(memory_format=torch.channels_last)).float()
+        terms = objective.perceptual_terms(painted, image, LossWeights())
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+
     found: dict[str, dict[str, Any]] = {}
     nets: dict[str, nn.Module] = {"ours": StyleNet(network.config), "classic": ClassicNet()}
     for name, net in nets.items():
         net = net.train().to(device).to(memory_format=torch.channels_last)  # pyright: ignore
-        objective = Objective(StyleNet(network.config), vgg, painting)
         optimizer = torch.optim.Adam(net.parameters(), lr=1e-6)
-
-        def paint(image: Tensor, net: nn.Module = net) -> Tensor:
-            enabled = precision != torch.float32
-            with torch.autocast(device.type, precision, enabled=enabled):
-                return net(image.contiguous(memory_format=torch.channels_last)).float()
-
-        def step(
-            paint: Callable[[Tensor], Tensor] = paint, objective: Objective = objective,
-            optimizer: torch.optim.Optimizer = optimizer,
-        ) -> None:  # fmt: skip
-            terms = objective.perceptual_terms(paint(image), image, LossWeights())
-            optimizer.zero_grad(set_to_none=True)
-            torch.stack(list(terms.values())).sum().backward()
-            optimizer.step()
-
-        found[f"{name}, a training step"] = clock.ms(step)
+        found[f"{name}, a training step"] = clock.ms(partial(step, net, optimizer))
     return found
 
 

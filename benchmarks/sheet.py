@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stylevid.errors import StylevidError
 from stylevid.files import written_whole
-from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
+from stylevid.frames import Frame, to_frame
 from stylevid.learn.losses import PaintingTargets
 from stylevid.learn.objective import LossWeights, Objective
-from stylevid.learn.painting import read_painting, read_picture
+from stylevid.learn.painting import read_painting
 from stylevid.learn.vgg import load_vgg
 from stylevid.network import StyleNet
 from stylevid.painter import Painter
@@ -62,8 +62,7 @@ def make(options: argparse.Namespace) -> Image.Image:
     weights = LossWeights(*(config[f"{term}_weight"] for term in terms))
     rows: list[dict[str, Frame]] = []
     for path in options.pictures:
-        image = to_image(read_picture(path))
-        image = resize(image, fit(*size_of(image), options.size)).contiguous()
+        image = read_painting(path, options.size).contiguous()
         row = {path.stem: to_frame(image), "network": stylize_image(to_frame(image), painter)}
         if options.iterations:
             loss = picture_loss(objective, image, weights)

@@ -43,11 +43,6 @@ Work = Callable[[], float]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    return exit_status(lambda: run(options))
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.speed", description=__doc__)
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--style", default="starry-night", help="a style's name, or the path of a "
@@ -62,7 +57,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
                         "clip over and over; 0 leaves this part out")  # fmt: skip
     parser.add_argument("--memory", type=int, nargs="+", default=[], metavar="FRAMES",
                         help="peak memory for so many frames each (minutes)")  # fmt: skip
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    return exit_status(lambda: run(options))
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -27,7 +27,7 @@ from stylevid.painter import Painter
 from stylevid.styles import get_style
 from stylevid.warp import warp
 from train.learning.checkpoint import load_network_from
-from train.measure import decoded, painted_files
+from train.measure import paintings
 
 FRAMES, LONGEST = 48, 640
 EVERY = {1: 12, 10: 18}  # frames between the pairs that are so many frames apart
@@ -65,9 +65,8 @@ def measure(clip: Path, style: str, before: Path) -> tuple[float, ...]:
     """A row of the table: a clip, in a style."""
     untrained = load_network_from(before / style / "perceptual.safetensors")
     painters = {"before": Painter(untrained), "after": Painter(get_style(style))}
-    with painted_files(clip, painters, FRAMES, LONGEST) as (cut, files):
-        frames = [(image, {"off": v["off after"], "on": v["on after"], "before": v["off before"]})
-                  for image, v in decoded(cut, files, LONGEST)]  # fmt: skip
+    frames = [(image, {"off": v["off after"], "on": v["on after"], "before": v["off before"]})
+              for image, v in paintings(clip, painters, FRAMES, LONGEST)]  # fmt: skip
     shares = {n: share(errors(frames, n, every)) for n, every in EVERY.items()}
     sharp = [gradient_energy(v["on"]) / max(gradient_energy(v["off"]), 1e-9) for _, v in frames]
     return (*shares[1], shares[10][1], statistics.mean(sharp), still(frames))

@@ -27,11 +27,20 @@ from huggingface_hub.utils import validate_repo_id
 from huggingface_hub.utils.sha import git_hash
 from tqdm import tqdm
 
-from . import styles as local
 from .errors import Cancelled, HubError, StyleError, WeightsError
 from .files import written_whole
 from .hub_errors import Unreachable, asking
-from .styles import Style, is_slug
+from .styles import (
+    MAX_PREVIEW_BYTES,
+    MAX_RECORD_BYTES,
+    Style,
+    find_style,
+    is_slug,
+    list_styles,
+    read_preview,
+    read_style,
+)
+from .styles import get_style as get_local_style
 from .weights import MAX_BYTES, file_sha256, load_network
 
 log = logging.getLogger(__name__)
@@ -89,7 +98,7 @@ class Limits:
 
     def of(self, path: str) -> int:
         """The most bytes that this file may have."""
-        own = {".json": local.MAX_RECORD_BYTES, ".jpg": local.MAX_PREVIEW_BYTES}
+        own = {".json": MAX_RECORD_BYTES, ".jpg": MAX_PREVIEW_BYTES}
         return own.get(Path(path).suffix, self.weights_bytes)
 
 
@@ -146,8 +155,8 @@ def get_style(
     if "/" in origin and is_slug(slug):
         return load_hub_styles(origin, progress, only=[slug]).styles[0]
     if not repos and not origin:
-        return local.get_style(name, folder)
-    return local.find_style(name, collect_styles(folder, repos, progress))
+        return get_local_style(name, folder)
+    return find_style(name, collect_styles(folder, repos, progress))
 
 
 def collect_styles(
@@ -166,7 +175,7 @@ def collect_styles(
             found += load_hub_styles(repo, progress).styles
         except HubError as error:
             log.warning("%s", error)
-    found += local.list_styles(folder)
+    found += list_styles(folder)
     return list({style.full_name: style for style in found}.values())  # if a repo comes twice
 
 
@@ -347,10 +356,10 @@ def _read(
     said = [f"{repo}: {warning}" for warning in warnings]
     for slug in slugs:
         try:
-            style = local.read_style(snapshot / f"{slug}.json", str(repo))
+            style = read_style(snapshot / f"{slug}.json", str(repo))
             load_network(style)
             if style.preview.is_file():
-                local.read_preview(style.preview)
+                read_preview(style.preview)
             found.append(style)
         except (StyleError, WeightsError) as error:
             said.append(f"{repo}: {error}")

@@ -129,7 +129,7 @@ class HubServer:
         self.lock = threading.RLock()
         self.closing = threading.Event()
         self.connections: set[socket.socket] = set()
-        self.faults: list[tuple[str, str, int | str]] = []
+        self.faults: dict[tuple[str, str], int | str] = {}  # by method and pattern
         self._stores = tempfile.TemporaryDirectory(prefix="hub-")
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
@@ -172,11 +172,11 @@ class HubServer:
 
     def put(
         self, name: str, files: dict[str, bytes], type: str = "model", branch: str = "main",
-        private: bool = False, gated: bool = False, sdk: str | None = None,
+        private: bool = False, gated: bool = False,
     ) -> str:  # fmt: skip
         """Place files in a repo, made if needed, beside those it has; returns the new commit."""
         with self.lock:
-            repo = self.repos.setdefault((type, name), Repo(type, name, private, gated, sdk))
+            repo = self.repos.setdefault((type, name), Repo(type, name, private, gated))
             old = repo.at(branch).files if branch in repo.branches else {}
             new = {path: self._keep(body, _is_large(path, body)) for path, body in files.items()}
             return self._commit(repo, branch, {**old, **new}, "put")
@@ -197,13 +197,13 @@ class HubServer:
         files = self.repos[type, name].at(revision).files
         return {path: self.content[file.sha256] for path, file in files.items()}
 
-    def fail(self, method: str, pattern: str, how: int | str, times: int = 1) -> None:
-        """Answer the next `times` requests with the pattern in their path with a fault.
+    def fail(self, method: str, pattern: str, how: int | str) -> None:
+        """Until `faults` is cleared, answer requests with the pattern in their path with a fault.
 
         `how` is a status, or "drop" (no answer), "hang" (silent for a minute), "half" (half of the
         body) or "loop" (sent to itself again).
         """
-        self.faults += [(method, pattern, how)] * times
+        self.faults[method, pattern] = how
 
     def count(self, method: str, pattern: str) -> int:
         """How many requests so far had this method and the pattern in their path."""
@@ -383,15 +383,6 @@ class HubServer:
                     return _json({"error": str(refusal)}, refusal.status, refusal.headers)
         return _json({"error": f"There is no {request.method} {request.path} here."}, 404)
 
-    def next_fault(self, method: str, path: str) -> int | str | None:
-        """The fault to make now, which then is used up."""
-        with self.lock:
-            for i, (wanted, pattern, how) in enumerate(self.faults):
-                if wanted == method and re.search(pattern, path):
-                    del self.faults[i]
-                    return how
-        return None
-
 
 def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
@@ -411,7 +402,9 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
             method = "GET" if self.command == "HEAD" else self.command
             request = Request(method, url.path, body, token)
-            fault = hub.next_fault(self.command, url.path)
+            faults = (how for (wanted, pattern), how in [*hub.faults.items()]
+                      if wanted == self.command and re.search(pattern, url.path))  # fmt: skip
+            fault = next(faults, None)
             if len(body) < length or hub.closing.is_set():  # the client died, or we did
                 reply, fault = None, "drop"
             elif fault in (None, "half"):

@@ -166,7 +166,7 @@ def test_servers_in_trouble(
 ) -> None:
     if how == "half" and method == "HEAD":
         return  # which has no body to halve
-    server.fail(method, path, how, times=60)
+    server.fail(method, path, how)
     assert_refused(load, match)
     server.faults.clear()
     assert [style.slug for style in load().styles] == ["wave"]
@@ -178,7 +178,7 @@ def test_a_server_that_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(hub_module, "SILENCE_S", 0.5)
-    server.fail(method, path, "hang", times=60)
+    server.fail(method, path, "hang")
     assert_refused(load, r"has been silent for 0 s\. Try again later\.")
     server.close()  # and the load that nobody waits for comes to an end
     for thread in threading.enumerate():

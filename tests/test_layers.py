@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import stylevid
+
 ROOT = Path(__file__).parents[1]
 
 # Modules of stylevid, a line for each layer, from the bottom up.
@@ -102,8 +104,13 @@ def test_what_is_upward_sideways_or_forbidden_is_found() -> None:
     assert upward("pipeline", names) == set()
     assert upward("pipeline", {"stylevid.stylize_image"}) == {"__init__"}
     names = {"train.learning.loop.fit", "train.config.TrainConfig", "torch"}
-    assert train_upward("data.pairs", names) == {"learning.loop.fit"}
+    assert train_upward("data.clips", names) == {"learning.loop.fit"}
     assert train_upward("evaluate", names) == set()
     assert train_upward("learning.loop", {"train.export.read_json"}) == {"export.read_json"}
     names = {"gradio.Blocks", "train.loop", "training", "app"}
     assert forbidden(names, {"train", "gradio", "app"}) == {"gradio.Blocks", "train.loop", "app"}
+
+
+def test_what_the_package_names_is_there() -> None:
+    for name in stylevid.__all__:
+        assert getattr(stylevid, name)

@@ -17,26 +17,19 @@ from stylevid.learn.painting import read_painting
 from stylevid.learn.vgg import load_vgg
 from stylevid.network import StyleNet
 
-from .config import CHOICES, TrainConfig
+from .config import PRECISIONS, TrainConfig
 from .data.clips import Clips
 from .data.images import list_photos
 from .data.loader import TrainingData
-from .data.sceneflow import SceneFlow
+from .data.sceneflow import PASSES, SceneFlow
 from .export import read_json
 from .learning.checkpoint import load_network_from
 from .learning.curves import Reporter
-from .learning.distributed import Processes, join
+from .learning.distributed import join
 from .learning.loop import fit, make_trainer
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    return exit_status(lambda: train(options))
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line: what to train from, and one option for each field of TrainConfig."""
     parser = argparse.ArgumentParser("python -m train", description=__doc__)
     parser.add_argument("--style", type=Path, required=True, help="the painting, a picture file")
     parser.add_argument("--content", type=Path, required=True, help="a folder of photographs")
@@ -44,7 +37,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
                         "pairs of frames are generated from the photographs")  # fmt: skip
     parser.add_argument("--clips", type=Path, nargs="+", default=[], help="videos to learn motion "
                         "from as well; they cannot serve as a test any more")  # fmt: skip
-    parser.add_argument("--render", choices=("clean", "final", "both"), default="both",
+    parser.add_argument("--render", choices=(*PASSES, "both"), default="both",
                         help="SceneFlow's pass")  # fmt: skip
     parser.add_argument("--name", required=True, help="the style's slug; the run's folder")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
@@ -58,56 +51,53 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--checkpoint-every", type=int, default=100, help="steps between checkpoints"
     )
     parser.add_argument("--sample-every", type=int, default=100, help="steps between samples")
-    for field in fields(TrainConfig):
+    for field in fields(TrainConfig):  # one option for each
         flag = "--" + field.name.replace("_", "-")
         parser.add_argument(flag, type=type(field.default), default=field.default,
-                            choices=CHOICES.get(field.name))  # fmt: skip
-    return parser.parse_args(arguments)
+                            choices=PRECISIONS if field.name == "precision" else None)  # fmt: skip
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    return exit_status(lambda: train(options))
 
 
 def train(options: argparse.Namespace) -> None:
-    """Run the training that the options describe, or continue it, among the other processes."""
-    with join(options.device) as (processes, device):
-        run(options, processes, device)
-
-
-def run(options: argparse.Namespace, processes: Processes, device: str) -> None:
-    """This process's part of the training.
+    """Run the training that the options describe, or continue it, among the other processes.
 
     Raises:
         StylevidError: an option or a file cannot be used.
     """
-    keep_memory()
-    torch.set_flush_denormal(True)
-    config = TrainConfig(**{f.name: getattr(options, f.name) for f in fields(TrainConfig)})
-    torch.manual_seed(config.seed)
-    photos = list_photos(options.content, config.hold_out)
-    passes = ("clean", "final") if options.render == "both" else (options.render,)
-    sceneflow = SceneFlow(options.sceneflow, passes) if options.sceneflow else None
-    clips = Clips(options.clips, config.frames) if options.clips else None
-    network = start_network(options.warm_start, config)
-    vgg = load_vgg(device, getattr(torch, config.precision))
-    painting = read_painting(options.style, config.style_size)
-    trainer = make_trainer(config, network, vgg, painting, device, processes)
-    data = TrainingData(config, photos, sceneflow, processes.rank, processes.count,
-                        max(0, options.workers), clips)  # fmt: skip
+    with join(options.device) as (processes, device):
+        keep_memory()
+        torch.set_flush_denormal(True)
+        config = TrainConfig(**{f.name: getattr(options, f.name) for f in fields(TrainConfig)})
+        torch.manual_seed(config.seed)
+        photos = list_photos(options.content, config.hold_out)
+        passes = tuple(PASSES) if options.render == "both" else (options.render,)
+        sceneflow = SceneFlow(options.sceneflow, passes) if options.sceneflow else None
+        clips = Clips(options.clips, config.frames) if options.clips else None
+        network = start_network(options.warm_start, config)
+        vgg = load_vgg(device, getattr(torch, config.precision))
+        painting = read_painting(options.style, config.style_size)
+        trainer = make_trainer(config, network, vgg, painting, device, processes)
+        data = TrainingData(config, photos, sceneflow, processes.rank, processes.count,
+                            max(0, options.workers), clips)  # fmt: skip
 
-    folder: Path = options.runs / options.name
-    every = max(1, options.checkpoint_every)
-    if not processes.is_first:
-        fit(trainer, data, folder, lambda *_: None, every)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    write_run(folder / "run.json", options, len(photos), processes.count)
-    samples = list_photos(options.content)[-6:]
-    started = time.perf_counter()
-    with Reporter(folder, samples, config.total_steps, options.sample_every) as report:
-        fit(trainer, data, folder, report, every)
-    seconds = time.perf_counter() - started
-    logging.info("%.0f s, of which %.1f %% were waited for data", seconds,
-                 100 * data.waited_s / max(seconds, 1e-9))  # fmt: skip
-    if sceneflow is not None:
-        logging.info(sceneflow.summary())
+        folder: Path = options.runs / options.name
+        every = max(1, options.checkpoint_every)
+        if not processes.is_first:
+            fit(trainer, data, folder, lambda *_: None, every)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        write_run(folder / "run.json", options, len(photos), processes.count)
+        samples = list_photos(options.content)[-6:]
+        started = time.perf_counter()
+        with Reporter(folder, samples, config.total_steps, options.sample_every) as report:
+            fit(trainer, data, folder, report, every)
+        seconds = time.perf_counter() - started
+        logging.info("%.0f s, of which %.1f %% were waited for data", seconds,
+                     100 * data.waited_s / max(seconds, 1e-9))  # fmt: skip
+        if sceneflow is not None:
+            logging.info(sceneflow.summary())
 
 
 def start_network(warm_start: list[Path], config: TrainConfig) -> StyleNet:

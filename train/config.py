@@ -1,16 +1,15 @@
 """What a training run is: one frozen configuration, each default with its source."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from stylevid.errors import StyleError
 from stylevid.learn.objective import LossWeights
 from stylevid.network import StyleNetConfig
 
-# The allowed words of the settings that are words.
-CHOICES = {
-    "precision": ("bfloat16", "float16", "float32"),
-}
+PRECISIONS = ("bfloat16", "float16", "float32")
+_LEAST = {"batch": 1, "temporal_batch": 1, "frames": 2} | dict.fromkeys(
+    ("steps", "temporal_steps", "hold_out", "noise", "exposure", "stray"), 0
+)
 
 
 @dataclass(frozen=True)
@@ -58,15 +57,12 @@ class TrainConfig:
         Raises:
             StyleError: a setting is outside its limits.
         """
-        for name, words in CHOICES.items():
-            if (value := getattr(self, name)) not in words:
-                raise StyleError(f"{name} is one of {', '.join(words)}; got {value!r}.")
-        for name, least in (("batch", 1), ("temporal_batch", 1), ("frames", 2)):
+        if self.precision not in PRECISIONS:
+            words = ", ".join(PRECISIONS)
+            raise StyleError(f"precision is one of {words}; got {self.precision!r}.")
+        for name, least in _LEAST.items():
             if (value := getattr(self, name)) < least:
                 raise StyleError(f"{name} is at least {least}; got {value}.")
-        for name in ("steps", "temporal_steps", "hold_out", "noise", "exposure", "stray"):
-            if (value := getattr(self, name)) < 0:
-                raise StyleError(f"{name} is at least 0; got {value}.")
         for name in ("crop", "temporal_crop"):
             if (value := getattr(self, name)) < 16 or value % 4:
                 raise StyleError(f"{name} is a multiple of 4 from 16 up; got {value}.")
@@ -88,6 +84,3 @@ class TrainConfig:
     @property
     def total_steps(self) -> int:
         return self.steps + self.temporal_steps
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)

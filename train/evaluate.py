@@ -7,14 +7,13 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from stylevid.errors import StyleError, exit_status
 from stylevid.files import written_whole
-from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
-from stylevid.learn.painting import read_painting, read_picture
+from stylevid.frames import to_frame
+from stylevid.learn.painting import read_painting
 from stylevid.learn.vgg import VGG16Features, load_vgg
 from stylevid.painter import Painter
 from stylevid.styles import read_style
@@ -22,21 +21,35 @@ from stylevid.styles import read_style
 from .config import TrainConfig
 from .data.images import list_photos
 from .learning.checkpoint import load_network_from
-from .measure import (
-    LOSS_EVERY,
-    PAIR_EVERY,
-    Judge,
-    Subject,
-    score_clip,
-    score_photos,
-)
+from .measure import LOSS_EVERY, PAIR_EVERY, Judge, score_clip, score_photos
 
 _COLUMNS = ("floor", "off", "on", "floor_10", "off_10", "on_10", "sharpness", "style", "style_on",
             "content", "content_on")  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
+    parser = argparse.ArgumentParser("python -m train.evaluate", description=__doc__)
+    parser.add_argument("--weights", type=Path, nargs="+", required=True,
+                        help="weights files, checkpoints or folders of runs; named by their stem "
+                        "or folder")  # fmt: skip
+    parser.add_argument("--clips", type=Path, nargs="+", default=[], help="video files")
+    parser.add_argument("--frames", type=int, default=48, help="of each clip, from its start")
+    parser.add_argument("--size", type=int, default=640, help="longest side of clips, pixels")
+    parser.add_argument("--style", type=Path, help="the painting, for style and content loss")
+    parser.add_argument("--style-size", type=int, default=TrainConfig().style_size,
+                        help="its longest side, pixels: as in the training")  # fmt: skip
+    parser.add_argument("--paintings", type=Path, help="in place of both: a folder with the "
+                        "paintings that the styles' records name")  # fmt: skip
+    parser.add_argument("--photos", type=Path, help="photographs: the held-out ones are used")
+    parser.add_argument(
+        "--hold-out", type=int, default=40, help="how many, the last by name; 0: all"
+    )
+    parser.add_argument("--photo-size", type=int, default=640, help="longest side, pixels")
+    parser.add_argument("--device")
+    parser.add_argument("--json", type=Path, help="write the numbers here too")
+    parser.add_argument("--record", action="store_true",
+                        help="put the numbers into the records beside the weights")  # fmt: skip
+    options = parser.parse_args(arguments)
     return exit_status(lambda: report(options))
 
 
@@ -57,29 +70,6 @@ def report(options: argparse.Namespace) -> None:
             put_in_record(path.with_suffix(".json"), metrics[name_of(path)])
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m train.evaluate", description=__doc__)
-    parser.add_argument("--weights", type=Path, nargs="+", required=True,
-                        help="weights files, checkpoints or folders of runs; named by their stem "
-                        "or folder")  # fmt: skip
-    parser.add_argument("--clips", type=Path, nargs="+", default=[], help="video files")
-    parser.add_argument("--frames", type=int, default=48, help="of each clip, from its start")
-    parser.add_argument("--size", type=int, default=640, help="longest side of clips, pixels")
-    parser.add_argument("--style", type=Path, help="the painting, for style and content loss")
-    parser.add_argument("--style-size", type=int, default=TrainConfig().style_size,
-                        help="its longest side, pixels: as in the training")  # fmt: skip
-    parser.add_argument("--paintings", type=Path, help="in place of both: a folder with the "
-                        "paintings that the styles' records name")  # fmt: skip
-    parser.add_argument("--photos", type=Path, help="photographs: the held-out ones are used")
-    parser.add_argument("--hold-out", type=int, default=40, help="how many, the last by name")
-    parser.add_argument("--photo-size", type=int, default=640, help="longest side, pixels")
-    parser.add_argument("--device")
-    parser.add_argument("--json", type=Path, help="write the numbers here too")
-    parser.add_argument("--record", action="store_true",
-                        help="put the numbers into the records beside the weights")  # fmt: skip
-    return parser.parse_args(arguments)
-
-
 def evaluate(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """The numbers that the options ask for as records hold them, by the names of the weights.
 
@@ -92,36 +82,28 @@ def evaluate(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         raise StyleError("Style loss needs the painting. Give --style PICTURE.")
     if options.frames < 1:
         raise StyleError(f"--frames is at least 1; got {options.frames}.")
-    subjects = _subjects(options)
-    metrics: dict[str, dict[str, Any]] = {
-        name: {"how": _how(options), "clips": {}} for name in subjects
-    }
-    for clip in options.clips:
-        for name, numbers in score_clip(clip, subjects, options.frames, options.size).items():
-            metrics[name]["clips"][clip.name] = _rounded(numbers)
-    if options.photos:
-        for name, numbers in score_photos(_photos(options), subjects).items():
-            metrics[name]["photos"] = _rounded(numbers) | {"size": options.photo_size}
-    return metrics
-
-
-def _how(options: argparse.Namespace) -> str:
-    return (
+    painters = {name_of(p): Painter(load_network_from(p), options.device) for p in options.weights}
+    judges: dict[str, Judge] = {}
+    if options.style or options.paintings:
+        vgg = load_vgg(next(iter(painters.values())).device)
+        judges = {name_of(path): _judge(path, options, vgg) for path in options.weights}
+    how = (
         f"E_warp (Lai et al. 2018) and gradient energy (sharpness: on / off) of files painted with "
         f"temporal consistency off and on and decoded again; flow by Farneback on the input; first "
         f"{options.frames} frames, every {PAIR_EVERY}rd pair, longest side {options.size} px; "
         f"losses of every {LOSS_EVERY}th frame, off and on, with the painting as trained with"
     )
-
-
-def _subjects(options: argparse.Namespace) -> dict[str, Subject]:
-    vgg = load_vgg() if options.style or options.paintings else None
-    subjects: dict[str, Subject] = {}
-    for path in options.weights:
-        painter = Painter(load_network_from(path), options.device)
-        judge = _judge(path, options, vgg.to(painter.device)) if vgg else None
-        subjects[name_of(path)] = Subject(painter, judge)
-    return subjects
+    metrics: dict[str, dict[str, Any]] = {name: {"how": how, "clips": {}} for name in painters}
+    for clip in options.clips:
+        scores = score_clip(clip, painters, judges, options.frames, options.size)
+        for name, numbers in scores.items():
+            metrics[name]["clips"][clip.name] = _rounded(numbers)
+    if options.photos:
+        held_out = list_photos(options.photos)[-options.hold_out :]
+        photos = (to_frame(read_painting(path, options.photo_size)) for path in held_out)
+        for name, numbers in score_photos(photos, painters, judges).items():
+            metrics[name]["photos"] = _rounded(numbers) | {"size": options.photo_size}
+    return metrics
 
 
 def name_of(path: Path) -> str:
@@ -149,12 +131,6 @@ def trained_on(record: Path) -> tuple[str, int]:
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as cause:
         raise StyleError(f"{record} does not say which painting it was trained with, in which "
                          "size. Give --style and --style-size.") from cause  # fmt: skip
-
-
-def _photos(options: argparse.Namespace) -> Iterator[Frame]:
-    for path in list_photos(options.photos)[-options.hold_out :]:
-        image = to_image(read_picture(path))
-        yield to_frame(resize(image, fit(*size_of(image), options.photo_size)))
 
 
 def _rounded(numbers: dict[str, float]) -> dict[str, float]:

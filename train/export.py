@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylevid.errors import StyleError, WeightsError, exit_status
-from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
+from stylevid.frames import Frame, resize, size_of, to_frame
 from stylevid.learn.losses import PaintingTargets
 from stylevid.learn.painting import read_painting, read_picture
 from stylevid.learn.vgg import load_vgg
@@ -113,8 +113,7 @@ def paint_preview(network: StyleNet, picture: Path) -> Frame:
         StyleError: the picture cannot be read.
         WeightsError: it is painted in one color.
     """
-    image = to_image(read_picture(picture))
-    square = paint_square(network, resize(image, fit(*size_of(image), 640)))
+    square = paint_square(network, read_painting(picture))
     return to_frame(resize(square, (_PREVIEW, _PREVIEW)))
 
 
@@ -124,11 +123,7 @@ def save_thumbnail(picture: Path, target: Path) -> None:
     Raises:
         StyleError: it is not there, or is no picture.
     """
-    try:
-        with Image.open(picture) as painting:
-            small = painting.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as cause:
-        raise StyleError(f"{picture} is no readable picture.") from cause
+    small = Image.fromarray(read_picture(picture))
     small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
     small.save(target, quality=85)
 

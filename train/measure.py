@@ -1,26 +1,23 @@
 """What a style is judged by, measured on what is delivered: pictures and videos are painted as a
 user has them painted, and the video files are decoded again."""
 
-import subprocess
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import ExitStack, closing
+from itertools import islice
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 
 import torch
-from imageio_ffmpeg import get_ffmpeg_exe
 from torch import Tensor
 
-from stylevid.errors import VideoError
 from stylevid.frames import Frame, to_image
 from stylevid.learn import losses
 from stylevid.learn.vgg import VGG16Features
 from stylevid.metrics import CUT_BELOW, Flicker, FlickerMeter
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_image, stylize_video, target_size
-from stylevid.video import VideoInfo, probe, read_yuv
+from stylevid.video import Span, probe, read_yuv
 from stylevid.yuv import yuv_to_image
 
 PAIR_EVERY = 3  # frames between the pairs whose warping error is measured
@@ -55,26 +52,16 @@ class Judge:
         return style.item(), losses.content_loss(features.relu3_3, content).item()
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A style to be measured.
-
-    Attributes:
-        judge: of its painting; None leaves its losses out.
-    """
-
-    painter: Painter
-    judge: Judge | None = None
-
-
 @torch.inference_mode()
 def score_clip(
-    clip: Path, subjects: Mapping[str, Subject], frames: int, size: int
+    clip: Path, painters: Mapping[str, Painter], judges: Mapping[str, Judge], frames: int, size: int
 ) -> dict[str, dict[str, float]]:
     """Each style's numbers on the first `frames` frames of a clip, `size` pixels at its longest.
 
     The clip is decoded and its flow, by Farneback's estimator, is found once for all styles.
 
+    Args:
+        judges: of each style's painting; without any there are no losses.
     Returns:
         By style: E_warp of the clip itself, "floor", and of the painted files, "off" and "on"; the
         same ten frames apart, "floor_10" and so on; "gradient_energy" of the file painted with the
@@ -85,20 +72,18 @@ def score_clip(
     """
     meters = {n: FlickerMeter(n, PAIR_EVERY, longest=None, cut_below=CUT_BELOW) for n in (1, 10)}
     fidelity: dict[str, list[tuple[float, float]]] = {}
-    painters = {name: subject.painter for name, subject in subjects.items()}
-    with painted_files(clip, painters, frames, size) as (cut, files):
-        for number, (image, versions) in enumerate(decoded(cut, files, size)):
+    with closing(paintings(clip, painters, frames, size)) as shown:
+        for number, (image, versions) in enumerate(shown):
             for meter in meters.values():
                 meter.update(image, versions)
-            if number % LOSS_EVERY < LOSS_EVERY - 1:
+            if not judges or number % LOSS_EVERY < LOSS_EVERY - 1:
                 continue
-            content = None
+            content = next(iter(judges.values())).content(image)
             for version, painted in versions.items():
-                if judge := subjects[version.split(" ", 1)[1]].judge:
-                    content = judge.content(image) if content is None else content
-                    fidelity.setdefault(version, []).append(judge.compare(painted, content))
+                judge = judges[version.split(" ", 1)[1]]
+                fidelity.setdefault(version, []).append(judge.compare(painted, content))
     flickers = {interval: meter.result() for interval, meter in meters.items()}
-    return {name: _numbers(name, flickers, fidelity) for name in subjects}
+    return {name: _numbers(name, flickers, fidelity) for name in painters}
 
 
 def _numbers(
@@ -121,63 +106,42 @@ def _numbers(
     return numbers
 
 
-@contextmanager
-def painted_files(
+def paintings(
     clip: Path, painters: Mapping[str, Painter], frames: int, size: int
-) -> Generator[tuple[Path, dict[str, Path]]]:
-    """The first frames of a clip as a file of their own, and the files that each painter makes of
-    it, by "off NAME" and "on NAME"; all are gone when the block ends."""
-    files: dict[str, Path] = {}
-    with TemporaryDirectory() as folder:
-        cut = _cut(probe(clip), frames, Path(folder) / "cut.mp4")
-        for name, painter in painters.items():
-            for kind in KINDS:
-                files[f"{kind} {name}"] = target = Path(folder) / f"{len(files)}.mp4"
-                options = Options(kind == "on", size, enlarge=False, measure=False)
-                stylize_video(cut, target, painter, options)
-        yield cut, files
-
-
-def decoded(
-    clip: Path, files: Mapping[str, Path], size: int
-) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-    """Each frame of a clip, `size` pixels at its longest, with the same frame of every file that
-    was painted from it, 1,3,H,W in [0, 1]."""
+) -> Generator[tuple[Tensor, dict[str, Tensor]]]:
+    """The first frames of a clip, `size` pixels at its longest, each with the same frame of the
+    files that every painter makes of them, by "off NAME" and "on NAME", 1,3,H,W in [0, 1]."""
     info = probe(clip)
     fitted = target_size(info.height, info.width, Options(size=size, enlarge=False))
+    with closing(read_yuv(info, fitted)) as source:
+        times_s = [timed.time_s for timed in islice(source, frames + 1)]
+    end_s = float(sum(times_s[-2:]) / 2) if len(times_s) > frames else None  # before the next one
+    files: dict[str, Path] = {}
     with ExitStack() as stack:
-        source = stack.enter_context(closing(read_yuv(info, fitted)))
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        for name, painter in painters.items():
+            for kind in KINDS:
+                files[f"{kind} {name}"] = target = folder / f"{len(files)}.mp4"
+                options = Options(kind == "on", size, enlarge=False, measure=False, end_s=end_s)
+                stylize_video(clip, target, painter, options)
+        source = stack.enter_context(closing(read_yuv(info, fitted, Span(0, end_s))))
         painted = [stack.enter_context(closing(read_yuv(probe(f)))) for f in files.values()]
         for timed, *others in zip(source, *painted, strict=True):
             versions = {n: yuv_to_image(o.frame) for n, o in zip(files, others, strict=True)}
             yield yuv_to_image(timed.frame), versions
 
 
-def _cut(info: VideoInfo, frames: int, target: Path) -> Path:
-    """The first frames of a video, silent and without loss."""
-    command = [get_ffmpeg_exe(), "-v", "error", "-i", str(info.path), "-map", "0:v:0",
-               "-frames:v", str(frames), "-fps_mode", "passthrough",
-               "-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", str(target)]  # fmt: skip
-    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if ended.returncode:
-        said = ended.stderr.strip().splitlines()[-1:] or ["ffmpeg said nothing"]
-        raise VideoError(f"{info.path.name} cannot be cut to {frames} frames: {said[0]}.")
-    return target
-
-
 def score_photos(
-    photos: Iterable[Frame], subjects: Mapping[str, Subject]
+    photos: Iterable[Frame], painters: Mapping[str, Painter], judges: Mapping[str, Judge]
 ) -> dict[str, dict[str, float]]:
     """Mean style and content loss of each style's paintings of pictures, and their count."""
     found: dict[str, list[tuple[float, float]]] = {}
     for photo in photos:
-        content = None
-        for name, subject in subjects.items():
-            if judge := subject.judge:
-                content = judge.content(to_image(photo)) if content is None else content
-                painted = to_image(stylize_image(photo, subject.painter))
-                found.setdefault(name, []).append(judge.compare(painted, content))
-    means = {name: list(map(mean, zip(*values, strict=True))) for name, values in found.items()}
+        content = next(iter(judges.values())).content(to_image(photo))
+        for name, painter in painters.items():
+            painted = to_image(stylize_image(photo, painter))
+            found.setdefault(name, []).append(judges[name].compare(painted, content))
+    means = {name: map(mean, zip(*values, strict=True)) for name, values in found.items()}
     return {
         name: {"style": style, "content": content, "count": len(found[name])}
         for name, (style, content) in means.items()

@@ -17,3 +17,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
         picture = Image.fromarray(coarse).resize((48, 40))
         picture.save(folder / "painting.png" if i == 3 else folder / "photos" / f"{i}.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def photos(material: Path) -> list[Path]:
+    return sorted((material / "photos").iterdir())

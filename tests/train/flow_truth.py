@@ -3,12 +3,13 @@ and along no mistaken flow."""
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from stylevid.warp import warp
-from train.data.pairs import Pairs
+from train.data.pair_files import Pairs
 
 
 def masked_error(pairs: Pairs, flow: Tensor | None = None) -> float:
@@ -36,9 +37,12 @@ def assert_equal(a: Pairs, b: Pairs) -> None:
         assert torch.equal(part, other), name
 
 
-def write_pfm(path: Path, flow: np.ndarray) -> None:
-    """Write flow H,W,2, (dx, dy) in pixels, as little-endian PFM with the third, zero channel that
-    SceneFlow's files have."""
+def write_flow(path: Path, flow: np.ndarray) -> None:
+    """Write flow H,W,2, (dx, dy) in pixels, as .flo, or else as little-endian PFM with the third,
+    zero channel that SceneFlow's files have."""
+    if path.suffix == ".flo":
+        assert cv2.writeOpticalFlow(str(path), flow)
+        return
     height, width, _ = flow.shape
     samples = np.concatenate((flow, np.zeros_like(flow[:, :, :1])), axis=2)[::-1]
     header = f"PF\n{width} {height}\n-1.0\n".encode("ascii")

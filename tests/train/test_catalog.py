@@ -1,7 +1,6 @@
 """The catalog: every style of one file is trained, measured, exported, and shown on a sheet."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ from train import thumbnails
 from train.catalog import CATALOG, main, read_catalog
 from train.config import TrainConfig
 
-SMALL = """
-base = "{base}"
+HEAD = """base = "{base}"
 [settings]
 width = 4
 blocks = 1
@@ -25,26 +23,20 @@ temporal_batch = 1
 crop = 16
 style_size = 24
 hold_out = 1
-[styles.wave]
+"""
+STYLE = """[styles.{slug}]
 painting = "painting.png"
-title = "The Wave"
+title = "{slug}"
 artist = "Nobody"
 year = "2026"
 medium = "code"
 source = "made by the tests"
-[styles.acorn]
-painting = "painting.png"
-title = "The Acorn"
-artist = "Nobody"
-year = "2026"
-medium = "code"
-source = "made by the tests"
-settings = {{ style_weight = 2.0{extra} }}
 """
 
 
-def write(path: Path, base: str = "wave", extra: str = "") -> Path:
-    path.write_text(SMALL.format(base=base, extra=extra))
+def write(path: Path, base: str = "wave", more: str = "") -> Path:
+    styles = "".join(STYLE.format(slug=slug) for slug in ("wave", "acorn"))
+    path.write_text(f"{HEAD.format(base=base)}{styles}settings = {{ style_weight = 2.0 }}\n{more}")
     return path
 
 
@@ -53,14 +45,11 @@ def test_the_base_comes_first_and_settings_are_joined(tmp_path: Path) -> None:
     assert [(entry.slug, entry.start) for entry in entries] == [("acorn", []), ("wave", ["acorn"])]
     assert entries[0].settings["style_weight"] == 2.0 and entries[0].settings["crop"] == 16
     assert "style_weight" not in entries[1].settings
-    assert entries[1].about["title"] == "The Wave"
+    assert entries[1].about["title"] == "wave"
 
 
 def test_late_styles_start_from_all_the_others(tmp_path: Path) -> None:
-    path = write(tmp_path / "c.toml", extra=" }\nlate = true # ")
-    path.write_text(
-        path.read_text() + "\n[styles.oak]" + SMALL.split("[styles.wave]")[1].split("[")[0]
-    )
+    path = write(tmp_path / "c.toml", more="late = true\n" + STYLE.format(slug="oak"))
     starts = {entry.slug: entry.start for entry in read_catalog(path)}
     assert starts == {"wave": [], "oak": ["wave"], "acorn": ["wave", "oak"]}
 
@@ -77,7 +66,7 @@ def test_the_bundled_catalog_can_be_trained(shared_data: Path) -> None:
     ("change", "words"),
     [
         (lambda text: text.replace('base = "wave"', 'base = "duck"'), "starts from 'duck'"),
-        (lambda text: text.replace('title = "The Acorn"\n', ""), "not a catalog"),
+        (lambda text: text.replace('title = "acorn"\n', ""), "not a catalog"),
         (lambda text: text.replace("blocks = 1", "blocks = "), "not a catalog"),
         (lambda text: text.replace("width = 4", "breadth = 4"), "unknown setting 'breadth'"),
         (lambda _: "", "not a catalog"),
@@ -92,17 +81,22 @@ def test_a_catalog_that_is_none_is_refused(tmp_path: Path, change, words: str) -
         read_catalog(tmp_path / "none.toml")
 
 
-def test_all_styles_are_made_once(
-    tmp_path: Path, material: Path, clip: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
+@pytest.fixture
+def arguments(tmp_path: Path, material: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """All that must be given, and where to put what is made."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.chdir(Path(__file__).parents[2])
-    arguments = f"""--catalog {write(tmp_path / "c.toml")} --paintings {material}
-        --content {material / "photos"} --clips {clip}
+    return f"""--catalog {write(tmp_path / "c.toml")} --paintings {material}
+        --weights {tmp_path / "weights"} --content {material / "photos"}
         --preview {material / "painting.png"} --runs {tmp_path / "runs"}
-        --weights {tmp_path / "weights"} --sheet {tmp_path / "sheet.jpg"} --jobs 2""".split()
-    assert main(arguments) == 0, capsys.readouterr().err
+        --sheet {tmp_path / "sheet.jpg"}""".split()
+
+
+def test_all_styles_are_made_once(
+    tmp_path: Path, arguments: list[str], clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [*arguments, "--clips", str(clip), "--jobs", "2"]
+    assert main(given) == 0, capsys.readouterr().err
     assert [style.slug for style in list_styles(tmp_path / "weights")] == ["acorn", "wave"]
     record = json.loads((tmp_path / "weights" / "acorn.json").read_text())
     assert record["metrics"]["clips"] and record["training"]["steps_done"] == 3
@@ -112,33 +106,23 @@ def test_all_styles_are_made_once(
     thumbnail = tmp_path / "weights" / "wave.painting.jpg"
     made = thumbnail.read_bytes()
     thumbnail.unlink()
-    assert (
-        thumbnails.main([*arguments[:4], *arguments[12:14]]) == 0 and made == thumbnail.read_bytes()
-    )
+    assert thumbnails.main(arguments[:6]) == 0 and made == thumbnail.read_bytes()
 
-    checkpoints = [
-        tmp_path / "runs" / slug / "checkpoint.safetensors" for slug in ("acorn", "wave")
-    ]
+    checkpoints = [tmp_path / "runs" / s / "checkpoint.safetensors" for s in ("acorn", "wave")]
     before = [path.stat().st_mtime_ns for path in checkpoints]
     checkpoints[0].unlink()
-    assert main(arguments) == 0
+    assert main(given) == 0
     after = [path.stat().st_mtime_ns for path in checkpoints]
     assert after[1] == before[1], "what is finished is not trained again"
     assert after[0] != before[0], "what is missing is"
 
 
 def test_trouble_is_one_sentence(
-    tmp_path: Path, material: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.chdir(Path(__file__).parents[2])
-    common = f"""--catalog {write(tmp_path / "c.toml")} --paintings {tmp_path}
-        --content {material / "photos"}
-        --preview {material / "painting.png"} --runs {tmp_path / "runs"}
-        --weights {tmp_path / "weights"} --sheet {tmp_path / "sheet.jpg"}""".split()
-    assert main([*common, "--styles", "duck"]) == 1
+    tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--styles", "duck"]) == 1
     assert "no style 'duck'" in capsys.readouterr().err
-    assert main([*common, "--styles", "wave"]) == 1
+    assert main([*arguments, "--styles", "wave", "--paintings", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert said.startswith("python -m train failed: ") and "painting.png" in said
     assert said.count("\n") == 1

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from stylevid.errors import StyleError
@@ -19,23 +18,15 @@ from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_image, stylize_video
 from stylevid.video import probe, read_yuv
 from stylevid.yuv import yuv_to_image
-from tests.clips import encode, noisy_frames, textured_frames
+from tests.clips import encode, noisy_frames
 from train.evaluate import main, put_in_record, trained_on
-from train.measure import Judge, Subject, score_clip, score_photos
+from train.measure import Judge, paintings, score_clip, score_photos
 
 
 @pytest.fixture(scope="module")
 def noisy_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """14 frames of 32x48: a still texture under noise."""
-    return encode(tmp_path_factory.mktemp("noisy") / "noisy.mp4", noisy_frames(14, 32, 48))
-
-
-@pytest.fixture(scope="module")
-def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("vgg") / "vgg.safetensors"
-    save_file(VGG16Features().half().state_dict(), path)
-    return path
+    """18 frames of 32x48: a still texture under noise."""
+    return encode(tmp_path_factory.mktemp("noisy") / "noisy.mp4", noisy_frames(18, 32, 48))
 
 
 def random_image(*shape: int, seed: int = 0) -> Tensor:
@@ -44,37 +35,6 @@ def random_image(*shape: int, seed: int = 0) -> Tensor:
 
 def images(path: Path) -> list[Tensor]:
     return [yuv_to_image(timed.frame) for timed in read_yuv(probe(path))]
-
-
-def test_what_is_measured_is_the_files_that_the_pipeline_makes(
-    noisy_clip: Path, painter: Painter, tmp_path: Path
-) -> None:
-    versions: dict[str, list[Tensor]] = {}
-    for kind in ("off", "on"):
-        target = tmp_path / f"{kind}.mp4"
-        stylize_video(noisy_clip, target, painter, Options(kind == "on", measure=False))
-        versions[kind] = images(target)
-    meter = FlickerMeter(1, every=3, longest=None)
-    for number, image in enumerate(images(noisy_clip)):
-        meter.update(image, {kind: frames[number] for kind, frames in versions.items()})
-    expected = meter.result()
-    found = score_clip(noisy_clip, {"tiny": Subject(painter)}, 99, 640)["tiny"]
-    assert found["floor"] == expected.floor > 0
-    for kind in ("off", "on"):
-        assert found[kind] == pytest.approx(expected.errors[kind], rel=1e-6)
-    assert 0 < found["on"] < found["off"]
-    assert {"floor_10", "off_10", "on_10", "sharpness", "gradient_energy"} <= found.keys()
-
-
-def test_several_styles_measured_at_once_are_as_each_alone(
-    noisy_clip: Path, painter: Painter, tiny_network: StyleNet
-) -> None:
-    torch.manual_seed(5)
-    one, other = Subject(painter), Subject(Painter(StyleNet(tiny_network.config), "cpu"))
-    both = score_clip(noisy_clip, {"one": one, "two on": other}, 12, 48)
-    assert both["one"] == score_clip(noisy_clip, {"one": one}, 12, 48)["one"]
-    assert both["two on"] == score_clip(noisy_clip, {"two on": other}, 12, 48)["two on"]
-    assert both["one"]["off"] != both["two on"]["off"]
 
 
 class Judged(Judge):
@@ -90,19 +50,45 @@ class Judged(Judge):
         return painted.mean().item(), content.mean().item()
 
 
-def test_losses_are_of_the_delivered_frames_off_and_on(painter: Painter, tmp_path: Path) -> None:
-    clip = encode(tmp_path / "clip.mp4", textured_frames(20))
-    found = score_clip(clip, {"tiny": Subject(painter, Judged())}, 99, 640)["tiny"]
-    for kind, suffix in (("off", ""), ("on", "_on")):
+def test_what_is_measured_is_the_files_that_the_pipeline_makes(
+    noisy_clip: Path, painter: Painter, tmp_path: Path
+) -> None:
+    versions: dict[str, list[Tensor]] = {}
+    for kind in ("off", "on"):
         target = tmp_path / f"{kind}.mp4"
-        stylize_video(clip, target, painter, Options(kind == "on"))
-        assert found[f"style{suffix}"] == pytest.approx(images(target)[15].mean().item(), rel=1e-5)
-        assert found[f"content{suffix}"] == pytest.approx(images(clip)[15].mean().item(), rel=1e-5)
+        stylize_video(noisy_clip, target, painter, Options(kind == "on", measure=False))
+        versions[kind] = images(target)
+    meter = FlickerMeter(1, every=3, longest=None)
+    pictures = images(noisy_clip)
+    for number, image in enumerate(pictures):
+        meter.update(image, {kind: frames[number] for kind, frames in versions.items()})
+    expected = meter.result()
+    found = score_clip(noisy_clip, {"tiny": painter}, {"tiny": Judged()}, 99, 640)["tiny"]
+    assert found["floor"] == expected.floor > 0
+    for kind, suffix in (("off", ""), ("on", "_on")):
+        assert found[kind] == pytest.approx(expected.errors[kind], rel=1e-6)
+        style, content = (frames[15].mean().item() for frames in (versions[kind], pictures))
+        assert found[f"style{suffix}"] == pytest.approx(style, rel=1e-5)
+        assert found[f"content{suffix}"] == pytest.approx(content, rel=1e-5)
+    assert 0 < found["on"] < found["off"]
+    assert len(list(paintings(noisy_clip, {}, 5, 640))) == 5
+    assert {"floor_10", "off_10", "on_10", "sharpness", "gradient_energy"} <= found.keys()
+
+
+def test_several_styles_measured_at_once_are_as_each_alone(
+    noisy_clip: Path, painter: Painter, tiny_network: StyleNet
+) -> None:
+    torch.manual_seed(5)
+    painters = {"one": painter, "two on": Painter(StyleNet(tiny_network.config), "cpu")}
+    both = score_clip(noisy_clip, painters, {}, 12, 48)
+    for name, alone in painters.items():
+        assert both[name] == score_clip(noisy_clip, {name: alone}, {}, 12, 48)[name]
+    assert both["one"]["off"] != both["two on"]["off"]
 
 
 def test_losses_of_photographs_are_means(painter: Painter) -> None:
     photos = [to_frame(random_image(1, 3, 16, 24, seed=i)) for i in range(3)]
-    found = score_photos(photos, {"tiny": Subject(painter, Judged())})["tiny"]
+    found = score_photos(photos, {"tiny": painter}, {"tiny": Judged()})["tiny"]
     painted = [to_image(stylize_image(photo, painter)).mean().item() for photo in photos]
     assert found["count"] == 3 and found["style"] == pytest.approx(sum(painted) / 3)
     assert found["content"] == pytest.approx(sum(p.mean() / 255 for p in photos) / 3)
@@ -119,14 +105,13 @@ def test_judge_finds_no_style_loss_in_the_painting_and_no_content_loss_in_the_pi
 
 
 @pytest.fixture
-def folder(tmp_path: Path, tiny_weights: Path, vgg_file: Path, record: dict[str, object]) -> Path:
-    """A style with its record, VGG, and photographs of which one is the painting."""
+def folder(tmp_path: Path, tiny_weights: Path, record: dict[str, object]) -> Path:
+    """A style with its record, and photographs of which one is the painting."""
     (tmp_path / "photos").mkdir()
     for i in range(3):
         picture = (random_image(24, 32, 3, seed=i) * 255).byte().numpy()
         Image.fromarray(picture).save(tmp_path / "photos" / f"{i}.png")
     shutil.copy(tiny_weights, tmp_path / "tiny.safetensors")
-    shutil.copy(vgg_file, tmp_path / "vgg.safetensors")
     training = {
         "command": "python -m train --style 0.png --name tiny",
         "config": {"style_size": 32},

@@ -68,7 +68,7 @@ def test_three_files_load_back(arguments: dict[str, Path], record: dict[str, obj
     assert (style.title, style.licence) == (record["title"], record["licence"])
     assert style.network == {"width": 4, "blocks": 1, "dilation": 4}
     training = {"command": "train", "minutes": 2, "steps_done": 7, "seconds": 4.25}
-    assert style.training == training | {"config": CONFIG.as_dict()}
+    assert style.training == training | {"config": vars(CONFIG)}
     assert style.metrics == {"clips": {"a.mp4": {"on": 0.5}}}
     loaded = load_network(style)  # which checks the sha256
     for name, tensor in make_network().state_dict().items():

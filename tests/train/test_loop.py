@@ -1,13 +1,14 @@
 """The training loop: its schedule, a stopped run that continues exactly, and processes that share a
 batch."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 from stylevid.errors import StyleError, WeightsError
@@ -16,36 +17,18 @@ from stylevid.learn.vgg import VGG16Features
 from stylevid.network import StyleNet
 from train.config import TrainConfig
 from train.data.loader import TrainingData
+from train.learning.checkpoint import load_checkpoint
 from train.learning.distributed import Processes
 from train.learning.loop import Trainer, fit, learning_rate, make_trainer, train_step
 
-TINY = TrainConfig(
-    width=4,
-    blocks=1,
-    steps=2,
-    batch=2,
-    crop=32,
-    temporal_crop=32,
-    temporal_steps=2,
-    temporal_batch=2,
-    hold_out=0,
-)
+TINY = TrainConfig(width=4, blocks=1, steps=2, batch=2, crop=32, temporal_crop=32,
+                   temporal_steps=2, temporal_batch=2, hold_out=0)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def vgg() -> VGG16Features:
     torch.manual_seed(0)
     return VGG16Features()
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> list[Path]:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for i in range(3):
-        coarse = np.random.default_rng(i).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-        Image.fromarray(coarse).resize((48, 36)).save(folder / f"{i}.png")
-    return sorted(folder.iterdir())
 
 
 def random_image(*shape: int, seed: int = 0) -> Tensor:
@@ -61,27 +44,29 @@ def tiny_trainer(
 
 
 @pytest.mark.parametrize("step", [0, 2])
-def test_a_step_moves_the_network_and_never_vgg(
+def test_a_step_moves_the_network_at_its_rate_and_never_vgg(
     vgg: VGG16Features, photos: list[Path], step: int
 ) -> None:
     trainer = tiny_trainer(vgg)
+    torch.nn.init.normal_(trainer.network.get_parameter("leave.1.weight"), std=0.1)  # not level
     before = {name: t.clone() for name, t in trainer.network.state_dict().items()}
     vgg_before = {name: t.clone() for name, t in vgg.state_dict().items()}
     train_step(trainer, TrainingData(TINY, photos).load(step), step)
-    after = trainer.network.state_dict()
+    after = {name: t.clone() for name, t in trainer.network.state_dict().items()}
     assert not torch.equal(after["enter.1.weight"], before["enter.1.weight"])
     assert not torch.equal(after["leave.1.weight"], before["leave.1.weight"])
     assert all(p.grad is None for p in vgg.parameters())
     assert all(torch.equal(t, vgg_before[name]) for name, t in vgg.state_dict().items())
+    assert trainer.optimizer.param_groups[0]["lr"] == learning_rate(TINY, step)
+    trainer.network.level_sub_pixels()  # as every step has done
+    for name, tensor in trainer.network.state_dict().items():
+        torch.testing.assert_close(tensor, after[name], atol=1e-6, rtol=0)
 
 
 def run(
-    vgg: VGG16Features,
-    photos: list[Path],
-    folder: Path,
-    stop_after: int = 99,
+    vgg: VGG16Features, photos: list[Path], folder: Path, stop_after: int = 99,
     config: TrainConfig = TINY,
-) -> Trainer:
+) -> Trainer:  # fmt: skip
     """A tiny run in the folder, cut off when the report of step `stop_after` is due."""
 
     def report(step: int, values: dict[str, float], network: StyleNet) -> None:
@@ -91,10 +76,7 @@ def run(
 
     folder.mkdir(exist_ok=True)
     trainer, data = tiny_trainer(vgg, config), TrainingData(config, photos, workers=0)
-    if stop_after < 99:
-        with pytest.raises(KeyboardInterrupt):
-            fit(trainer, data, folder, report)
-    else:
+    with pytest.raises(KeyboardInterrupt) if stop_after < 99 else nullcontext():
         fit(trainer, data, folder, report)
     return trainer
 
@@ -110,19 +92,18 @@ def test_a_stopped_run_continues_to_the_very_same_weights(
     vgg: VGG16Features, photos: list[Path], tmp_path: Path, stop_after: int, config: TrainConfig
 ) -> None:
     whole = run(vgg, photos, tmp_path / "whole", config=config)
+    assert load_checkpoint(tmp_path / "whole" / "perceptual.safetensors").step == config.steps
     run(vgg, photos, tmp_path / "parts", stop_after, config)
-    steps: list[int] = []
-    continued = tiny_trainer(vgg, config)
-    fit(
-        continued,
-        TrainingData(config, photos, workers=0),
-        tmp_path / "parts",
-        lambda n, *_: steps.append(n),
-    )
     saved = config.steps if stop_after > config.steps else 0  # the end of the first stage
-    assert steps == [*range(saved + 1, config.total_steps + 1)]
-    for name, tensor in whole.network.state_dict().items():
-        assert torch.equal(continued.network.state_dict()[name], tensor)
+    for wanted in ([*range(saved + 1, config.total_steps + 1)], []):  # then it is finished
+        steps: list[int] = []
+        continued, data = tiny_trainer(vgg, config), TrainingData(config, photos, workers=0)
+        fit(continued, data, tmp_path / "parts", lambda n, *_, steps=steps: steps.append(n))
+        assert steps == wanted
+        for name, tensor in whole.network.state_dict().items():
+            assert torch.equal(continued.network.state_dict()[name], tensor)
+    with pytest.raises(WeightsError, match="was trained with seed 0, not 1"):
+        run(vgg, photos, tmp_path / "parts", config=replace(config, seed=1))
 
 
 def test_batches_need_an_even_share(vgg: VGG16Features) -> None:
@@ -146,23 +127,6 @@ def test_settings_outside_their_limits_are_refused(
         replace(TINY, **{field: value})
 
 
-def test_a_finished_run_is_not_trained_further(
-    vgg: VGG16Features, photos: list[Path], tmp_path: Path
-) -> None:
-    finished = run(vgg, photos, tmp_path)
-    steps: list[int] = []
-    trainer = tiny_trainer(vgg)
-    fit(
-        trainer,
-        TrainingData(TINY, photos, workers=0),
-        tmp_path,
-        lambda step, *_: steps.append(step),
-    )
-    assert steps == []
-    for name, tensor in finished.network.state_dict().items():
-        assert torch.equal(trainer.network.state_dict()[name], tensor)
-
-
 @pytest.mark.parametrize(("first", "peak"), [(0, 2e-3), (200, 5e-4)])
 def test_learning_rate_rises_for_a_tenth_and_falls_to_a_hundredth(first: int, peak: float) -> None:
     config = TrainConfig(
@@ -177,60 +141,32 @@ def test_learning_rate_rises_for_a_tenth_and_falls_to_a_hundredth(first: int, pe
     assert 0 < min(rates) <= rates[0] < peak / 10
 
 
-def test_each_step_uses_its_own_learning_rate(vgg: VGG16Features, photos: list[Path]) -> None:
-    trainer = tiny_trainer(vgg)
-    train_step(trainer, TrainingData(TINY, photos).load(1), 1)
-    assert trainer.optimizer.param_groups[0]["lr"] == learning_rate(TINY, 1)
-
-
-def test_a_few_steps_lower_the_loss(vgg: VGG16Features) -> None:
-    config = replace(TINY, steps=16, learning_rate=2e-2)
-    trainer = tiny_trainer(vgg, config)
-    content = random_image(1, 3, 32, 32)
-
-    def loss() -> float:
-        with torch.no_grad():
-            return sum(v.item() for v in trainer.objective(content, config.weights(0)).values())
-
-    before = loss()
-    for step in range(config.steps):
-        train_step(trainer, content, step)
-    assert loss() < 0.9 * before
-
-
-def test_a_few_steps_lower_the_temporal_loss(vgg: VGG16Features, photos: list[Path]) -> None:
-    config = replace(
-        TINY,
-        steps=0,
-        temporal_steps=16,
-        temporal_learning_rate=2e-2,
-        output_temporal_weight=600.0,
-        temporal_style_weight=4.0,
-        frames=6,
-    )
-    trainer, data = tiny_trainer(vgg, config), TrainingData(config, photos, workers=0)
-    batch = next(b for b in map(data.load, range(99)) if not isinstance(b, Tensor) and len(b.trust))
-
-    def loss() -> float:
-        with torch.no_grad():
-            return trainer.objective(batch, config.weights(0))["output_temporal"].item()
-
-    before = loss()
-    for step in range(config.temporal_steps):
-        train_step(trainer, batch, step)
-    assert loss() < 0.8 * before
-
-
-@pytest.mark.parametrize("step", [0, 2])
-def test_every_step_levels_the_sub_pixels(
-    vgg: VGG16Features, photos: list[Path], step: int
+@pytest.mark.parametrize(
+    ("settings", "names", "share"),
+    [
+        ({"steps": 16, "learning_rate": 2e-2}, ("content", "style", "color", "tv"), 0.9),
+        ({"steps": 0, "temporal_steps": 16, "temporal_learning_rate": 2e-2, "frames": 6,
+          "output_temporal_weight": 600.0, "temporal_style_weight": 4.0},
+         ("output_temporal",), 0.8),
+    ],
+    ids=["perceptual", "temporal"],
+)  # fmt: skip
+def test_a_few_steps_lower_the_loss(
+    vgg: VGG16Features, photos: list[Path], settings: Any, names: tuple[str, ...], share: float
 ) -> None:
-    trainer = tiny_trainer(vgg)
-    train_step(trainer, TrainingData(TINY, photos).load(step), step)
-    after = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
-    trainer.network.level_sub_pixels()
-    for name, tensor in trainer.network.state_dict().items():
-        torch.testing.assert_close(tensor, after[name], atol=1e-6, rtol=0)
+    config = replace(TINY, **settings)
+    trainer, data = tiny_trainer(vgg, config), TrainingData(config, photos, workers=0)
+    batch = next(b for b in map(data.load, range(99)) if isinstance(b, Tensor) or len(b.trust))
+
+    def loss() -> float:
+        with torch.no_grad():
+            terms = trainer.objective(batch, config.weights(0))
+        return sum(terms[name].item() for name in names)
+
+    before = loss()
+    for step in range(16):
+        train_step(trainer, batch, step)
+    assert loss() < share * before
 
 
 def test_each_stage_has_its_own_content_and_style_weights() -> None:

@@ -12,7 +12,7 @@ import time
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ from train import push_to_hub
 
 ROOT = Path(__file__).resolve().parents[2]
 REPO = "alice/styles"
-Push = Callable[..., int]
+Push = Callable[..., "Pushed"]
 
 
 def write_style(folder: Path, slug: str, record: dict[str, object], seed: int = 0) -> None:
@@ -58,20 +58,21 @@ def plain_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"huggingface_hub.{module}.time", clock)
 
 
+class Pushed(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
 @pytest.fixture
-def push(hub: HubServer, weights: Path) -> Push:
+def push(server: HubServer, weights: Path, capsys: pytest.CaptureFixture[str]) -> Push:
     """The command, with an answer of yes; later options override earlier ones."""
 
-    def run(*options: str, token: str | bool = "hf_write", yes: bool = True) -> int:
+    def run(*options: str, token: str | bool = "hf_write", yes: bool = True) -> Pushed:
         given = ["--repo", REPO, "--weights", str(weights), *(["--yes"] if yes else []), *options]
-        return push_to_hub.main(given, HfApi(hub.url, token=token))
+        return Pushed(push_to_hub.main(given, HfApi(server.url, token=token)), *capsys.readouterr())
 
     return run
-
-
-@pytest.fixture
-def hub(server: HubServer) -> HubServer:
-    return server
 
 
 def edit(path: Path, **fields: object) -> None:
@@ -80,92 +81,87 @@ def edit(path: Path, **fields: object) -> None:
 
 STYLES = {f"{slug}.{end}" for slug in ("sea", "wave") for end in ("safetensors", "json", "jpg")}
 ALL = STYLES | {"README.md", "contact_sheet.jpg", ".gitattributes"}
+OURS = {"README.md": b"---\nlibrary_name: stylevid\n---\n"}
 
 
 def test_a_push_puts_all_files_there_in_one_commit(
-    hub: HubServer, push: Push, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    assert push("--message", "Two styles") == 0
-    files = hub.files(REPO)
+    server: HubServer, push: Push, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = push("--message", "Two styles")
+    assert pushed.code == 0
+    files = server.files(REPO)
     assert set(files) == ALL
     assert all(files[path] == (weights / path).read_bytes() for path in STYLES)
-    assert hub.count("POST", "/commit/") == 1
-    commit = hub.repos["model", REPO].commits[str(hub.head(REPO))]
+    assert server.count("POST", "/commit/") == 1
+    commit = server.repos["model", REPO].commits[str(server.head(REPO))]
     assert commit.message == "Two styles"
-    hub.use(monkeypatch, tmp_path)
+    server.use(monkeypatch, tmp_path)
     loaded = load_hub_styles(REPO)
     assert [style.slug for style in loaded.styles] == ["sea", "wave"] and not loaded.warnings
-    said = capsys.readouterr().out
     size = sum(len(files[path]) for path in ALL - {".gitattributes"})
-    assert f"8 files, {size:,} bytes to send, in one commit." in said
-    assert f"{hub.url}/{REPO} is now at {str(hub.head(REPO))[:12]}" in said
+    assert f"8 files, {size:,} bytes to send, in one commit." in pushed.out
+    assert f"{server.url}/{REPO} is now at {str(server.head(REPO))[:12]}" in pushed.out
 
 
 def test_a_push_joins_what_is_there_and_pushing_again_commits_nothing(
-    hub: HubServer, push: Push, weights: Path, capsys: pytest.CaptureFixture[str]
+    server: HubServer, push: Push, weights: Path
 ) -> None:
-    assert push("--styles", "sea") == 0
-    assert "The sea" in hub.files(REPO)["README.md"].decode()
+    assert push("--styles", "sea").code == 0
+    assert "The sea" in server.files(REPO)["README.md"].decode()
     (weights / "sea.json").rename(weights / "aside")
-    stored = hub.count("PUT", "/lfs/")
-    assert push() == 0  # the wave alone
-    assert hub.count("PUT", "/lfs/") - stored == 3  # its weights and preview, and the sheet
-    card = hub.files(REPO)["README.md"].decode()
-    assert set(hub.files(REPO)) == ALL and "The sea" in card and "The wave" in card
+    stored = server.count("PUT", "/lfs/")
+    assert push().code == 0  # the wave alone
+    assert server.count("PUT", "/lfs/") - stored == 3  # its weights and preview, and the sheet
+    card = server.files(REPO)["README.md"].decode()
+    assert set(server.files(REPO)) == ALL and "The sea" in card and "The wave" in card
     (weights / "aside").rename(weights / "sea.json")
-    head, sent = hub.head(REPO), hub.count("POST", "/(commit|preupload)/")
-    capsys.readouterr()
-    assert push(yes=False) == 0  # there is nothing to ask
-    assert (hub.head(REPO), hub.count("POST", "/(commit|preupload)/")) == (head, sent)
-    assert "Nothing has changed." in capsys.readouterr().out
+    head, sent = server.head(REPO), server.count("POST", "/(commit|preupload)/")
+    pushed = push(yes=False)  # there is nothing to ask
+    assert pushed.code == 0 and "Nothing has changed." in pushed.out
+    assert (server.head(REPO), server.count("POST", "/(commit|preupload)/")) == (head, sent)
 
 
-def test_a_branch_is_made_and_main_left_alone(hub: HubServer, push: Push) -> None:
-    assert push("--styles", "sea") == 0
-    main = hub.files(REPO)
-    assert push("--revision", "try") == 0 and push("--revision", "try") == 0
-    assert hub.files(REPO) == main and set(hub.files(REPO, "try")) == ALL
-    assert hub.count("POST", "/commit/try") == 1
-    assert push("--repo", "alice/more", "--revision", "try") == 0
-    assert set(hub.files("alice/more", "try")) == ALL
-    assert set(hub.files("alice/more")) == {".gitattributes"}
+def test_a_branch_is_made_and_main_left_alone(server: HubServer, push: Push) -> None:
+    assert push("--styles", "sea").code == 0
+    main = server.files(REPO)
+    assert push("--revision", "try").code == push("--revision", "try").code == 0
+    assert server.files(REPO) == main and set(server.files(REPO, "try")) == ALL
+    assert server.count("POST", "/commit/try") == 1
+    assert push("--repo", "alice/more", "--revision", "try").code == 0
+    assert set(server.files("alice/more", "try")) == ALL
+    assert set(server.files("alice/more")) == {".gitattributes"}
 
 
-def test_a_dry_run_needs_no_token_and_no_network(
-    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert push("--dry-run", token=False, yes=False) == 0
-    said = capsys.readouterr().out
-    assert "to be created" in said and said.count("  new ") == 8 and "nothing was sent" in said
-    assert hub.head(REPO) is None
-    assert push("--styles", "sea") == 0
-    capsys.readouterr()
-    assert push("--dry-run", token=False) == 0
-    said = capsys.readouterr().out
-    assert (said.count("  new "), said.count("  changed ")) == (3, 2) and "sea.json" not in said
-    hub.close()
-    assert push("--dry-run", "--space", "alice/page", token=False) == 0
-    said = capsys.readouterr().out
-    assert "cannot be reached" in said and "as if it were new" in said and "sea.json" in said
+def test_a_dry_run_needs_no_token_and_no_network(server: HubServer, push: Push) -> None:
+    code, said, _ = push("--dry-run", token=False, yes=False)
+    assert code == 0 and "to be created" in said and said.count("  new ") == 8
+    assert "nothing was sent" in said and server.head(REPO) is None
+    assert push("--styles", "sea").code == 0
+    code, said, _ = push("--dry-run", token=False)
+    assert (code, said.count("  new "), said.count("  changed ")) == (0, 3, 2)
+    assert "sea.json" not in said
+    server.close()
+    code, said, _ = push("--dry-run", "--space", "alice/page", token=False)
+    assert code == 0 and "cannot be reached" in said
+    assert "as if it were new" in said and "sea.json" in said
 
 
 @pytest.mark.parametrize(("answer", "sent"), [("Yes", True), ("", False)])
 def test_somebody_at_the_terminal_is_asked(
-    hub: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch, answer: str, sent: bool
+    server: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch, answer: str, sent: bool
 ) -> None:
     monkeypatch.setattr("sys.stdin", types.SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("builtins.input", lambda _: answer)
-    assert push(yes=False) == (0 if sent else 1)
-    assert (hub.head(REPO) is not None) == sent
+    assert push(yes=False).code == (0 if sent else 1)
+    assert (server.head(REPO) is not None) == sent
 
 
-def assert_refused(hub: HubServer, code: int, said: Any, words: str, files: object = None) -> None:
+def assert_refused(server: HubServer, pushed: Pushed, words: str, files: object = None) -> None:
     """One line on stderr with the words, exit 1, and the repo as it was."""
-    lines = said.readouterr().err.splitlines()
-    assert (code, len(lines)) == (1, 1), lines
+    lines = pushed.err.splitlines()
+    assert (pushed.code, len(lines)) == (1, 1), lines
     assert words in lines[0] and "Traceback" not in lines[0]
-    assert files == (hub.files(REPO) if ("model", REPO) in hub.repos else None)
+    assert files == (server.files(REPO) if ("model", REPO) in server.repos else None)
 
 
 @pytest.mark.parametrize(
@@ -178,11 +174,11 @@ def assert_refused(hub: HubServer, code: int, said: Any, words: str, files: obje
     ],
 )
 def test_tokens_without_the_right_are_refused(
-    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str], token: str | bool, words: str
+    server: HubServer, push: Push, token: str | bool, words: str
 ) -> None:
-    assert_refused(hub, push(token=token), capsys, words)
-    hub.put(REPO, {"README.md": b"---\nlibrary_name: stylevid\n---\n"})
-    assert_refused(hub, push(token=token), capsys, words, hub.files(REPO))
+    assert_refused(server, push(token=token), words)
+    server.put(REPO, OURS)
+    assert_refused(server, push(token=token), words, server.files(REPO))
 
 
 def cut_off(folder: Path) -> None:
@@ -209,20 +205,19 @@ SPOILED: list[tuple[Callable[[Path], object], str]] = [
 
 @pytest.mark.parametrize(("spoil", "words"), SPOILED)
 def test_styles_that_are_not_sound_are_refused(
-    hub: HubServer, push: Push, weights: Path, capsys: pytest.CaptureFixture[str],
-    spoil: Callable[[Path], object], words: str,
-) -> None:  # fmt: skip
+    server: HubServer, push: Push, weights: Path, spoil: Callable[[Path], object], words: str
+) -> None:
     spoil(weights)
-    assert_refused(hub, push(), capsys, words)
+    assert_refused(server, push(), words)
     for wrong in ("--repo=a/b/c", "--space=-alice/x", '--revision=x"; import os'):
-        assert_refused(hub, push(wrong), capsys, "is no name of a repo")
-    assert_refused(hub, push("--styles", "sea", "sun"), capsys, "Known styles: sea, wave")
-    assert not hub.requests
-    assert push("--styles", "sea") == 0
+        assert_refused(server, push(wrong), "is no name of a repo")
+    assert_refused(server, push("--styles", "sea", "sun"), "Known styles: sea, wave")
+    assert not server.requests
+    assert push("--styles", "sea").code == 0
 
 
 OTHERS = {"README.md": b"---\nlibrary_name: transformers\n---\n", "a.safetensors": b"\0"}
-ODD = {"README.md": b"---\nlibrary_name: stylevid\n---\n", "sun.json": b"[]"}
+ODD = OURS | {"sun.json": b"[]"}
 
 
 @pytest.mark.parametrize(
@@ -235,11 +230,10 @@ ODD = {"README.md": b"---\nlibrary_name: stylevid\n---\n", "sun.json": b"[]"}
     ],
 )
 def test_a_repo_that_cannot_take_styles_is_left_alone(
-    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str],
-    there: dict[str, bytes], options: list[str], words: str,
-) -> None:  # fmt: skip
-    hub.put(REPO, there)
-    assert_refused(hub, push(*options), capsys, words, there)
+    server: HubServer, push: Push, there: dict[str, bytes], options: list[str], words: str
+) -> None:
+    server.put(REPO, there)
+    assert_refused(server, push(*options), words, there)
 
 
 @pytest.mark.parametrize(
@@ -247,10 +241,10 @@ def test_a_repo_that_cannot_take_styles_is_left_alone(
     [("main.py", "alice/page is taken"), ("stylevid/__init__.py", "is there and is public")],
 )
 def test_nothing_is_sent_if_the_space_cannot_be(
-    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str], there: str, words: str
+    server: HubServer, push: Push, there: str, words: str
 ) -> None:
-    hub.put("alice/page", {there: b""}, type="space", sdk="gradio")
-    assert_refused(hub, push("--private", "--space", "alice/page"), capsys, words)
+    server.put("alice/page", {there: b""}, type="space")
+    assert_refused(server, push("--private", "--space", "alice/page"), words)
 
 
 @pytest.mark.parametrize(
@@ -265,78 +259,75 @@ def test_nothing_is_sent_if_the_space_cannot_be(
     ],
 )
 def test_trouble_on_the_way_leaves_the_repo_as_it_was(
-    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str],
-    method: str, path: str, how: int | str, words: str,
-) -> None:  # fmt: skip
-    hub.fail(method, path, how, times=50)
-    code = push()
-    files = hub.files(REPO) if hub.head(REPO) else None
-    assert_refused(hub, code, capsys, words, files)
+    server: HubServer, push: Push, method: str, path: str, how: int | str, words: str
+) -> None:
+    server.fail(method, path, how)
+    pushed = push()
+    files = server.files(REPO) if server.head(REPO) else None
+    assert_refused(server, pushed, words, files)
     assert files is None or set(files) == {".gitattributes"}
-    hub.faults.clear()
-    assert push() == 0 and set(hub.files(REPO)) == ALL
+    server.faults.clear()
+    assert push().code == 0 and set(server.files(REPO)) == ALL
 
 
 def test_somebody_elses_commit_is_never_trampled(
-    hub: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert push("--styles", "sea") == 0
-    monkeypatch.setattr(push_to_hub, "_ask", lambda: hub.put(REPO, {"notes.txt": b"meanwhile"}))
-    theirs = hub.files(REPO) | {"notes.txt": b"meanwhile"}
-    assert_refused(
-        hub, push(yes=False), capsys, "Somebody else has just changed alice/styles", theirs
-    )
+    assert push("--styles", "sea").code == 0
+    monkeypatch.setattr(push_to_hub, "_ask", lambda: server.put(REPO, {"notes.txt": b"meanwhile"}))
+    theirs = server.files(REPO) | {"notes.txt": b"meanwhile"}
+    words = "Somebody else has just changed alice/styles"
+    assert_refused(server, push(yes=False), words, theirs)
 
 
 def test_what_was_sent_is_what_was_checked(
-    hub: HubServer, push: Push, weights: Path, monkeypatch: pytest.MonkeyPatch
+    server: HubServer, push: Push, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A training that goes on may write its weights while the question is on the screen."""
     before = (weights / "wave.safetensors").read_bytes()
     path = weights / "wave.safetensors"
     monkeypatch.setattr(push_to_hub, "_ask", lambda: path.write_bytes(b"half a file"))
-    assert push(yes=False) == 0
-    assert hub.files(REPO)["wave.safetensors"] == before
+    assert push(yes=False).code == 0
+    assert server.files(REPO)["wave.safetensors"] == before
 
 
 def test_files_that_come_back_different_are_noticed(
-    hub: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: HubServer, push: Push, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = push_to_hub.commit
 
     def commit_and_rot(*arguments: Any) -> str:
         made = commit(*arguments)
-        file = hub.repos["model", REPO].commits[made].files["wave.safetensors"]
-        hub.content[file.sha256] = bytes(file.size)
+        file = server.repos["model", REPO].commits[made].files["wave.safetensors"]
+        server.content[file.sha256] = bytes(file.size)
         return made
 
     monkeypatch.setattr(push_to_hub, "commit", commit_and_rot)
-    assert push() == 1
-    assert "wave.safetensors differs" in capsys.readouterr().err
+    pushed = push()
+    assert pushed.code == 1 and "wave.safetensors differs" in pushed.err
 
 
 def test_trouble_while_reading_back_says_that_the_commit_was_made(
-    hub: HubServer, push: Push, capsys: pytest.CaptureFixture[str]
+    server: HubServer, push: Push
 ) -> None:
-    hub.fail("HEAD", "/resolve/", 503, times=50)
-    code = push()
+    server.fail("HEAD", "/resolve/", 503)
+    pushed = push()
     words = "The commit was made, but it cannot be read back"
-    assert_refused(hub, code, capsys, words, hub.files(REPO))
-    assert set(hub.files(REPO)) == ALL
-    hub.faults.clear()
-    assert push() == 0 and hub.count("POST", "/commit/") == 1
+    assert_refused(server, pushed, words, server.files(REPO))
+    assert set(server.files(REPO)) == ALL
+    server.faults.clear()
+    assert push().code == 0 and server.count("POST", "/commit/") == 1
 
 
 def test_a_space_has_the_page_and_names_the_repo(
-    hub: HubServer, push: Push, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    server: HubServer, push: Push, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def push_page() -> dict[str, bytes]:
-        assert push("--private", "--revision", "try", "--space", "alice/page") == 0
-        assert "secret HF_TOKEN" in capsys.readouterr().out
-        return hub.files("alice/page", type="space")
+        pushed = push("--private", "--revision", "try", "--space", "alice/page")
+        assert pushed.code == 0 and "secret HF_TOKEN" in pushed.out
+        return server.files("alice/page", type="space")
 
-    files, page = push_page(), hub.repos["space", "alice/page"]
+    files, page = push_page(), server.repos["space", "alice/page"]
     paths = [ROOT / path for path in ("app.py", "requirements.txt", "LICENSE")]
     for package in ("stylevid", "webui"):
         inner = (ROOT / package).rglob("*")
@@ -345,13 +336,13 @@ def test_a_space_has_the_page_and_names_the_repo(
     assert {"stylevid/example.mp4", "stylevid/learn/vgg16.safetensors"} < set(files)
     assert not any(path.endswith(".pyc") or path.startswith("weights/") for path in files)
     assert "app_file: space.py" in files["README.md"].decode() and page.sdk == "gradio"
-    assert hub.repos["model", REPO].private and page.private
+    assert server.repos["model", REPO].private and page.private
 
-    hub.put("alice/page", {"stylevid/gone.py": b"", "app.py": b"old", "own.txt": b"x"}, "space")
+    server.put("alice/page", {"stylevid/gone.py": b"", "app.py": b"old", "own.txt": b"x"}, "space")
     assert push_page() == {**files, "own.txt": b"x"}  # a mirror, and what is not ours stays
-    head = hub.head("alice/page", "space")
+    head = server.head("alice/page", "space")
     push_page()
-    assert hub.head("alice/page", "space") == head
+    assert server.head("alice/page", "space") == head
 
     called: list[list[str]] = []
     stand_in = types.SimpleNamespace(main=called.append)
@@ -365,30 +356,29 @@ def test_a_space_has_the_page_and_names_the_repo(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "there"), [("PUT", "lfs", True), ("POST", "commit", False)]
+    ("stage", "older"),
+    [(("PUT", "lfs"), OURS | {"sea.jpg": b"an old one"}), (("POST", "commit"), {})],
 )
 def test_a_killed_push_leaves_the_old_or_the_new(
-    hub: HubServer, push: Push, weights: Path, tmp_path: Path, method: str, path: str, there: bool
+    server: HubServer, push: Push, weights: Path, tmp_path: Path, stage: Any, older: Any
 ) -> None:
-    older = {"README.md": b"---\nlibrary_name: stylevid\n---\n", "sea.jpg": b"an old one"}
-    if there:
-        hub.put(REPO, older)
+    if older:
+        server.put(REPO, older)
     command = [sys.executable, "-m", "train.push_to_hub", "--repo", REPO, "--yes", "--weights"]
     process = subprocess.Popen(
         [*command, str(weights)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        env={**os.environ, **hub.environment(tmp_path, "hf_write")},
+        env={**os.environ, **server.environment(tmp_path, "hf_write")},
     )  # fmt: skip
     until = time.monotonic() + 300
-    while not hub.count(method, path) and time.monotonic() < until:
+    while not server.count(*stage) and time.monotonic() < until:
         time.sleep(0.0005)
     process.kill()
     process.communicate()
-    while hub.connections:  # what it had sent is still answered
+    while server.connections:  # what it had sent is still answered
         time.sleep(0.001)
-    whole = (
-        STYLES | {"README.md", "contact_sheet.jpg"} | ({*older} if there else {".gitattributes"})
-    )
-    assert hub.count(method, path)
-    assert set(hub.files(REPO)) in (whole, set(older) if there else {".gitattributes"})
-    assert push() == 0 and set(hub.files(REPO)) == whole
-    assert len(hub.repos["model", REPO].commits) == 2  # what was there, and one more
+    before = set(older or {".gitattributes"})
+    whole = STYLES | {"README.md", "contact_sheet.jpg"} | before
+    assert server.count(*stage)
+    assert set(server.files(REPO)) in (whole, before)
+    assert push().code == 0 and set(server.files(REPO)) == whole
+    assert len(server.repos["model", REPO].commits) == 2  # what was there, and one more

@@ -9,9 +9,11 @@ import numpy as np
 from torch import Tensor
 
 from stylevid.errors import StyleError
-from stylevid.frames import Frame, resize, to_image
+from stylevid.frames import Frame, fit
 from stylevid.learn.sequences import estimate_truth
 from stylevid.video import VideoInfo, probe, read_frames
+
+from .images import draw_crop
 
 MOST_FRAMES = 120  # of a clip, from its start, and at most LONGEST pixels: they are kept in memory
 LONGEST = 800
@@ -36,8 +38,7 @@ class Clips:
         return [self._read(info) for info in self._infos]
 
     def _read(self, info: VideoInfo) -> list[Frame]:
-        scale = min(1.0, LONGEST / max(info.height, info.width))
-        size = round(info.height * scale), round(info.width * scale)
+        size = fit(info.height, info.width, min(LONGEST, max(info.height, info.width)))
         with closing(read_frames(info, size)) as decoded:
             frames = [timed.frame for timed in islice(decoded, MOST_FRAMES)]
         if len(frames) < self._least:
@@ -52,15 +53,5 @@ class Clips:
         in `Sequences`: random place, time, scale and mirror."""
         clip = self._clips[rng.integers(len(self._clips))]
         start = int(rng.integers(len(clip) - count + 1))
-        height, width = clip[0].shape[:2]
-        scale = size * rng.uniform(1.0, 1.3) / min(height, width)
-        scaled = max(size, round(height * scale)), max(size, round(width * scale))
-        top, left = (int(rng.integers(side - size + 1)) for side in scaled)
-        mirrored = rng.random() < 0.5
-
-        def crop(frame: Frame) -> Tensor:
-            part = resize(to_image(frame), scaled)[..., top : top + size, left : left + size]
-            return part.flip(-1) if mirrored else part
-
-        frames = [crop(frame) for frame in clip[start : start + count]]
-        return estimate_truth(frames)
+        crop = draw_crop(clip[0].shape, size, rng)
+        return estimate_truth([crop(frame) for frame in clip[start : start + count]])

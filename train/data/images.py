@@ -4,6 +4,7 @@ Every draw is a function of (seed, step), so that a run that was stopped continu
 pictures it would have seen.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import torch
 from torch import Tensor
 
 from stylevid.errors import StyleError
-from stylevid.frames import resize, to_image
+from stylevid.frames import Frame, resize, to_image
 from stylevid.learn.painting import read_picture
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+_LARGEST_SCALE = 1.3  # of what covers a crop: content as large as it is when a video is painted
 
 
 def list_photos(folder: Path, hold_out: int = 0) -> list[Path]:
@@ -33,26 +35,22 @@ def list_photos(folder: Path, hold_out: int = 0) -> list[Path]:
     return kept
 
 
-def random_crop(
-    photo: Path, size: tuple[int, int], rng: np.random.Generator, largest: float = 1.3
-) -> Tensor:
-    """A part of the photograph, 1,3,H,W of `size` (height, width): random place, scale and mirror.
+def draw_crop(
+    shape: tuple[int, ...], size: int, rng: np.random.Generator
+) -> Callable[[Frame], Tensor]:
+    """What takes the same part of each frame of a shape H,W,3: a square of `size` pixels,
+    1,3,size,size, of random place, scale and mirror."""
+    height, width, _ = shape
+    cover = size / min(height, width) * rng.uniform(1.0, _LARGEST_SCALE)
+    scaled = max(round(cover * height), size), max(round(cover * width), size)
+    top, left = (int(rng.integers(side - size + 1)) for side in scaled)
+    mirrored = rng.random() < 0.5
 
-    The photograph is scaled to cover between 1 and `largest` times `size`: content as large as it
-    is when a video is painted.
+    def crop(frame: Frame) -> Tensor:
+        part = resize(to_image(frame), scaled)[..., top : top + size, left : left + size]
+        return part.flip(-1) if mirrored else part
 
-    Raises:
-        StyleError: the file is no picture.
-    """
-    frame = read_picture(photo)
-    cover = max(size[0] / frame.shape[0], size[1] / frame.shape[1]) * rng.uniform(1.0, largest)
-    height, width = (
-        max(round(cover * has), wanted) for has, wanted in zip(frame.shape, size, strict=False)
-    )
-    image = resize(to_image(frame), (height, width))
-    top, left = int(rng.integers(height - size[0] + 1)), int(rng.integers(width - size[1] + 1))
-    crop = image[..., top : top + size[0], left : left + size[1]]
-    return crop.flip(-1) if rng.random() < 0.5 else crop
+    return crop
 
 
 def photo_batch(
@@ -62,10 +60,14 @@ def photo_batch(
 
     Each is a function of the seed, the step and its place in the batch alone, counted from `first`,
     so that several processes can share one batch.
+
+    Raises:
+        StyleError: a photograph is no picture.
     """
 
     def crop(place: int) -> Tensor:
         rng = np.random.default_rng((seed, step, place))
-        return random_crop(photos[rng.integers(len(photos))], (size, size), rng)
+        photo = read_picture(photos[rng.integers(len(photos))])
+        return draw_crop(photo.shape, size, rng)(photo)
 
     return torch.cat([crop(first + i) for i in range(count)])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from stylevid.errors import DataError, StyleError
 from stylevid.frames import Frame, resize, size_of, to_image
+from stylevid.learn.painting import read_picture
 from stylevid.warp import (
     inside,
     motion_boundary_mask,
@@ -22,12 +23,26 @@ from stylevid.warp import (
 )
 
 from .flow_files import read_flow
-from .images import read_picture
-from .pairs import Pairs
 
 _LARGEST_FLOW = 1e4  # pixels; what is more is no motion but a broken value
 _CROWDED = 1.25  # pixels on one place: two surfaces have more, one that shrinks by 5% less
 _LARGEST_SCALE = 2.25  # frame pixels in one pixel of a crop, as for photographs
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A batch of neighbouring frames.
+
+    Attributes:
+        prev, cur: N,3,H,W in [0, 1].
+        flow_cur_to_prev: N,2,H,W, (dx, dy) in pixels, exact.
+        visible: N,1,H,W on cur's grid, 1 where the pixel is also seen in prev.
+    """
+
+    prev: Tensor
+    cur: Tensor
+    flow_cur_to_prev: Tensor
+    visible: Tensor
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from stylevid.learn.sequences import LEARNED
 
 from .pair_files import (
     PairFiles,
+    Pairs,
     Place,
     Window,
     crop_window,
@@ -35,7 +36,6 @@ from .pair_files import (
     read_prev,
     resize_pairs,
 )
-from .pairs import Pairs
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,6 @@ _LEAST_VISIBLE = 0.1  # share of a crop
 _FEW_DRAWS = 5  # of a crop that is mostly invisible
 _MOST_DRAWS = 100  # of files that cannot be used
 
-Part = TypeVar("Part")
 Trouble = tuple[str, str]
 """Its kind, and which pair or folder has it."""
 
@@ -132,8 +131,6 @@ class SceneFlow:
         Raises:
             DataError: there is no such folder, or no pair below it.
         """
-        if not passes or not set(passes) <= set(PASSES):
-            raise ValueError(f"passes are of {', '.join(PASSES)}; got {passes}")
         if not root.is_dir():
             raise DataError(
                 f"{root} is no folder; it should hold FlyingThings3D, Monkaa, Driving or "
@@ -195,13 +192,14 @@ class SceneFlow:
         Raises:
             DataError: a file of the pair cannot be used; it has been counted.
         """
-        return self._read(index, read_pair, place)
+        with self._counted(index):
+            return read_pair(self[index], place)
 
-    def _read(
-        self, index: int, how: Callable[[PairFiles, Place | None], Part], place: Place | None
-    ) -> Part:
+    @contextmanager
+    def _counted(self, index: int) -> Generator[None]:
+        """Count the trouble with a pair before it is passed on."""
         try:
-            return how(self[index], place)
+            yield
         except DataError as error:
             self.skip({(error.kind, str(index)): str(error)})
             raise
@@ -260,7 +258,8 @@ class SceneFlow:
                 pair = resize_pairs(self.read(at, place), size)
                 pairs.insert(0, mirror_pairs(pair) if mirror < 0.5 else pair)
             else:
-                frame = resize(self._read(at, read_prev, place), (size, size))
+                with self._counted(at):
+                    frame = resize(read_prev(self[at], place), (size, size))
                 earlier.insert(0, frame.flip(-1) if mirror < 0.5 else frame)
             at = self._before[at]
         if len(sizes) > 1:

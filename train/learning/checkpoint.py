@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -65,7 +65,7 @@ def save_checkpoint(
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {
         "step": str(step),
-        "config": json.dumps(config.as_dict()),
+        "config": json.dumps(vars(config)),
         "scaler": json.dumps(scaler.state_dict() if scaler else {}),
     }
     with written_whole(path) as partial:
@@ -96,21 +96,16 @@ def load_network_from(path: Path) -> StyleNet:
         WeightsError: the path is none of these.
     """
     path = path / "checkpoint.safetensors" if path.is_dir() else path
-    if path.exists() and not _is_checkpoint(path):
+    try:
+        checkpoint = load_checkpoint(path)
+    except WeightsError:
+        if not path.exists():
+            raise
         return load_network(path)
-    checkpoint = load_checkpoint(path)
     shape = {key: checkpoint.config[key] for key in StyleNetConfig().as_dict()}
     network = StyleNet(StyleNetConfig.from_dict(shape))
     network.load_state_dict(_part(checkpoint.tensors, "network."))
     return network
-
-
-def _is_checkpoint(path: Path) -> bool:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return "step" in (file.metadata() or {})
-    except (OSError, SafetensorError) as cause:
-        raise WeightsError(f"{path} is not a readable safetensors file: {cause}.") from cause
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -13,8 +13,8 @@ from torch import Tensor
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
-from stylevid.frames import Frame, fit, resize, size_of, to_frame, to_image
-from stylevid.learn.painting import read_picture
+from stylevid.frames import Frame, resize, to_frame
+from stylevid.learn.painting import read_painting
 from stylevid.network import StyleNet
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Reporter(ExitStack):
         """
         super().__init__()
         self._folder, self._log = folder, folder / "log.jsonl"
-        self._samples = [_read_sample(path) for path in samples]
+        self._samples = [read_painting(path) for path in samples]
         self._total, self._sample_every = total, max(1, sample_every)
         self._started = time.perf_counter()
         self._bar: tqdm[Any] | None = None
@@ -82,11 +82,6 @@ def _open_board(folder: Path) -> Any:
         log.info("TensorBoard is not installed; the losses are in %s.", folder / "log.jsonl")
         return None
     return SummaryWriter(str(folder))
-
-
-def _read_sample(path: Path) -> Tensor:
-    image = to_image(read_picture(path))
-    return resize(image, fit(*size_of(image), 640))
 
 
 @torch.no_grad()

@@ -86,11 +86,7 @@ def make_trainer(
 
 
 def fit(
-    trainer: Trainer,
-    data: TrainingData,
-    folder: Path,
-    report: Report,
-    checkpoint_every: int = 100,
+    trainer: Trainer, data: TrainingData, folder: Path, report: Report, checkpoint_every: int = 100
 ) -> None:
     """Train to the end of both stages, from the folder's checkpoint if there is one.
 
@@ -110,10 +106,11 @@ def fit(
         # Told first: a run that is killed in between tells this step again, and none is missing.
         report(step, values, trainer.network)
         if trainer.processes.is_first:
+            state = trainer.network, trainer.optimizer, step, config, trainer.scaler
             if step == config.steps:
-                save(trainer, folder / "perceptual.safetensors", step)
+                save_checkpoint(folder / "perceptual.safetensors", *state)
             if step % checkpoint_every == 0 or step in (config.steps, config.total_steps):
-                save(trainer, folder / "checkpoint.safetensors", step)
+                save_checkpoint(folder / "checkpoint.safetensors", *state)
 
 
 def resume(trainer: Trainer, latest: Path) -> int:
@@ -123,25 +120,15 @@ def resume(trainer: Trainer, latest: Path) -> int:
     checkpoint = trainer.processes.share(checkpoint)
     if checkpoint is None:
         return 0
-    _check_same_run(latest, checkpoint.config, trainer.config)
+    for key, value in vars(trainer.config).items():
+        if (saved := checkpoint.config.get(key)) != value:
+            raise WeightsError(
+                f"{latest} was trained with {key} {saved}, not {value}. Give the same options to "
+                "continue it, or another --name to start anew."
+            )
     checkpoint.restore(trainer.network, trainer.optimizer, trainer.scaler)
     log.info("continuing at step %d of %d", checkpoint.step, trainer.config.total_steps)
     return checkpoint.step
-
-
-def save(trainer: Trainer, path: Path, step: int) -> None:
-    """Write the trainer's state after `step` steps, atomically."""
-    parts = trainer.network, trainer.optimizer, step, trainer.config
-    save_checkpoint(path, *parts, trainer.scaler)
-
-
-def _check_same_run(path: Path, saved: dict[str, object], config: TrainConfig) -> None:
-    for key, value in config.as_dict().items():
-        if saved.get(key) != value:
-            raise WeightsError(
-                f"{path} was trained with {key} {saved.get(key)}, not {value}. Give the same "
-                "options to continue it, or another --name to start anew."
-            )
 
 
 def train_step(trainer: Trainer, batch: Batch, step: int) -> dict[str, float]:
