@@ -50,6 +50,7 @@ TWICE = (
 )
 PRIVATE = {"api_visibility": "private"}
 Stills = tuple[Frame, Frame] | None
+SESSIONS = 1000  # visitors that gradio remembers, 0.14 MB each; 10,000 if it is not told
 # Whatever paints waits in one line, as there is one machine.
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "paint"}
 
@@ -581,6 +582,7 @@ def serve(options: argparse.Namespace) -> None:
         footer_links=["api", "settings"], allowed_paths=[str(EXAMPLE), str(OPENING)],
         prevent_thread_lock=True, auth=options.auth, root_path=options.root_path,
         app_kwargs={"routes": routes, "middleware": operator.middleware},
+        state_session_capacity=SESSIONS,
     )  # fmt: skip
     threading.Thread(target=easel.warm_up, args=(styles,), name="warm-up").start()
     if options.share and not share_url:

@@ -78,7 +78,8 @@ class Visitors:
 
     def _ask(self, clip: Path) -> tuple[Any, ...]:
         # Strength 0 shows the visitor's own video, which tells whose it is.
-        return (handle_file(str(clip)), "wave", True, 0.0, False, "360 px", "fine", 0, 0.3)
+        return (handle_file(str(clip)), "wave", True, 0.0, False, "360 px", "fine", 0, 0.3,
+                None, 0.5)  # fmt: skip
 
     def _paints(self, number: int, chance: random.Random) -> str:
         clip = chance.choice(self.clips)
