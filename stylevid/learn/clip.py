@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..brush import for_brush
 from ..errors import VideoError
@@ -28,7 +28,7 @@ from ..video import ShouldStop, Span, VideoInfo, probe, read_yuv
 from ..yuv import Yuv, yuv_to_image
 from .allocation import keep_memory
 from .losses import PaintingTargets
-from .objective import LossWeights, Objective
+from .objective import LossWeights, Objective, descend
 from .sequences import Sequences, estimate_truth, observe
 from .vgg import load_vgg
 
@@ -110,26 +110,15 @@ def learn_clip(
             break
         for group in optimizer.param_groups:
             group["lr"] = _rate(fraction)
-        losses = _learn(objective, optimizer, _draw(takes, step).to(device), step)
+        terms = objective(_draw(takes, step).to(device), _WEIGHTS, step)
+        loss = descend(terms, network, optimizer)
+        losses = dict(zip(terms, loss.tolist(), strict=True))
         if progress is not None:
             spent_s = time.monotonic() - started
             left_s = max(seconds - spent_s, 0.0)
             fraction = min(spent_s / seconds, 1.0)
             progress(Lesson(step + 1, fraction, left_s, losses, network, middle))
     return network.requires_grad_(False).eval()
-
-
-def _learn(
-    objective: Objective, optimizer: torch.optim.Optimizer, batch: Sequences, step: int
-) -> dict[str, float]:
-    terms = objective(batch, _WEIGHTS, step)
-    loss = torch.stack(list(terms.values()))
-    optimizer.zero_grad(set_to_none=True)
-    loss.sum().backward()
-    nn.utils.clip_grad_norm_(objective.network.parameters(), 10.0)
-    optimizer.step()
-    objective.network.level_sub_pixels()
-    return dict(zip(terms, loss.tolist(), strict=True))
 
 
 def _rate(fraction: float) -> float:

@@ -127,6 +127,25 @@ class Objective(nn.Module):
         return torch.autocast(beside.device.type, dtype, enabled=dtype != torch.float32)
 
 
+def descend(
+    terms: dict[str, Tensor],
+    network: StyleNet,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler | None = None,
+) -> Tensor:
+    """One step down the sum of the losses; their values before it, in the same order."""
+    scaler = scaler or torch.amp.GradScaler(enabled=False)
+    loss = torch.stack(list(terms.values()))
+    optimizer.zero_grad(set_to_none=True)
+    scaler.scale(loss.sum()).backward()
+    scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+    scaler.step(optimizer)
+    scaler.update()
+    network.level_sub_pixels()
+    return loss.detach()
+
+
 def _moved(image: Tensor, step: int) -> Tensor:
     """A part of an image N,3,H,W that begins elsewhere from step to step, always of one size."""
     top, left = step % LATTICE, step // LATTICE % LATTICE

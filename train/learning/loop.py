@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stylevid.errors import WeightsError
 from stylevid.learn.losses import PaintingTargets
-from stylevid.learn.objective import Objective
+from stylevid.learn.objective import Objective, descend
 from stylevid.learn.vgg import VGG16Features
 from stylevid.network import StyleNet
 
@@ -134,21 +134,12 @@ def resume(trainer: Trainer, latest: Path) -> int:
 def train_step(trainer: Trainer, batch: Batch, step: int) -> dict[str, float]:
     """One update of the network on this process's share of a batch; returns the losses, by name,
     as plain numbers."""
-    optimizer, scaler = trainer.optimizer, trainer.scaler
-    for group in optimizer.param_groups:
+    for group in trainer.optimizer.param_groups:
         group["lr"] = learning_rate(trainer.config, step)
-    terms: dict[str, Tensor] = trainer.wrapped(
-        batch.to(trainer.device), trainer.config.weights(step), step
-    )
-    loss = torch.stack(list(terms.values()))
-    optimizer.zero_grad(set_to_none=True)
-    scaler.scale(loss.sum()).backward()
-    scaler.unscale_(optimizer)
-    nn.utils.clip_grad_norm_(trainer.network.parameters(), 10.0)
-    scaler.step(optimizer)
-    scaler.update()
-    trainer.network.level_sub_pixels()
-    return dict(zip(terms, trainer.processes.mean(loss.detach()).tolist(), strict=True))
+    weights = trainer.config.weights(step)
+    terms: dict[str, Tensor] = trainer.wrapped(batch.to(trainer.device), weights, step)
+    loss = descend(terms, trainer.network, trainer.optimizer, trainer.scaler)
+    return dict(zip(terms, trainer.processes.mean(loss).tolist(), strict=True))
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
