@@ -84,7 +84,7 @@ def test_work_ends_when_the_visitor_stops_it_or_has_gone(start, tmp_path: Path) 
     with pytest.raises(Cancelled):
         list(start(job))
     gone = Job()
-    steps = start(gone)
+    steps = start(gone, work=lend_gpu())
     next(steps)
     steps.close()
     assert not gone.is_stopped(), "the flag is taken away with the work"

@@ -129,7 +129,8 @@ def lend_gpu(most_s: float = math.inf) -> Callable[..., Iterator[Any]]:
     ZeroGPU wants to know before the page is launched what will need a GPU.
     """
     steps: Callable[..., Iterator[Any]] = work
-    if zero_gpu := sys.modules.get("spaces"):  # imported by the Space's entry, before torch
+    zero_gpu = sys.modules.get("spaces")  # imported by the Space's entry, before torch
+    if zero_gpu:
         steps = zero_gpu.GPU(duration=_needed_s)(work)
 
     def run(
@@ -138,7 +139,8 @@ def lend_gpu(most_s: float = math.inf) -> Callable[..., Iterator[Any]]:
         try:
             yield from steps(*arguments, job, paint, most_s)
         except GeneratorExit:
-            job.leave()  # another process does not notice that the visitor has gone
+            if zero_gpu:  # another process does not notice that the visitor has gone
+                job.leave()
             raise
 
     return run
