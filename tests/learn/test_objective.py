@@ -139,7 +139,12 @@ def test_gradients_flow_into_the_last_two_paintings(vgg: VGG16Features) -> None:
     network = Noted()
     temporal(vgg, moving(8, 4, 4), network).backward()
     assert [painted.requires_grad for painted in network.painted] == [False, False, True, True]
-    for painted in network.painted[2:]:
+
+
+def test_the_earlier_painting_of_a_pair_is_moved_as_well(vgg: VGG16Features) -> None:
+    network = Noted()
+    temporal(vgg, moving(8, 4, 2), network).backward()
+    for painted in network.painted:
         assert painted.grad is not None and painted.grad.abs().sum() > 0
 
 
