@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stylevid.learn.losses import PaintingTargets
+from stylevid.learn.losses import PaintingTargets, output_temporal_loss
 from stylevid.learn.objective import LossWeights, Objective
 from stylevid.learn.sequences import Sequences, concatenate
 from stylevid.learn.vgg import VGG16Features
 from stylevid.network import Past, StyleNet, StyleNetConfig
+from stylevid.warp import warp
 from tests.material import constant_flow, random_image
 
 WEIGHTS = LossWeights()
@@ -148,6 +149,20 @@ def test_the_earlier_painting_of_a_pair_is_moved_as_well(vgg: VGG16Features) -> 
         assert painted.grad is not None and painted.grad.abs().sum() > 0
 
 
+def test_the_earlier_painting_is_carried_by_a_cubic_kernel(vgg: VGG16Features) -> None:
+    network, batch = Noted(), moving(8, 4, 2)
+    flow = torch.full_like(batch.flow_cur_to_prev, 0.5)
+    found = temporal(vgg, replace(batch, flow_cur_to_prev=flow), network)
+    prev, cur = batch.frames
+    warped_prev, warped_painted = (
+        warp(image, flow[0], "bicubic")[0] for image in (prev, network.painted[0])
+    )
+    expected = output_temporal_loss(
+        network.painted[1], warped_painted, cur, warped_prev, batch.visible[0]
+    )
+    assert found.item() == pytest.approx(WEIGHTS.output_temporal * expected.item())
+
+
 def test_a_share_of_a_batch_is_that_part_of_it(objective: Objective) -> None:
     """Two processes with one sequence each have the mean losses of one with both."""
     one, other = moving(8, 4), moving(4, 8)
@@ -176,7 +191,7 @@ def test_each_term_grows_with_its_own_weight(objective: Objective) -> None:
     batch = moving(8, 4)
     with torch.no_grad():
         plain = objective(batch, WEIGHTS)
-        assert plain.keys() == vars(WEIGHTS).keys()
+        assert plain.keys() == vars(WEIGHTS).keys() and min(plain.values()) > 0
         for name, weight in vars(WEIGHTS).items():
             heavier = objective(batch, replace(WEIGHTS, **{name: 3 * weight}))
             for other, value in heavier.items():
