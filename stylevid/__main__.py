@@ -98,7 +98,11 @@ def add_style_options(parser: argparse.ArgumentParser) -> None:
 
 
 def painting_options(options: argparse.Namespace) -> Options:
-    """What `add_painting_options` has parsed."""
+    """What `add_painting_options` has parsed.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
     names = ("temporal", "size", "strength", "keep_colors", "brush", "quality", "start_s", "end_s")
     return Options(**{name: getattr(options, name) for name in names})
 

@@ -57,7 +57,11 @@ class Painter:
         return self.engine.paint(frames)
 
     def paint_next(self, frame: Yuv, past: Remembered | None) -> Yuv:
-        """The painting of a frame, given what is remembered of the one before."""
+        """The painting of a frame, given what is remembered of the one before.
+
+        Raises:
+            StylevidError: there is not enough memory for frames of this size.
+        """
         return self.engine.submit([frame], past)()[0]
 
 

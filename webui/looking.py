@@ -61,7 +61,11 @@ class Easel:
         should_stop: Callable[[], bool],
     ) -> Iterator[Frame | bytes]:  # fmt: skip
         """The first painted frame of the three seconds there, soon, and then their MP4, unless
-        `should_stop` says yes, which is asked after each frame."""
+        `should_stop` says yes, which is asked after each frame.
+
+        Raises:
+            StylevidError: the video or the style cannot be used.
+        """
         start_s = min(moment(info, share), max(0.0, info.duration_s - MOTION_S))
         height, width = fit(info.height, info.width, MOTION_SIDE, enlarge=False)
         painter, span = self._moving.of(style), Span(start_s, start_s + MOTION_S)
@@ -117,7 +121,11 @@ def moment(info: VideoInfo, share: float) -> float:
 
 
 def tile(info: VideoInfo, share: float) -> Frame:
-    """The middle of the frame at that moment, uint8 H,W,3 RGB, of SIZE."""
+    """The middle of the frame at that moment, uint8 H,W,3 RGB, of SIZE.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
     scale = max(SIZE[0] / info.height, SIZE[1] / info.width)
     height = max(SIZE[0], round(scale * info.height))
     width = max(SIZE[1], round(scale * info.width))

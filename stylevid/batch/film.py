@@ -23,7 +23,11 @@ def is_long(info: VideoInfo, options: Options, piece_s: float) -> bool:
 def cut_film(
     info: VideoInfo, options: Options, piece_s: float, should_stop: Callable[[], bool]
 ) -> list[Piece]:
-    """Read a video once, small, and cut it into pieces of `piece_s` seconds or a little more."""
+    """Read a video once, small, and cut it into pieces of `piece_s` seconds or a little more.
+
+    Raises:
+        VideoError, Cancelled: as `read_yuv`.
+    """
     times_s, end_s = list[Fraction](), Fraction(0)
     starts = {0: 0}  # a piece's first frame, and its warm-up
     search_s, follower, last = min(_SEARCH_S, piece_s / 4), None, 0

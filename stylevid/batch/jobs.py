@@ -168,7 +168,11 @@ class Ledger:
                 log.warning("%s", error)
 
     def save(self) -> None:
-        """Write them all, one line a result."""
+        """Write them all, one line a result.
+
+        Raises:
+            StylevidError: the folder cannot be written to.
+        """
         scratch = scratch_of(self._out)
         scratch.mkdir(parents=True, exist_ok=True)
         self._saved_s = time.monotonic()

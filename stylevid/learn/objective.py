@@ -133,7 +133,12 @@ def descend(
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler | None = None,
 ) -> Tensor:
-    """One step down the sum of the losses; their values before it, in the same order."""
+    """One step down the sum of the losses, float32 scalars by name, the gradient's norm at most 10;
+    their values before it, float32, in the same order.
+
+    Args:
+        scaler: keeps float16 gradients from vanishing; None where there are none.
+    """
     scaler = scaler or torch.amp.GradScaler(enabled=False)
     loss = torch.stack(list(terms.values()))
     optimizer.zero_grad(set_to_none=True)
