@@ -8,7 +8,7 @@ from stylevid.network import StyleNetConfig
 
 PRECISIONS = ("bfloat16", "float16", "float32")
 _LEAST = {"batch": 1, "temporal_batch": 1, "frames": 2} | dict.fromkeys(
-    ("steps", "temporal_steps", "hold_out", "noise", "exposure", "stray"), 0
+    ("steps", "temporal_steps", "hold_out", "noise", "compressed", "exposure", "stray"), 0
 )
 
 
@@ -43,7 +43,8 @@ class TrainConfig:
     temporal_style_weight: float = 14.0  # ours: steadiness takes paint away, this gives it back
     output_temporal_weight: float = 200.0  # ours; ReCoNet's 2e5 belongs to unscaled losses
     speed: float = 3.0  # standard deviation of a generated layer's motion, pixels a frame
-    noise: float = 0.02  # of the frames as they are given (Wang et al. 2020)
+    noise: float = 0.02  # of frames and pictures as they are given (Wang et al. 2020)
+    compressed: float = 0.5  # ours: share of those that come compressed until blocks are seen
     stray: float = 1.0  # ours: pixels by which the estimated flow is led astray, at most
     exposure: float = 0.02  # standard deviation of each frame's log exposure
 

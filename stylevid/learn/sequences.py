@@ -12,12 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..flow import estimate_flow
-from ..frames import fit, luma, size_of
+from ..frames import Frame, fit, luma, resize, size_of, to_frame, to_image
 from ..memory import SIZE, Array, Follower
 from ..metrics import trusted
 
 LEARNED = 2  # frames at the end of a sequence that gradients flow through; the others are replayed
 _FOLLOWED_AT = SIZE / 640  # of a frame's size, as in a video of 640 pixels
+_BLOCK = 8  # pixels, of JPEG
+_QUALITIES = 10, 60  # of JPEG, at which blocks are seen
+_SMALLEST_SCALE = 0.5  # a small clip that is painted large has larger blocks
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,10 @@ def observe(
     frames: Tensor, flow_cur_to_prev: Tensor, visible: Tensor, noise: float, exposure: float,
     generator: torch.Generator,
     stray: float = 0.0,
+    compressed: float = 0.0,
 ) -> Sequences:  # fmt: skip
-    """Sequences as a painter gets to see them: noise that is to be painted over, and changes of
-    exposure that are real light.
+    """Sequences as a painter gets to see them: noise and blocks that are to be painted over, and
+    changes of exposure that are real light.
 
     Args:
         frames, flow_cur_to_prev, visible: as in `Sequences`.
@@ -78,6 +82,7 @@ def observe(
         exposure: standard deviation of the logarithm of a frame's exposure.
         stray: largest standard deviation, pixels, of errors of the estimated flow: a painter must
             not rely on it more than on real clips, where it is worse than on generated ones.
+        compressed: share of the sequences that were compressed until it shows.
         generator: of the CPU; the only source of chance.
     Source: stability training, Zheng et al. 2016, section 3; compound regularization, Wang et al.
         2020 (Consistent Video Style Transfer via Compound Regularization), section 3.2.
@@ -90,6 +95,9 @@ def observe(
     exposed = (frames * (normal(count, batch, 1, 1, 1) * exposure).exp()).clamp(0, 1)
     level = torch.rand(1, batch, 1, 1, 1, generator=generator) * noise
     seen = (exposed + normal(*frames.shape) * level).clamp(0, 1)
+    for place in range(batch):
+        if torch.rand(1, generator=generator) < compressed:
+            seen[:, place] = _compress(seen[:, place], generator)
     motions = [_follow(seen[:, place]) for place in range(batch)]
     followed, trust = (torch.stack(parts, dim=1) for parts in zip(*motions, strict=True))
     if stray and count > 1:
@@ -97,6 +105,23 @@ def observe(
         error = F.interpolate(error, size_of(frames), mode="bicubic")
         followed = followed + error.view_as(followed)
     return Sequences(exposed, seen, flow_cur_to_prev, visible, followed, trust)
+
+
+def _compress(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """Frames T,3,H,W as from a JPEG each, of one quality, smaller, and blocks of any place."""
+    low, high = _QUALITIES
+    quality = int(torch.randint(low, high, (1,), generator=generator))
+    scale = _SMALLEST_SCALE + (1 - _SMALLEST_SCALE) * torch.rand(1, generator=generator).item()
+    top, left = torch.randint(_BLOCK, (2,), generator=generator).tolist()
+    size = size_of(frames)
+    small = resize(frames, (round(scale * size[0]), round(scale * size[1])))
+    padded = F.pad(small, (left, 0, top, 0), mode="replicate")
+    pictures: list[Tensor] = []
+    for frame in padded.split(1):
+        bgr = cv2.cvtColor(to_frame(frame), cv2.COLOR_RGB2BGR)
+        _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        pictures.append(to_image(cast(Frame, cv2.imdecode(data, cv2.IMREAD_COLOR_RGB))))
+    return resize(torch.cat(pictures)[..., top:, left:], size)
 
 
 def _follow(frames: Tensor) -> tuple[Tensor, Tensor]:

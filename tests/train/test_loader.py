@@ -13,7 +13,7 @@ from stylevid.learn.sequences import Sequences
 from tests.train.flow_truth import write_flow
 from tests.train.test_sceneflow import HEIGHT, WIDTH, Tree
 from train.config import TrainConfig
-from train.data.loader import Batch, TrainingData
+from train.data.loader import TrainingData
 from train.data.sceneflow import SceneFlow
 
 CONFIG = TrainConfig(
@@ -31,8 +31,8 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
-def parts(batch: Batch) -> list[Tensor]:
-    return [batch] if isinstance(batch, Tensor) else [*vars(batch).values()]
+def parts(batch: Sequences) -> list[Tensor]:
+    return [*vars(batch).values()]
 
 
 @pytest.mark.parametrize("from_files", [False, True])
@@ -45,9 +45,9 @@ def test_batches_are_a_function_of_the_step_whoever_loads_them_and_wherever_it_s
     state = torch.get_rng_state()
     batches = [*data().batches(1, 5)]
     assert torch.equal(torch.get_rng_state(), state)
-    assert batches[0].shape == (4, 3, 16, 16)
+    assert batches[0].frames.shape == (1, 4, 3, 16, 16)
     for batch in batches[1:]:
-        assert isinstance(batch, Sequences) and batch.frames.shape[1:] == (2, 3, 16, 16)
+        assert batch.frames.shape[1:] == (2, 3, 16, 16)
         assert not from_files or len(batch.frames) <= 2
     for step, batch in enumerate(batches, 1):
         for part, wanted in zip(parts(batch), parts(data().load(step)), strict=True):
@@ -61,7 +61,7 @@ def test_processes_share_a_batch(photos: list[Path], tree: Path, step: int) -> N
         shares = [TrainingData(CONFIG, photos, sceneflow, rank, 2) for rank in (0, 1)]
         each = zip(*(parts(share.load(step)) for share in shares), strict=True)
         for part, both in zip(parts(whole), each, strict=True):
-            assert torch.equal(part, torch.cat(both, dim=1 if step else 0))
+            assert torch.equal(part, torch.cat(both, dim=1))
 
 
 def test_what_is_skipped_is_counted_once_whoever_meets_it(

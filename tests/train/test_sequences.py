@@ -42,6 +42,21 @@ def test_noise_is_what_the_painter_sees_and_is_not_to_paint() -> None:
     assert torch.equal(again.seen, noisy.seen)
 
 
+def test_blocks_are_what_the_painter_sees_and_is_not_to_paint() -> None:
+    truth = show(clip(), 5)
+    blocky = observe(*truth, noise=0.0, exposure=0.0, generator=seeded(), compressed=1.0)
+    assert torch.equal(blocky.frames, truth[0])
+    lost = blocky.seen - blocky.frames
+    assert 0.003 < lost.std() < 0.1
+    for channel in range(3):  # none for another
+        assert lost[:, :, channel].mean().abs() < 0.01
+    half = [
+        observe(*truth, noise=0.0, exposure=0.0, generator=seeded(n), compressed=0.5)
+        for n in range(20)
+    ]
+    assert 4 < sum(torch.equal(one.seen, one.frames) for one in half) < 16
+
+
 def test_exposure_is_a_gain_of_each_frame_that_is_to_be_painted_too() -> None:
     truth = show(clip(), 3)
     exposed = observe(truth[0] * 0.5, *truth[1:], noise=0.0, exposure=0.1, generator=seeded())

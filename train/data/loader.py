@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stylevid.errors import StylevidError
-from stylevid.learn.sequences import Sequences, concatenate, observe
+from stylevid.learn.sequences import Sequences, concatenate, estimate_truth, observe
 
 from ..config import TrainConfig
 from .clips import Clips
@@ -24,8 +23,7 @@ from .images import photo_batch
 from .layers import draw_layers, show
 from .sceneflow import SceneFlow, Trouble
 
-Batch = Tensor | Sequences
-Item = tuple[Batch | StylevidError, dict[Trouble, str]]
+Item = tuple[Sequences | StylevidError, dict[Trouble, str]]
 """A step's batch, or why there is none, and what was skipped for it."""
 
 _PICTURES = 0.25  # share of the sequences that have a single frame
@@ -56,18 +54,16 @@ class TrainingData(Dataset[Item]):
     clips: Clips | None = None
     waited_s: float = field(default=0.0, init=False)
 
-    def load(self, step: int) -> Batch:
-        """This process's share of a step's batch: crops, then sequences."""
+    def load(self, step: int) -> Sequences:
+        """This process's share of a step's batch: pictures, then sequences."""
         config = self.config
         if step < config.steps:
-            share = config.batch // self.processes
-            return photo_batch(
-                self.photos, share, config.crop, config.seed, step, self.rank * share
-            )
-        share = config.temporal_batch // self.processes
-        rng = np.random.default_rng((config.seed, step))  # all sequences of a step are as long
-        count = 1 if rng.random() < _PICTURES else int(rng.integers(2, config.frames + 1))
-        count = min(count, self.sceneflow.longest) if self.sceneflow else count
+            share, count = config.batch // self.processes, 1
+        else:
+            share = config.temporal_batch // self.processes
+            rng = np.random.default_rng((config.seed, step))  # all sequences of a step are as long
+            count = 1 if rng.random() < _PICTURES else int(rng.integers(2, config.frames + 1))
+            count = min(count, self.sceneflow.longest) if self.sceneflow else count
         places = range(self.rank * share, (self.rank + 1) * share)
         return concatenate([self._sequence(step, place, count) for place in places])
 
@@ -77,7 +73,10 @@ class TrainingData(Dataset[Item]):
         seed = (config.seed * 1_000_003 + step) * 4_099 + place
         generator = torch.Generator().manual_seed(seed)
         chance = np.random.default_rng((config.seed, step, place))
-        if self.clips is not None and chance.random() < _CLIPS:
+        if step < config.steps:
+            photo = photo_batch(self.photos, 1, config.crop, config.seed, step, place)
+            truth = estimate_truth([photo])
+        elif self.clips is not None and chance.random() < _CLIPS:
             truth = self.clips.truth(count, size, chance)
         elif self.sceneflow is None:
             pictures = photo_batch(
@@ -87,7 +86,9 @@ class TrainingData(Dataset[Item]):
             truth = show(drawn, count)
         else:
             truth = self.sceneflow.truth(count, size, chance)
-        return observe(*truth, config.noise, config.exposure, generator, config.stray)
+        return observe(
+            *truth, config.noise, config.exposure, generator, config.stray, config.compressed
+        )
 
     def __getitem__(self, step: int) -> Item:
         skipped = self.sceneflow.skipped if self.sceneflow else {}
@@ -98,7 +99,7 @@ class TrainingData(Dataset[Item]):
             batch = error
         return batch, dict(islice(skipped.items(), before, None))
 
-    def batches(self, first: int, last: int) -> Iterator[Batch]:
+    def batches(self, first: int, last: int) -> Iterator[Sequences]:
         """The batches of the steps from `first` up to `last`, loaded ahead.
 
         Raises:

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from stylevid.errors import WeightsError
 from stylevid.learn.losses import PaintingTargets
 from stylevid.learn.objective import Objective, descend
+from stylevid.learn.sequences import Sequences
 from stylevid.learn.vgg import VGG16Features
 from stylevid.network import StyleNet
 
 from ..config import TrainConfig
-from ..data.loader import Batch, TrainingData
+from ..data.loader import TrainingData
 from .checkpoint import load_checkpoint, save_checkpoint
 from .distributed import Processes
 
@@ -131,7 +132,7 @@ def resume(trainer: Trainer, latest: Path) -> int:
     return checkpoint.step
 
 
-def train_step(trainer: Trainer, batch: Batch, step: int) -> dict[str, float]:
+def train_step(trainer: Trainer, batch: Tensor | Sequences, step: int) -> dict[str, float]:
     """One update of the network on this process's share of a batch; returns the losses, by name,
     as plain numbers."""
     for group in trainer.optimizer.param_groups:
