@@ -3,6 +3,7 @@ network paints them, as direct optimization does (Gatys et al. 2016), and the pa
 
 import argparse
 import sys
+import unicodedata
 from pathlib import Path
 
 import torch
@@ -82,11 +83,20 @@ def paste(rows: list[dict[str, Frame]]) -> Image.Image:
     for row, height in zip(rows, heights, strict=True):
         left = 0
         for name, frame in row.items():
-            draw.text((left + 4, top + 3), name, "black", font)
+            shown = label(name, frame.shape[1] - 8, font)
+            draw.text((left + 4, top + 3), shown, "black", font)
             sheet.paste(Image.fromarray(frame), (left, top + BAR))
             left += frame.shape[1]
         top += height
     return sheet
+
+
+def label(name: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """As much of a name as `width` pixels have place for, without accents, which Pillow's own font
+    lacks."""
+    letters = "".join(c for c in unicodedata.normalize("NFD", name) if not unicodedata.combining(c))
+    fits = (n for n in range(len(letters), 0, -1) if font.getlength(letters[:n]) <= width)
+    return letters[: next(fits, 0)]
 
 
 if __name__ == "__main__":

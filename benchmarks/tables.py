@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from stylevid import Painter, Style, list_styles, stylize_image
+from stylevid.frames import resize, to_frame, to_image
 from stylevid.video import probe, read_frames
 
 from .sheet import paste
@@ -24,6 +25,7 @@ HEAD = ("| style | painting | steps | 1 frame | 10 frames | sharpness | style: p
         "style: frames off / on | content |")  # fmt: skip
 ERRORS = ("floor", "off", "on")  # E_warp of the clip, and with temporal consistency off and on
 COLUMNS, TILE = 3, (225, 400)  # of docs/styles.jpg: height, width in pixels
+PAINTED = (360, 640)  # at which strokes have the size that they were learned in
 FRAME = 48  # of the clip, which all paint
 
 
@@ -99,12 +101,12 @@ def clip_mean(style: Style, key: str) -> float:
 
 def picture(clip: Path, styles: Sequence[Style]) -> Image.Image:
     """A frame of a clip, and its painting in every style."""
-    with closing(read_frames(probe(clip), TILE)) as frames:
+    with closing(read_frames(probe(clip), PAINTED)) as frames:
         frame = next(islice(frames, FRAME, None)).frame
     tiles = {"the example": frame}
     for style in styles:
         tiles[f"{style.title}, {style.artist}"] = stylize_image(frame, Painter(style))
-    named = list(tiles.items())
+    named = [(name, to_frame(resize(to_image(tile), TILE))) for name, tile in tiles.items()]
     return paste([dict(named[i : i + COLUMNS]) for i in range(0, len(named), COLUMNS)])
 
 
