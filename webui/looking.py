@@ -25,10 +25,11 @@ from stylevid.yuv import image_to_yuv, yuv_to_image
 
 from .gallery import picture_of
 
-SIZE = 216, 288  # height, width in pixels: one for all, as a network is compiled for each
+SIZE = 324, 432  # height, width in pixels: one for all, as a network is compiled for each; of
+# smaller frames strokes hide the faces
 MOTION_S, MOTION_FPS = 3.0, 12
-MOTION_SIDE = 480  # pixels, the longest
-_KEPT, _KEPT_MOVING = 32, 3  # painters; each takes some 16 MB for each size of its frames
+MOTION_SIDE = 640  # pixels, the longest: that of the painting
+_KEPT, _KEPT_MOVING = 32, 3  # painters; each takes some 30 MB for each size of its frames
 
 
 class Easel:
