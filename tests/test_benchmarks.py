@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFont
 
 from benchmarks import sheet, speed
 from benchmarks.classic import ClassicNet, in_torch
@@ -122,6 +122,14 @@ def test_table_has_medians_and_the_worst() -> None:
     text = table({"a": [(0.1, 0.2, NAN, 0.9, NAN), (0.3, 0.4, 0.5, 0.8, 1)]})
     assert "| a | 0.20 | 0.30 | 0.50 | 85% | 1.0 |" in text
     assert "| **worst** | 0.30 | 0.40 | 0.50 | 80% | 1.0 |" in text
+
+
+def test_names_over_pictures_fit_and_have_no_letters_that_the_font_lacks() -> None:
+    font = ImageFont.load_default(16)
+    assert sheet.label("Mäda Primavesi, Čiurlionis", 400, font) == "Mada Primavesi, Ciurlionis"
+    cut = sheet.label("Mäda Primavesi, Čiurlionis", 60, font)
+    assert "Mada Primavesi".startswith(cut) and 40 < font.getlength(cut) <= 60
+    assert sheet.label("Mäda", 2, font) == ""
 
 
 def test_sheet_shows_pictures_unscaled_beside_one_another(
