@@ -465,7 +465,8 @@ class Page:
     ) -> Iterator:  # fmt: skip
         """Progress, then the Result; its file goes when the iterator ends."""
         with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
-            target = Path(folder) / f"{video.stem[:60]}-{style.slug}.mp4"
+            of = course.picture.stem[:60] if course and course.picture else style.slug
+            target = Path(folder) / f"{video.stem[:60]}-{of}.mp4"
             yield from self._work(
                 video, target, style, options, self.settings.device, job=job,
                 paint=course or stylize_video,

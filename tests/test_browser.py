@@ -223,6 +223,7 @@ def test_a_painting_of_ones_own_is_learned_kept_and_painted_with(page, tmp_path:
     page.locator("#facts").wait_for(timeout=240_000)
     with page.expect_download() as waiting:
         page.locator("#keep").click()
+    assert waiting.value.suggested_filename == "example-own.safetensors"
     kept = tmp_path / "own.safetensors"
     waiting.value.save_as(kept)
     assert load_painting(kept).keys() and load_network(kept).config == StyleNetConfig()
