@@ -291,12 +291,14 @@ def test_ones_own_video_is_shown_in_every_style_then_in_motion_and_found_again(
         return [tile.get_attribute("aria-label") for tile in found]
 
     def wait_for_new(old: list[str]) -> list[str]:
-        changed = "old => document.querySelector('#styles img').src != old"
-        page.wait_for_function(changed, arg=old[0], timeout=120_000)
-        assert len(tiles()) == BUNDLED and not set(tiles()) & set(old)
+        new = "t => !old.includes(t.getAttribute('src'))"
+        changed = f"old => [...document.querySelectorAll('#styles img')].every({new})"
+        page.wait_for_function(changed, arg=old, timeout=120_000)
+        assert len(tiles()) == BUNDLED
         return tiles()
 
     shown = tiles()
+    page.locator("#styles [aria-pressed=true]").wait_for(timeout=60_000)
     assert pressed() == ["The Starry Night"]
     upload(page, real_clip)
     shown = wait_for_new(shown)
