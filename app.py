@@ -465,8 +465,8 @@ class Page:
     ) -> Iterator:  # fmt: skip
         """Progress, then the Result; its file goes when the iterator ends."""
         with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
-            of = course.picture.stem[:60] if course and course.picture else style.slug
-            target = Path(folder) / f"{video.stem[:60]}-{of}.mp4"
+            manner = course.picture.stem[:60] if course and course.picture else style.slug
+            target = Path(folder) / f"{video.stem[:60]}-{manner}.mp4"
             yield from self._work(
                 video, target, style, options, self.settings.device, job=job,
                 paint=course or stylize_video,

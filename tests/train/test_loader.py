@@ -76,6 +76,18 @@ def test_what_is_skipped_is_counted_once_whoever_meets_it(
     assert data.waited_s > 0
 
 
+@pytest.mark.parametrize("step", [0, 2])
+def test_pictures_and_sequences_come_compressed_as_often_as_asked(
+    photos: list[Path], step: int
+) -> None:
+    plain = replace(CONFIG, noise=0.0, exposure=0.0, compressed=0.0)
+    batch = TrainingData(plain, photos).load(step)
+    assert torch.equal(batch.seen, batch.frames)
+    batch = TrainingData(replace(plain, compressed=1.0), photos).load(step)
+    differ = (batch.seen - batch.frames).abs().amax((0, 2, 3, 4))
+    assert (differ > 1 / 255).all(), "each of a batch's pictures or sequences"
+
+
 def test_trouble_is_one_sentence_whoever_meets_it(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     data = TrainingData(CONFIG, [tmp_path / "broken.png"], workers=0)
