@@ -36,7 +36,7 @@ class TrainConfig:
     # Temporal stage, on sequences of frames
     temporal_steps: int = 150
     temporal_batch: int = 1
-    frames: int = 8  # of the longest sequences: ours, errors that build up are seen
+    frames: int = 24  # of the longest sequences: ours, a past that decays is seen decaying
     temporal_crop: int = 448
     temporal_learning_rate: float = 1e-3
     temporal_content_weight: float = 1.0

@@ -23,7 +23,7 @@ from ..errors import VideoError
 from ..frames import Frame, to_frame
 from ..network import StyleNet
 from ..painter import computes_bfloat16
-from ..pipeline import Options, target_size
+from ..pipeline import Options, ahead, target_size
 from ..video import ShouldStop, Span, VideoInfo, probe, read_yuv
 from ..yuv import Yuv, yuv_to_image
 from .allocation import keep_memory
@@ -104,20 +104,21 @@ def learn_clip(
     optimizer = torch.optim.Adam(network.parameters(), lr=_RATE, betas=(0.9, 0.99))
     middle = takes[len(takes) // 2][0]
     started = time.monotonic()
-    for step in count():
-        fraction = (time.monotonic() - started) / seconds
-        if fraction >= 1 or (should_stop is not None and should_stop()):
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = _rate(fraction)
-        terms = objective(_draw(takes, step).to(device), _WEIGHTS, step)
-        loss = descend(terms, network, optimizer)
-        losses = dict(zip(terms, loss.tolist(), strict=True))
-        if progress is not None:
-            spent_s = time.monotonic() - started
-            left_s = max(seconds - spent_s, 0.0)
-            fraction = min(spent_s / seconds, 1.0)
-            progress(Lesson(step + 1, fraction, left_s, losses, network, middle))
+    with closing(ahead((_draw(takes, step) for step in count()), 1)) as drawn:
+        for step, sequence in enumerate(drawn):
+            fraction = (time.monotonic() - started) / seconds
+            if fraction >= 1 or (should_stop is not None and should_stop()):
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = _rate(fraction)
+            terms = objective(sequence.to(device), _WEIGHTS, step)
+            loss = descend(terms, network, optimizer)
+            losses = dict(zip(terms, loss.tolist(), strict=True))
+            if progress is not None:
+                spent_s = time.monotonic() - started
+                left_s = max(seconds - spent_s, 0.0)
+                fraction = min(spent_s / seconds, 1.0)
+                progress(Lesson(step + 1, fraction, left_s, losses, network, middle))
     return network.requires_grad_(False).eval()
 
 
