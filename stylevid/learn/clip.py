@@ -38,7 +38,7 @@ MOST_PIXELS = 480 * 480  # that are learned from in a step; of larger frames, a 
 SMALLEST = 32  # pixels: VGG's deepest features are an eighth
 _PICTURES = 0.25  # share of the steps that learn from a frame without a past
 _RATE = 1.5e-3  # Adam's learning rate at its peak
-_WEIGHTS = LossWeights(style=16.0, output_temporal=200.0)
+_WEIGHTS = LossWeights(style=24.0, output_temporal=300.0)
 
 
 @dataclass(frozen=True)
