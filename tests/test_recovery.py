@@ -78,7 +78,7 @@ def test_a_few_frames_later_it_is_forgotten(
     torch.manual_seed(0)
     painted = paint(painter, change(clip))
     at = WRONG + LATER
-    assert difference(painted[at], clean[at]) < 1.2 * anew[LATER - 1] < anew[0]
+    assert difference(painted[at], clean[at]) < 1.4 * anew[LATER - 1] < anew[0]
 
 
 def test_a_dropped_frame_is_hardly_seen(painter: Painter, clip: Clip, clean: Clip, anew) -> None:
