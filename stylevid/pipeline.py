@@ -270,7 +270,7 @@ def _paint_in_turn(
 
     last: Yuv | None = None
     shot = -1
-    with closing(ahead(followed())) as motions:
+    with closing(_ahead(followed())) as motions:
         for timed, seen, motion in motions:
             shot += motion is None
             painter = painters[shot % len(painters)]
@@ -322,7 +322,7 @@ def stylize_video(
         _opencv_aside(device),
         VideoWriter(target, info, size, span, options.quality, recipe, should_stop) as writer,
         _behind(writer.write) as put,
-        closing(ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
+        closing(_ahead(read_yuv(info, (height, width), span, should_stop))) as source_frames,
         closing(
             paint_piece(source_frames, painters, options, piece)
             if piece
@@ -435,14 +435,14 @@ def _opencv_aside(device: torch.device) -> Generator[None]:
             cv2.setNumThreads(_opencv_threads.pop())
 
 
-def ahead(items: Generator[Item], most: int = QUEUE_FRAMES) -> Generator[Item]:
-    """The same items, such as frames, made up to `most` ahead in a thread of its own."""
-    with closing(items), ThreadPoolExecutor(1, "ahead") as maker:
-        waiting = deque(maker.submit(next, items, None) for _ in range(most))
+def _ahead(frames: Generator[Item]) -> Generator[Item]:
+    """The same frames, made up to QUEUE_FRAMES ahead in a thread of its own."""
+    with closing(frames), ThreadPoolExecutor(1, "ahead") as reader:
+        waiting = deque(reader.submit(next, frames, None) for _ in range(QUEUE_FRAMES))
         try:
-            while (item := waiting.popleft().result()) is not None:
-                waiting.append(maker.submit(next, items, None))
-                yield item
+            while (timed := waiting.popleft().result()) is not None:
+                waiting.append(reader.submit(next, frames, None))
+                yield timed
         finally:
             for future in waiting:
                 future.cancel()

@@ -23,7 +23,7 @@ from ..errors import VideoError
 from ..frames import Frame, to_frame
 from ..network import StyleNet
 from ..painter import computes_bfloat16
-from ..pipeline import Options, ahead, target_size
+from ..pipeline import Options, target_size
 from ..video import ShouldStop, Span, VideoInfo, probe, read_yuv
 from ..yuv import Yuv, yuv_to_image
 from .allocation import keep_memory
@@ -32,13 +32,13 @@ from .objective import LossWeights, Objective, descend
 from .sequences import Sequences, estimate_truth, observe
 from .vgg import load_vgg
 
-TAKES = 20  # places of a clip that frames are drawn from
-TAKE = 6  # neighboring frames at each
+TAKES = 8  # places of a clip that frames are drawn from
+TAKE = 15  # neighboring frames at each: of fewer, what decays is not seen decaying
 MOST_PIXELS = 480 * 480  # that are learned from in a step; of larger frames, a part
 SMALLEST = 32  # pixels: VGG's deepest features are an eighth
 _PICTURES = 0.25  # share of the steps that learn from a frame without a past
 _RATE = 1.5e-3  # Adam's learning rate at its peak
-_WEIGHTS = LossWeights(style=24.0, output_temporal=300.0)
+_WEIGHTS = LossWeights(style=24.0, output_temporal=200.0)
 
 
 @dataclass(frozen=True)
@@ -104,21 +104,20 @@ def learn_clip(
     optimizer = torch.optim.Adam(network.parameters(), lr=_RATE, betas=(0.9, 0.99))
     middle = takes[len(takes) // 2][0]
     started = time.monotonic()
-    with closing(ahead((_draw(takes, step) for step in count()), 1)) as drawn:
-        for step, sequence in enumerate(drawn):
-            fraction = (time.monotonic() - started) / seconds
-            if fraction >= 1 or (should_stop is not None and should_stop()):
-                break
-            for group in optimizer.param_groups:
-                group["lr"] = _rate(fraction)
-            terms = objective(sequence.to(device), _WEIGHTS, step)
-            loss = descend(terms, network, optimizer)
-            losses = dict(zip(terms, loss.tolist(), strict=True))
-            if progress is not None:
-                spent_s = time.monotonic() - started
-                left_s = max(seconds - spent_s, 0.0)
-                fraction = min(spent_s / seconds, 1.0)
-                progress(Lesson(step + 1, fraction, left_s, losses, network, middle))
+    for step in count():
+        fraction = (time.monotonic() - started) / seconds
+        if fraction >= 1 or (should_stop is not None and should_stop()):
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = _rate(fraction)
+        terms = objective(_draw(takes, step).to(device), _WEIGHTS, step)
+        loss = descend(terms, network, optimizer)
+        losses = dict(zip(terms, loss.tolist(), strict=True))
+        if progress is not None:
+            spent_s = time.monotonic() - started
+            left_s = max(seconds - spent_s, 0.0)
+            fraction = min(spent_s / seconds, 1.0)
+            progress(Lesson(step + 1, fraction, left_s, losses, network, middle))
     return network.requires_grad_(False).eval()
 
 
