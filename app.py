@@ -178,7 +178,7 @@ class Page:
         """The visitor's own frame in every style, and some of it in motion in the chosen one."""
         left, right = self.left, self.right
         aside = {"concurrency_id": "try", "concurrency_limit": 2} | QUIET
-        frame = (self.try_all, [left.video, right.scrub, left.style, guests], left.gallery)
+        frame = (self.try_all, [left.video, right.scrub, guests], left.gallery)
         motion = (
             self.try_one,
             [left.video, right.scrub, left.style, left.temporal, left.strength, left.keep_colors,
@@ -397,19 +397,16 @@ class Page:
                     f"{limit_s:.0f} s. Say under Advanced which part to paint.</b>")  # fmt: skip
         return {right.scrub: gr.Slider(visible=True), right.status: f"<p>{said}</p>"}
 
-    def try_all(
-        self, video: str | None, percent: float, name: str | None, guests: list[Style]
-    ) -> gr.Gallery:
-        """The gallery with a frame of the visitor's video; with the previews if there is none."""
+    def try_all(self, video: str | None, percent: float, guests: list[Style]) -> list:
+        """What the gallery shows: a frame of the visitor's video in every style; the previews if
+        there is none. Which is chosen stays as it is: it may change while they are painted."""
         styles, shown = [*self.styles, *guests], None
         try:
             if video:
                 shown = self.easel.paint_all(tile(probe(video), percent / 100), styles)
         except StylevidError as error:
             log.info("no frame to show: %s", error)
-        names = list(name_styles(styles))
-        index = names.index(name) if name in names else None
-        return gr.Gallery(pictures(styles, shown), selected_index=index)
+        return pictures(styles, shown)
 
     def try_one(
         self, video: str | None, percent: float, name: str | None, temporal: bool,

@@ -305,8 +305,8 @@ def test_ones_own_video_is_shown_in_every_style_then_in_motion_and_found_again(
     wait_for_motion(page, "Your video as The Starry Night")
     page.locator("#scrub input[type=number]").fill("80")
     page.keyboard.press("Tab")
-    wait_for_new(shown)
     page.locator("#styles").get_by_label("The Great Wave").press("Enter")
+    wait_for_new(shown)
     wait_for_motion(page, "Your video as The Great Wave")
     assert "Hokusai" in page.locator("#card").inner_text()
     assert pressed() == ["The Great Wave off Kanagawa"]

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
-import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -108,8 +107,8 @@ def test_what_is_said_of_a_video_before_it_is_painted(handlers, tmp_path: Path) 
              60, None)  # fmt: skip
     ((sentence,),) = (step.values() for step in handlers["run"](*asked, Job(), []))
     assert "No video yet" in sentence
-    gallery = handlers["try_all"](str(tmp_path / "x.mp4"), 0, STYLES[1].slug, [])
-    assert isinstance(gallery, gr.Gallery) and gallery.selected_index == 1
+    previews = handlers["try_all"](str(tmp_path / "x.mp4"), 0, [])
+    assert len(previews) == len(list_styles()), "a video that cannot be read shows the previews"
 
 
 def test_the_example_moves_until_there_is_a_video(handlers) -> None:
