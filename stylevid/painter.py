@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from .canvas import on_canvas
 from .engine import Engine, TorchEngine
 from .errors import StylevidError, WeightsError
 from .memory import Remembered
@@ -53,16 +54,16 @@ class Painter:
         self.engine: Engine = make_engine(network, self.device, engine)
 
     def paint(self, frames: Iterable[Yuv]) -> Iterator[Yuv]:
-        """The paintings of frames, each by itself, in order; see `Engine.paint`."""
-        return self.engine.paint(frames)
+        """The paintings of frames on a canvas, each by itself, in order; see `Engine.paint`."""
+        return self.engine.paint(map(on_canvas, frames))
 
     def paint_next(self, frame: Yuv, past: Remembered | None) -> Yuv:
-        """The painting of a frame, given what is remembered of the one before.
+        """The painting of a frame on a canvas, given what is remembered of the one before.
 
         Raises:
             StylevidError: there is not enough memory for frames of this size.
         """
-        return self.engine.submit([frame], past)()[0]
+        return self.engine.submit([on_canvas(frame)], past)()[0]
 
 
 def _mixed(mix: Mix) -> StyleNet:

@@ -93,12 +93,12 @@ def test_every_engine_paints_what_the_network_paints(
     wanted = expected(network, frames)
     limit = 1 if name.endswith("float32") else 12
     assert painter.engine.name == name
-    assert distance(list(painter.paint(frames)), wanted) <= limit
+    assert distance(list(painter.engine.paint(frames)), wanted) <= limit
     past = remembered(*size, matrix)
     trust = torch.from_numpy(past.trust[None, None]) / 255
     again = paint_exactly(network, frames[0], Past(image_of(past.painting), trust))
-    assert distance([painter.paint_next(frames[0], past)], [again]) <= limit
-    assert distance([painter.paint_next(frames[0], None)], wanted[:1]) <= limit
+    assert distance(painter.engine.submit(frames[:1], past)(), [again]) <= limit
+    assert distance(painter.engine.submit(frames[:1])(), wanted[:1]) <= limit
 
 
 @pytest.mark.parametrize("name", EVERY_ENGINE)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 # Modules of stylevid, a line for each layer, from the bottom up.
 ROWS = """
 errors version files frames warp yuv matroska learn.__init__ learn.allocation batch.__init__
-brush network flow video styles learn.losses learn.vgg hub_errors batch.places
+brush canvas network flow video styles learn.losses learn.vgg hub_errors batch.places
 weights tiles metrics memory recipe example export
 engine learn.sequences
 openvino_engine learn.objective learn.painting hub

@@ -113,7 +113,7 @@ def test_strength_mixes(painter: Painter) -> None:
     assert np.array_equal(plain, to_frame(yuv_to_image(image_to_yuv(to_image(frame)))))
     half = stylize_image(frame, painter, Options(strength=0.5)).astype(int)
     mixed = (painted + plain) / 2
-    assert np.abs(half - mixed).max() <= 5 and np.abs(half - mixed).mean() < 1  # of whole levels
+    assert np.abs(half - mixed).max() <= 6 and np.abs(half - mixed).mean() < 1  # of whole levels
 
 
 def test_keep_colors_keeps_chroma(painter: Painter) -> None:

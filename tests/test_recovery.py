@@ -78,8 +78,8 @@ def test_a_few_frames_later_it_is_forgotten(
 ) -> None:  # fmt: skip
     torch.manual_seed(0)
     painted = paint(painter, change(clip))
-    at = WRONG + LATER
-    assert difference(painted[at], clean[at]) < most * anew[LATER - 1] < anew[0]
+    left = difference(painted[WRONG + LATER], clean[WRONG + LATER])
+    assert left < most * anew[LATER - 1] and left < anew[0]
 
 
 def test_a_dropped_frame_is_hardly_seen(painter: Painter, clip: Clip, clean: Clip, anew) -> None:

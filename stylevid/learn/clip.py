@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..brush import for_brush
+from ..canvas import on_canvas
 from ..errors import VideoError
 from ..frames import Frame, to_frame
 from ..network import StyleNet
@@ -65,7 +66,7 @@ class Lesson:
     def preview(self) -> Frame:
         """The frame as it would be painted now, uint8 H,W,3."""
         device = next(self.network.parameters()).device
-        return to_frame(self.network(yuv_to_image(self.frame, device)))
+        return to_frame(self.network(yuv_to_image(on_canvas(self.frame), device)))
 
 
 def learn_clip(

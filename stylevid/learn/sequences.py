@@ -11,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..canvas import weave
 from ..flow import estimate_flow
-from ..frames import Frame, fit, luma, resize, size_of, to_frame, to_image
+from ..frames import Frame, Size, fit, luma, resize, size_of, to_frame, to_image
 from ..memory import SIZE, Array, Follower
 from ..metrics import trusted
+from ..yuv import RANGE
 
 LEARNED = 2  # frames at the end of a sequence that gradients flow through; the others are replayed
 _FOLLOWED_AT = SIZE / 640  # of a frame's size, as in a video of 640 pixels
@@ -73,8 +75,8 @@ def observe(
     stray: float = 0.0,
     compressed: float = 0.0,
 ) -> Sequences:  # fmt: skip
-    """Sequences as a painter gets to see them: noise and blocks that are to be painted over, and
-    changes of exposure that are real light.
+    """Sequences as a painter gets to see them: noise and blocks that are to be painted over,
+    changes of exposure that are real light, and the weave of the canvas, of some place.
 
     Args:
         frames, flow_cur_to_prev, visible: as in `Sequences`.
@@ -104,7 +106,14 @@ def observe(
         error = normal((count - 1) * batch, 2, 12, 12) * torch.rand(1, generator=generator) * stray
         error = F.interpolate(error, size_of(frames), mode="bicubic")
         followed = followed + error.view_as(followed)
-    return Sequences(exposed, seen, flow_cur_to_prev, visible, followed, trust)
+    woven = seen + _weave(size_of(seen), generator)
+    return Sequences(exposed, woven, flow_cur_to_prev, visible, followed, trust)
+
+
+def _weave(size: Size, generator: torch.Generator) -> Tensor:
+    """The weave H,W of a canvas that lies anywhere, to add to each color of [0, 1]."""
+    place = torch.randint(max(size), (2,), generator=generator).tolist()
+    return torch.from_numpy(weave(*size)).roll(place, (0, 1)) / float(RANGE[0])
 
 
 def _compress(frames: Tensor, generator: torch.Generator) -> Tensor:
