@@ -1,9 +1,12 @@
-"""The weave of the canvas: a faint fixed noise in all that a network is given to paint.
+"""What a network is given to paint: the frame with clearer forms, on the weave of a canvas.
 
-A convolutional network paints what is alike alike: an overexposed sky stays empty, and flats get a
-lattice, or strokes that a camera's noise draws anew in each frame. The weave is what strokes start
-from there, and stays where it is. The noise of StyleGAN (Karras et al. 2019, section 3.2) is there
-for the same reason; this one lies in the picture, so that networks need no input for it.
+Clearer: of a face in full light, or an arm before a wall, a network keeps the outline and covers
+the rest with strokes; with more local contrast, eyes and fingers are kept as well.
+
+The weave: a convolutional network paints what is alike alike. An overexposed sky stays empty, and
+a camera's noise draws the strokes of flats anew in each frame. A faint noise that stays where it
+is gives strokes a place to start from. The noise of StyleGAN (Karras et al. 2019, section 3.2) is
+there for the same reason; this one lies in the picture, so that networks need no input for it.
 """
 
 import math
@@ -16,20 +19,34 @@ import numpy.typing as npt
 
 from .yuv import Bytes, Yuv
 
-LEVELS = 2.2  # standard deviation, of the 219 from black to white
-_FINE, _COARSE = 1.5, 3.75  # pixels: the Gaussians whose difference it is
+CLEARER = 1.0  # of what differs from the light around it, so much is added
+LEVELS = 2.2  # standard deviation of the weave, of the 219 levels from black to white
+_AROUND = 24.0  # pixels: the Gaussian that is the light around
+_FINE, _COARSE = 1.5, 3.75  # pixels: the Gaussians whose difference the weave is
+_SMALL = 4  # times smaller: the picture in which the light around is computed
+
+Threads = npt.NDArray[np.int8]
 
 
 def on_canvas(frame: Yuv) -> Yuv:
-    """The frame with the weave in its light; a copy."""
-    height, width = frame.size
-    woven = Yuv(frame.pixels.copy(), frame.matrix)
-    cv2.add(frame.luma, weave(height, width), dst=woven.luma, dtype=cv2.CV_8U)
-    return woven
+    """The frame as the network is given it; a copy, with other light and the same color."""
+    canvas = Yuv(frame.pixels.copy(), frame.matrix)
+    canvas.luma[:] = light_on_canvas(frame.luma, weave(*frame.size))
+    return canvas
+
+
+def light_on_canvas(luma: Bytes, threads: Threads) -> Bytes:
+    """Y as the network is given it, of Y and a weave, all H,W."""
+    height, width = luma.shape
+    size = max(1, width // _SMALL), max(1, height // _SMALL)
+    small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    around = cv2.resize(cv2.GaussianBlur(small, (0, 0), _AROUND / _SMALL), (width, height))
+    clear = cv2.addWeighted(luma, 1 + CLEARER, around, -CLEARER, 0)
+    return cast(Bytes, cv2.add(clear, threads, dtype=cv2.CV_8U))
 
 
 @lru_cache(maxsize=8)
-def weave(height: int, width: int) -> npt.NDArray[np.int8]:
+def weave(height: int, width: int) -> Threads:
     """Levels H,W to add to Y: band-passed Gaussian noise, the same at every call."""
     noise = np.random.default_rng(0).standard_normal((height, width), np.float32)
     fine, coarse = (cv2.GaussianBlur(noise, (0, 0), sigma) for sigma in (_FINE, _COARSE))

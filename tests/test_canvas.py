@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from stylevid.canvas import LEVELS, on_canvas, weave
+from stylevid.canvas import LEVELS, light_on_canvas, on_canvas, weave
 from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.painter import Painter
 from stylevid.yuv import Yuv
@@ -30,6 +30,15 @@ def test_a_frame_keeps_its_color_and_its_pixels_and_no_level_wraps_around() -> N
         np.testing.assert_array_equal(woven.chroma, frame.chroma)
         expected = (level + weave(96, 128).astype(int)).clip(0, 255)
         np.testing.assert_array_equal(woven.luma, expected)
+
+
+def test_forms_become_clearer_and_what_is_alike_stays_as_light() -> None:
+    luma = np.full((200, 300), 120, np.uint8)
+    luma[80:120, 120:180] = 130
+    none = np.zeros(luma.shape, np.int8)
+    clear = light_on_canvas(luma, none).astype(int)
+    assert 134 <= clear[100, 150] <= 140 and clear[:20].min() >= 119 and clear[:20].max() <= 120
+    assert 108 < clear[70, 150] < 118, "darker beside what is light"
 
 
 def test_a_painting_of_a_flat_frame_is_no_flat() -> None:

@@ -66,7 +66,7 @@ def lit(clip: Clip, first: int, *gains: float) -> Clip:
     [
         (1.2, lambda clip: lit(clip, WRONG, 1.8)),
         (1.2, lambda clip: lit(clip, WRONG, 0.0)),
-        (1.4, lambda clip: lit(clip, WRONG - 4, 0.75, 0.5, 0.25, 0.5, 0.75)),
+        (1.7, lambda clip: lit(clip, WRONG - 4, 0.75, 0.5, 0.25, 0.5, 0.75)),
         (1.2, lambda clip: [*clip[: WRONG - 1], clip[WRONG - 2], *clip[WRONG:]]),
         (1.2, lambda clip: [*clip[:WRONG], torch.rand(clip[0].shape), *clip[WRONG + 1 :]]),
     ],

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..canvas import weave
+from ..canvas import light_on_canvas, weave
 from ..flow import estimate_flow
-from ..frames import Frame, Size, fit, luma, resize, size_of, to_frame, to_image
+from ..frames import Frame, fit, luma, resize, size_of, to_frame, to_image
 from ..memory import SIZE, Array, Follower
 from ..metrics import trusted
-from ..yuv import RANGE
+from ..yuv import RANGE, ZERO, Bytes
 
 LEARNED = 2  # frames at the end of a sequence that gradients flow through; the others are replayed
 _FOLLOWED_AT = SIZE / 640  # of a frame's size, as in a video of 640 pixels
@@ -76,7 +76,7 @@ def observe(
     compressed: float = 0.0,
 ) -> Sequences:  # fmt: skip
     """Sequences as a painter gets to see them: noise and blocks that are to be painted over,
-    changes of exposure that are real light, and the weave of the canvas, of some place.
+    changes of exposure that are real light, and all of it on a canvas, somewhere.
 
     Args:
         frames, flow_cur_to_prev, visible: as in `Sequences`.
@@ -106,14 +106,20 @@ def observe(
         error = normal((count - 1) * batch, 2, 12, 12) * torch.rand(1, generator=generator) * stray
         error = F.interpolate(error, size_of(frames), mode="bicubic")
         followed = followed + error.view_as(followed)
-    woven = seen + _weave(size_of(seen), generator)
-    return Sequences(exposed, woven, flow_cur_to_prev, visible, followed, trust)
+    canvas = _on_canvas(seen, generator)
+    return Sequences(exposed, canvas, flow_cur_to_prev, visible, followed, trust)
 
 
-def _weave(size: Size, generator: torch.Generator) -> Tensor:
-    """The weave H,W of a canvas that lies anywhere, to add to each color of [0, 1]."""
+def _on_canvas(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """Frames T,N,3,H,W on a canvas that lies anywhere, and stays there."""
+    size = size_of(frames)
     place = torch.randint(max(size), (2,), generator=generator).tolist()
-    return torch.from_numpy(weave(*size)).roll(place, (0, 1)) / float(RANGE[0])
+    threads = np.roll(weave(*size), place, (0, 1))
+    light = luma(frames.flatten(0, 1))[:, 0] * float(RANGE[0]) + float(ZERO[0])
+    before = light.round().to(torch.uint8).numpy()
+    after = np.stack([light_on_canvas(cast(Bytes, one), threads) for one in before])
+    change = torch.from_numpy(after.astype(np.float32) - before) / float(RANGE[0])
+    return frames + change.view(*frames.shape[:2], 1, *size)
 
 
 def _compress(frames: Tensor, generator: torch.Generator) -> Tensor:
