@@ -16,8 +16,10 @@ from typing import cast
 import cv2
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
-from .yuv import Bytes, Yuv
+from .frames import size_of, unpad
+from .yuv import Bytes, Yuv, image_to_yuv, yuv_to_image
 
 CLEARER = 1.0  # of what differs from the light around it, so much is added
 LEVELS = 2.2  # standard deviation of the weave, of the 219 levels from black to white
@@ -33,6 +35,11 @@ def on_canvas(frame: Yuv) -> Yuv:
     canvas = Yuv(frame.pixels.copy(), frame.matrix)
     canvas.luma[:] = light_on_canvas(frame.luma, weave(*frame.size))
     return canvas
+
+
+def image_on_canvas(image: Tensor) -> Tensor:
+    """The same for an image 1,3,H,W in [0, 1]."""
+    return unpad(yuv_to_image(on_canvas(image_to_yuv(image))), *size_of(image))
 
 
 def light_on_canvas(luma: Bytes, threads: Threads) -> Bytes:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from stylevid.canvas import image_on_canvas
 from stylevid.errors import StyleError, WeightsError, exit_status
 from stylevid.frames import Frame, resize, size_of, to_frame
 from stylevid.learn.losses import PaintingTargets
@@ -135,7 +136,7 @@ def paint_square(network: StyleNet, image: Tensor) -> Tensor:
     Raises:
         WeightsError: it is not finite, or the same everywhere: nobody can want such a network.
     """
-    painted = network.eval()(image)
+    painted = network.eval()(image_on_canvas(image))
     if not torch.isfinite(painted).all() or painted.std(dim=(-2, -1)).max() < 0.01:
         raise WeightsError("The network paints in one color or not at all. Train it again.")
     side = min(size_of(painted))

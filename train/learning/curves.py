@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 from tqdm import tqdm
 
+from stylevid.canvas import image_on_canvas
 from stylevid.frames import Frame, resize, to_frame
 from stylevid.learn.painting import read_painting
 from stylevid.network import StyleNet
@@ -91,6 +92,6 @@ def paint_sheet(network: StyleNet, images: list[Tensor]) -> Frame:
     tiles: list[Tensor] = []
     for image in images:
         with torch.autocast(device.type, torch.bfloat16):
-            stylized = network(image.to(device))
+            stylized = network(image_on_canvas(image).to(device))
         tiles += resize(stylized.float(), (360, 480))
     return to_frame(make_grid(tiles, nrow=3, padding=0)[None])
