@@ -286,9 +286,9 @@ def test_ones_own_video_is_shown_in_every_style_then_in_motion_and_found_again(
     def tiles() -> list[str]:
         return [tile.get_attribute("src") for tile in page.locator("#styles img").all()]
 
-    def pressed() -> list[str]:
-        found = page.locator("#styles [aria-pressed=true]").all()
-        return [tile.get_attribute("aria-label") for tile in found]
+    def wait_for_pressed(name: str) -> None:
+        page.locator(f"#styles [aria-pressed=true][aria-label='{name}']").wait_for(timeout=60_000)
+        assert page.locator("#styles [aria-pressed=true]").count() == 1
 
     def wait_for_new(old: list[str]) -> list[str]:
         new = "t => !old.includes(t.getAttribute('src'))"
@@ -298,8 +298,7 @@ def test_ones_own_video_is_shown_in_every_style_then_in_motion_and_found_again(
         return tiles()
 
     shown = tiles()
-    page.locator("#styles [aria-pressed=true]").wait_for(timeout=60_000)
-    assert pressed() == ["The Starry Night"]
+    wait_for_pressed("The Starry Night")
     upload(page, real_clip)
     shown = wait_for_new(shown)
     wait_for_motion(page, "Your video as The Starry Night")
@@ -309,7 +308,7 @@ def test_ones_own_video_is_shown_in_every_style_then_in_motion_and_found_again(
     wait_for_new(shown)
     wait_for_motion(page, "Your video as The Great Wave")
     assert "Hokusai" in page.locator("#card").inner_text()
-    assert pressed() == ["The Great Wave off Kanagawa"]
+    wait_for_pressed("The Great Wave off Kanagawa")
     length = page.evaluate("() => document.querySelector('#stage video').duration")
     assert length == pytest.approx(3, abs=0.1)
 

@@ -32,6 +32,7 @@ class TrainConfig:
     style_weight: float = 12.0
     color_weight: float = 5.0  # ours: hue and light follow the picture, in the painting's colors
     tv_weight: float = 0.1  # ours: removes single-pixel noise, leaves strokes
+    lattice_weight: float = 3000.0  # ours: no mesh of the network's own grid
 
     # Temporal stage, on sequences of frames
     temporal_steps: int = 150
@@ -79,7 +80,8 @@ class TrainConfig:
         else:
             content, style = self.temporal_content_weight, self.temporal_style_weight
         return LossWeights(
-            content, style, self.color_weight, self.tv_weight, self.output_temporal_weight
+            content, style, self.color_weight, self.tv_weight, self.lattice_weight,
+            self.output_temporal_weight,
         )
 
     @property

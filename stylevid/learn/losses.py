@@ -15,6 +15,7 @@ from ..frames import luma
 
 TILE = 8  # pixels
 NOISE = 0.025  # deviation that is added to all colors': what is below it is not made into shapes
+LATTICE = 4  # pixels: what the coarsest features of the network are apart
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -151,6 +152,22 @@ def total_variation(image: Tensor) -> Tensor:
     across = (image[..., :, 1:] - image[..., :, :-1]).abs().mean()
     down = (image[..., 1:, :] - image[..., :-1, :]).abs().mean()
     return across + down
+
+
+def lattice_loss(painted: Tensor) -> Tensor:
+    """How far details of a painting N,C,H,W repeat every LATTICE pixels: the variance, over the
+    places on that lattice, of their means in squares of 32 pixels.
+
+    Ours. A network's coarsest features lie on a lattice, and it is cheaper to draw fine texture as
+    a mesh of that lattice than to draw it freely.
+    """
+    painted = painted.float()
+    details = painted - F.avg_pool2d(painted, 5, 1, 2, count_include_pad=False)
+    height, width = (side // LATTICE * LATTICE for side in details.shape[-2:])
+    places = F.pixel_unshuffle(details[..., :height, :width], LATTICE)
+    window = [min(32 // LATTICE, side) for side in places.shape[-2:]]
+    means = F.avg_pool2d(places, window).unflatten(1, (-1, LATTICE**2))
+    return means.var(2, unbiased=False).mean()
 
 
 def output_temporal_loss(

@@ -24,6 +24,7 @@ class LossWeights:
     style: float = 8.0
     color: float = 5.0
     tv: float = 0.1
+    lattice: float = 3000.0
     output_temporal: float = 60.0
 
 
@@ -78,6 +79,7 @@ class Objective(nn.Module):
             "style": weights.style * losses.style_loss(features, self.painting.grams),
             "color": weights.color * color,
             "tv": weights.tv * losses.total_variation(painted),
+            "lattice": weights.lattice * losses.lattice_loss(painted),
         }
 
     def _paint_sequence(

@@ -1,5 +1,6 @@
 """Known answers for the losses."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from stylevid.learn.losses import (
     color_loss,
     content_loss,
     gram_matrix,
+    lattice_loss,
     output_temporal_loss,
     palette,
     style_loss,
@@ -136,6 +138,19 @@ def test_each_picture_of_a_batch_has_colors_of_its_own() -> None:
     assert together == pytest.approx(sum(alone) / 2, rel=1e-3)
 
 
+def test_a_mesh_of_the_lattice_is_told_from_other_meshes() -> None:
+    def mesh(period: float) -> Tensor:
+        across = 0.1 * (torch.arange(128) * 2 * math.pi / period).cos()
+        return (0.5 + across).expand(1, 3, 96, 128)
+
+    # 5 pixels' mean of a cosine of 4 is a fifth of it, turned around; its mean square is a half.
+    assert lattice_loss(mesh(4)).item() == pytest.approx(1.2**2 * 0.1**2 / 2, rel=0.05)
+    assert lattice_loss(mesh(5.3)).item() < 0.02 * lattice_loss(mesh(4)).item()
+    assert lattice_loss(torch.full((1, 3, 8, 12), 0.7)).item() == pytest.approx(0, abs=1e-9)
+    moved = mesh(4)[..., 3:]
+    assert lattice_loss(moved).item() == pytest.approx(lattice_loss(mesh(4)).item(), rel=0.1)
+
+
 def test_total_variation_of_a_constant_and_of_a_step() -> None:
     assert total_variation(torch.full((1, 3, 4, 6), 0.7)).item() == 0
     step = torch.zeros(1, 3, 4, 6)
@@ -191,6 +206,7 @@ def test_temporal_gradient_flows_into_both_frames() -> None:
         lambda a, b: style_loss([a], [gram_matrix(b)]),
         lambda a, b: color_loss(a, b, palette(b)),
         lambda a, b: total_variation(a),
+        lambda a, b: lattice_loss(a),
         lambda a, b: output_temporal_loss(a, b, b, b, torch.ones(1, 1, 16, 24)),
     ],
 )

@@ -171,7 +171,7 @@ def test_a_few_steps_lower_the_loss(
 
 def test_each_stage_has_its_own_content_and_style_weights() -> None:
     config = replace(TINY, content_weight=1.5, style_weight=2.5, color_weight=3.5, tv_weight=4.5,
-                     temporal_content_weight=5.5, temporal_style_weight=6.5,
+                     lattice_weight=8.5, temporal_content_weight=5.5, temporal_style_weight=6.5,
                      output_temporal_weight=7.5)  # fmt: skip
-    assert config.weights(1) == LossWeights(1.5, 2.5, 3.5, 4.5, 7.5)
-    assert config.weights(2) == LossWeights(5.5, 6.5, 3.5, 4.5, 7.5)
+    assert config.weights(1) == LossWeights(1.5, 2.5, 3.5, 4.5, 8.5, 7.5)
+    assert config.weights(2) == LossWeights(5.5, 6.5, 3.5, 4.5, 8.5, 7.5)
