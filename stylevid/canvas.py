@@ -43,7 +43,9 @@ def image_on_canvas(image: Tensor) -> Tensor:
 
 
 def light_on_canvas(luma: Bytes, threads: Threads) -> Bytes:
-    """Y as the network is given it, of Y and a weave, all H,W."""
+    """Y as the network is given it, uint8 H,W in levels: of Y by unsharp masking with a wide
+    Gaussian, and of a weave's levels H,W, which are added.
+    """
     height, width = luma.shape
     size = max(1, width // _SMALL), max(1, height // _SMALL)
     small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
@@ -54,7 +56,7 @@ def light_on_canvas(luma: Bytes, threads: Threads) -> Bytes:
 
 @lru_cache(maxsize=8)
 def weave(height: int, width: int) -> Threads:
-    """Levels H,W to add to Y: band-passed Gaussian noise, the same at every call."""
+    """Levels to add to Y, int8 H,W: band-passed Gaussian noise, one shared array for a size."""
     noise = np.random.default_rng(0).standard_normal((height, width), np.float32)
     fine, coarse = (cv2.GaussianBlur(noise, (0, 0), sigma) for sigma in (_FINE, _COARSE))
     return np.rint((fine - coarse) * (LEVELS / _deviation())).astype(np.int8)
