@@ -69,8 +69,8 @@ class Objective(nn.Module):
     def perceptual_terms(
         self, painted: Tensor, image: Tensor, weights: LossWeights, content: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Content, style, color, total-variation and lattice losses of paintings of an image, both N,3,H,W;
-        `content` is that of the image, if it is known."""
+        """Content, style, color, total-variation and lattice losses of paintings of an image, both
+        N,3,H,W; `content` is that of the image, if it is known."""
         content = self.content(image) if content is None else content
         features = self._frozen[0](painted)
         color = losses.color_loss(painted, image, self.painting.palette)
