@@ -80,7 +80,11 @@ class TrainConfig:
         else:
             content, style = self.temporal_content_weight, self.temporal_style_weight
         return LossWeights(
-            content, style, self.color_weight, self.tv_weight, self.lattice_weight,
+            content,
+            style,
+            self.color_weight,
+            self.tv_weight,
+            self.lattice_weight,
             self.output_temporal_weight,
         )
 
