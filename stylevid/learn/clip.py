@@ -39,7 +39,7 @@ MOST_PIXELS = 480 * 480  # that are learned from in a step; of larger frames, a 
 SMALLEST = 32  # pixels: VGG's deepest features are an eighth
 _PICTURES = 0.25  # share of the steps that learn from a frame without a past
 _RATE = 1.5e-3  # Adam's learning rate at its peak
-_WEIGHTS = LossWeights(style=24.0, output_temporal=200.0)
+_WEIGHTS = LossWeights(content=1.1, style=24.0, color=15.0, output_temporal=300.0)
 
 
 @dataclass(frozen=True)
