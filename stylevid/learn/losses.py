@@ -6,6 +6,7 @@ painting: 1 means "as far away as nothing at all".
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +30,29 @@ def gram_matrix(features: Tensor) -> Tensor:
     if flat.dtype == torch.float16:
         flat = flat.float()  # whose range such sums leave
     with torch.autocast(features.device.type, enabled=False):
-        return (flat.transpose(1, 2) @ flat).float() / (c * h * w)
+        return cast(Tensor, _SelfProducts.apply(flat)) / (c * h * w)
+
+
+class _SelfProducts(torch.autograd.Function):
+    """F^T F, N,C,C in float32, of F, N,P,C.
+
+    The gradient F (D + D^T) is one product for autograd's two; and `bmm` would copy what it is
+    given, where a CPU multiplies matrices in bfloat16.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        return torch.stack([(one.t() @ one).float() for one in features])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (features,), (gradient,) = ctx.saved_tensors, gradients
+        both = (gradient + gradient.transpose(1, 2)).to(features.dtype)
+        found = torch.empty_like(features)
+        for place, products in enumerate(zip(features, both, strict=True)):
+            torch.mm(*products, out=found[place])
+        return found
 
 
 def content_loss(stylized: Tensor, content: Tensor) -> Tensor:
