@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
+from itertools import chain
 from pathlib import Path
 
 import gradio as gr
@@ -23,7 +24,7 @@ from stylevid.comparison import compare_video
 from stylevid.errors import Cancelled, StylevidError
 from stylevid.example import EXAMPLE
 from stylevid.frames import Frame
-from stylevid.pipeline import Options, Progress, stylize_video
+from stylevid.pipeline import Options, Progress, Result, stylize_video
 from stylevid.styles import Mix, Style, find_style, list_styles, name_styles
 from stylevid.video import probe, read_picture
 from webui import QUIET, layout, report
@@ -35,7 +36,7 @@ from webui.looking import Easel, Turns, tile
 from webui.operator import Limits, Operator, add_options
 from webui.painting import Job, in_time, lend_gpu
 from webui.restoring import connect_restoring
-from webui.runs import Run, Runs
+from webui.runs import Run, Runs, Waiting
 from webui.scratch import scratch
 from webui.stage import OPENING, card_html, motion_html, opening_html, still_html
 from webui.theme import CSS, head, theme
@@ -51,7 +52,7 @@ TWICE = (
 PRIVATE = {"api_visibility": "private"}
 Stills = tuple[Frame, Frame] | None
 SESSIONS = 1000  # visitors that gradio remembers, 0.14 MB each; 10,000 if it is not told
-# Whatever paints waits in one line, as there is one machine.
+# What is not a run of its own; those have their own lines.
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "paint"}
 
 
@@ -143,9 +144,10 @@ class Page:
             self.shown, right.view, right.both, right.both_note, right.moment, self.ticket,
         ]  # fmt: skip
         left.paint.click(None, None, None, js=SHOW_OUTCOME, **PRIVATE)
-        left.paint.click(self.wait, self.turns, right.status, queue=False, **PRIVATE).then(
-            self.run, [*self._asked(), left.way, left.learn_s, left.picture, self.job, guests],
-            painted, **ONE_AT_A_TIME, **QUIET,
+        left.paint.click(
+            self.run,
+            [*self._asked(), left.way, left.learn_s, left.picture, self.job, guests, self.turns],
+            painted, concurrency_limit=None, **QUIET,
         )  # fmt: skip
         left.stop.click(lambda job: job.stop(), self.job, None, queue=False, **PRIVATE)
         blocks.load(
@@ -213,19 +215,15 @@ class Page:
         return [left.video, left.style, left.temporal, left.strength, left.keep_colors, left.size,
                 left.brush, left.start, left.end, left.second, left.mix]  # fmt: skip
 
-    def wait(self, turns: Turns) -> str:
-        """What is said until a machine is free; what was tried before is over."""
-        turns.begin()
-        return report.status_html("Waiting for your turn…", 0)
-
     def run(
         self, video: str | None, name: str | None, temporal: bool, strength: float,
         keep_colors: bool, size: str, brush: str, start_s: float | None, end_s: float | None,
         second: str | None, share: float, way: str, learn_s: float, picture: str | None, job: Job,
-        guests: list[Style],
+        guests: list[Style], turns: Turns,
     ) -> Iterator[dict]:  # fmt: skip
-        """Paint the visitor's video."""
+        """Paint the visitor's video, when it is its turn; what was tried before is over."""
         right = self.right
+        turns.begin()
         job.start()
         try:
             if not video:
@@ -241,8 +239,10 @@ class Page:
             yield {right.status: f"<p><b>{escape(str(error))}</b></p>"}
             return
         steps = self._paint(Path(video), chosen, options, job, course)
-        run = Run(steps, Painted(Path(video), chosen, options, 0.0), job)
-        yield self._busy() | {self.ticket: self.runs.start(run)}
+        asked = Painted(Path(video), chosen, options, 0.0)
+        run = Run(steps, asked, job, course.seconds if course else math.nan)
+        line = self.runs.learning if course else self.runs.painting
+        yield self._busy() | {self.ticket: self.runs.start(run, line)}
         yield from self._follow(run)
 
     def resume(self, ticket: object) -> Iterator[dict]:
@@ -269,6 +269,8 @@ class Page:
                 elif isinstance(step, Progress):
                     newest = gr.Image(step.latest, visible=True)
                     yield {right.status: report.progress_html(step), right.newest: newest}
+                elif isinstance(step, Waiting):
+                    yield {right.status: report.waiting_html(step)}
                 else:
                     painted = replace(run.asked, start_s=step.start_s)
                     yield ready | {
@@ -303,9 +305,11 @@ class Page:
                 self.settings, temporal, strength, keep_colors, size, brush, start_s, end_s
             )
             chosen = _chosen(slug, second, share, self.styles)
-            for step in self._paint(Path(video), chosen, options, Job()):
-                if not isinstance(step, Progress):
-                    yield str(step.path)
+            job, line = Job(), self.runs.painting
+            with line.place(job):
+                for step in chain(line.wait(job), self._paint(Path(video), chosen, options, job)):
+                    if isinstance(step, Result):
+                        yield str(step.path)
         except (StylevidError, ValueError) as error:
             raise gr.Error(escape(str(error), quote=False), print_exception=False) from error
 

@@ -32,6 +32,7 @@ from webui import hub_box
 from webui.gallery import choices, pictures
 from webui.layout import HELLO
 from webui.learning import Course, Sketch
+from webui.looking import Turns
 from webui.painting import GPU_SECONDS, Job, lend_gpu, work
 from webui.report import OWN, flicker_html, flicker_table, progress_html
 
@@ -195,7 +196,7 @@ def paint_on(
     asked = (str(video), "starry-night", True, 1.0, False, "360 px", "fine", start_s, end_s)
     asked += (second, 0.5, *(learn or ("Quick", 60, None)))
     shown = {}
-    for step in handler(page, "run")(*asked, Job(), []):
+    for step in handler(page, "run")(*asked, Job(), [], Turns()):
         for part, value in step.items():
             shown[part.elem_id or type(part).__name__] = value
     return shown

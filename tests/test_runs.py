@@ -1,5 +1,6 @@
 """Work goes on while its visitor is away for a moment, and ends when they have gone."""
 
+import math
 import threading
 import time
 from collections.abc import Generator
@@ -8,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from stylevid import VideoError
+from stylevid.errors import Cancelled, StylevidError
 from tests.serving import wait_for
 from webui import runs as module
 from webui.painting import Job
-from webui.runs import Run, Runs
+from webui.runs import Run, Runs, Waiting
 
 DONE = Path("done.mp4")
 
@@ -22,7 +24,9 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, seconds)
 
 
-def run_of(*steps: object, pause_s: float = 0.05) -> tuple[Run, threading.Event]:
+def run_of(
+    *steps: object, pause_s: float = 0.05, needs_s: float = math.nan
+) -> tuple[Run, threading.Event]:
     """A run that tells these, and whether it was let go of."""
     closed = threading.Event()
 
@@ -36,13 +40,13 @@ def run_of(*steps: object, pause_s: float = 0.05) -> tuple[Run, threading.Event]
         finally:
             closed.set()
 
-    return Run(work(), None, Job()), closed
+    return Run(work(), None, Job(), needs_s), closed
 
 
 def test_a_run_is_found_by_its_name_alone_and_its_outcome_is_kept_for_a_while() -> None:
     runs = Runs()
     run, closed = run_of(1, 2, DONE)
-    name = runs.start(run)
+    name = runs.start(run, runs.painting)
     followers = run.follow()
     assert next(followers) == 1
     followers.close()  # the page is loaded anew
@@ -54,7 +58,8 @@ def test_a_run_is_found_by_its_name_alone_and_its_outcome_is_kept_for_a_while() 
 
 def test_work_ends_when_nobody_has_come_back() -> None:
     run, closed = run_of(*range(1000))
-    Runs().start(run)
+    runs = Runs()
+    runs.start(run, runs.painting)
     assert next(run.follow()) == 0
     assert closed.wait(5)
 
@@ -64,9 +69,11 @@ def test_trouble_is_told_to_whoever_looks_and_one_works_at_a_time() -> None:
     first, _ = run_of(1, VideoError("broken"), pause_s=0.2)
     second, _ = run_of(DONE)
     for run in (first, second):
-        runs.start(run)
+        runs.start(run, runs.painting)
     began = time.monotonic()
-    assert [*second.follow()] == [DONE] and time.monotonic() - began > 0.3
+    *waited, done = second.follow()
+    assert waited and all(isinstance(step, Waiting) for step in waited)
+    assert done == DONE and time.monotonic() - began > 0.3
     for _ in range(2):
         with pytest.raises(VideoError, match="broken"):
             list(first.follow())
@@ -77,10 +84,41 @@ def test_only_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEEP_S", 600)
     runs = Runs()
     old, closed = run_of(DONE)
-    runs.start(old)
+    runs.start(old, runs.painting)
     assert [*old.follow()] == [DONE]
     new, last = run_of(DONE)
-    runs.start(new)
+    runs.start(new, runs.painting)
     assert closed.wait(5)
     new.dismiss()
     assert last.wait(5)
+
+
+def test_who_waits_is_told_how_many_are_ahead_and_about_how_long() -> None:
+    runs = Runs()
+    learner, _ = run_of(*range(1000), needs_s=60)
+    second, _ = run_of(*range(1000), needs_s=120)
+    third, _ = run_of(DONE, needs_s=30)
+    *_, name = (runs.start(run, runs.learning) for run in (learner, second, third))
+    assert next(third.follow()) == Waiting(2, 180)
+    quick, _ = run_of(DONE)
+    runs.start(quick, runs.painting)
+    assert [*quick.follow()] == [DONE], "who only paints waited for one who learns"
+    third.job.stop()
+    with pytest.raises(Cancelled, match="while it waited"):
+        list(third.follow())
+    assert not third.job.is_stopped()
+    for run in (learner, second, third):
+        run.dismiss()
+    wait_for(lambda: runs.find(name) is None, 5)
+
+
+def test_a_line_is_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 1)
+    runs = Runs()
+    several = [run_of(*range(1000))[0] for _ in range(3)]
+    for run in several:
+        runs.start(run, runs.painting)
+    with pytest.raises(StylevidError, match="1 videos wait here already"):
+        list(several[2].follow())
+    for run in several:
+        run.dismiss()

@@ -9,6 +9,7 @@ from stylevid.metrics import NOTHING_MEASURED, Flicker
 from stylevid.pipeline import Progress, Result
 
 from .learning import Sketch
+from .runs import Waiting
 
 OWN = "the video's own"
 APOLOGY = "Something went wrong on our side. Please try again, or try another video."
@@ -22,6 +23,12 @@ def lines_html(sentences: list[str]) -> str:
 def status_html(text: str, fraction: float) -> str:
     """A bar, 0 to 1, above a text that is HTML."""
     return f"<progress max='1' value='{fraction:.4f}'></progress><p>{text}</p>"
+
+
+def waiting_html(waiting: Waiting) -> str:
+    """What is ahead, and about how long."""
+    about = f", about {waiting.about_s:.0f} s" if math.isfinite(waiting.about_s) else ""
+    return status_html(f"Waiting for your turn: {waiting.ahead} ahead of you{about}.", 0)
 
 
 def progress_html(progress: Progress) -> str:
