@@ -125,5 +125,6 @@ def test_a_painting_stands_beside_its_style_where_there_is_a_picture_of_it(tmp_p
     Image.new("RGB", (90, 60), "teal").save(style.painting)
     assert "<img src='data:image/jpeg;base64," in card_html(style)
     assert card_html(None) == ""
+    assert card_html(replace(style, artist="", year="")).endswith("<br></p>"), "of a lone file"
     style.painting.write_text("no picture")
     assert "<img" not in card_html(style)

@@ -46,7 +46,7 @@ def card_html(style: Style | None) -> str:
         picture = f"<img src='{small}' alt='The painting'>"
     except StyleError:
         pass  # a style may do without
-    about = f"{escape(style.artist)}, {escape(style.year)}"
+    about = escape(", ".join(filter(None, (style.artist, style.year))))
     return f"{picture}<p><b>{escape(style.title)}</b><br>{about}</p>"
 
 
