@@ -79,7 +79,8 @@ def test_a_few_frames_later_it_is_forgotten(
     torch.manual_seed(0)
     painted = paint(painter, change(clip))
     left = difference(painted[WRONG + LATER], clean[WRONG + LATER])
-    assert left < most * anew[LATER - 1] and left < anew[0]
+    # Not nothing: stars may stand elsewhere, as they do for who starts anew.
+    assert left < most * anew[LATER - 1] and left < 1.1 * anew[0]
 
 
 def test_a_dropped_frame_is_hardly_seen(painter: Painter, clip: Clip, clean: Clip, anew) -> None:
