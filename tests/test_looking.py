@@ -105,7 +105,7 @@ def test_what_is_said_of_a_video_before_it_is_painted(handlers, tmp_path: Path) 
     assert [*broken] == [opening_html()]
     asked = (None, None, True, 1, False, "360 px", "fine", None, None, None, 0.5, "Quick",
              60, None)  # fmt: skip
-    ((sentence,),) = (step.values() for step in handlers["run"](*asked, Job(), []))
+    ((sentence,),) = (step.values() for step in handlers["run"](*asked, Job(), [], Turns()))
     assert "No video yet" in sentence
     previews = handlers["try_all"](str(tmp_path / "x.mp4"), 0, [])
     assert len(previews) == len(list_styles()), "a video that cannot be read shows the previews"
