@@ -247,9 +247,10 @@ def test_a_file_that_is_no_video_gets_one_sentence(page, tmp_path: Path) -> None
     page.locator("#video input[type=file]").first.set_input_files(str(broken))
     sentence = said(page, "letter.mp4 cannot be read as a video")
     sentence.wait_for(timeout=60_000)  # before it is asked for
-    page.get_by_role("button", name="Paint it").click()
-    sentence.wait_for(state="detached", timeout=60_000)
+    with page.expect_response(lambda response: "/queue/join" in response.url):
+        page.get_by_role("button", name="Paint it").click()
     sentence.wait_for(timeout=60_000)
+    page.get_by_role("button", name="Paint it").wait_for(timeout=60_000)
 
 
 def test_a_link_chooses_the_style(browser, page_url: str) -> None:
