@@ -178,9 +178,11 @@ class Runs:
         """Begin it, in the caller's context, at the end of a line; its name."""
         name = secrets.token_urlsafe(16)
         self._runs[name] = run
-        outcomes = [known for known, old in self._runs.items() if old.is_over]
-        for known in outcomes[: max(0, len(self._runs) - MOST)]:
-            self._runs.pop(known).dismiss()
+        kept = list(self._runs.items())  # whose own threads take them out meanwhile
+        outcomes = [known for known, old in kept if old.is_over]
+        for known in outcomes[: max(0, len(kept) - MOST)]:
+            if old := self._runs.pop(known, None):
+                old.dismiss()
         context = contextvars.copy_context()  # ZeroGPU finds there whose request it is
         threading.Thread(target=context.run, args=(self._work, name, run, line), name="run").start()
         return name
