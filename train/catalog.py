@@ -8,7 +8,7 @@ import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,12 @@ class Entry:
         painting: the picture's file name.
         about: what the record says of it.
         settings: options of `python -m train` by their field names.
-        start: the styles whose networks it starts from the mean of; none starts from nothing.
     """
 
     slug: str
     painting: str
     about: dict[str, str]
     settings: dict[str, Any]
-    start: list[str]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,48 +54,48 @@ def main(arguments: list[str] | None = None) -> int:
                         "measure flicker on")  # fmt: skip
     parser.add_argument("--preview", type=Path, required=True, help="the picture that all paint")
     parser.add_argument("--styles", nargs="+", help="only these (default: all)")
-    parser.add_argument("--base", type=Path, help="weights that every style starts from; else the "
-                        "catalog's base is trained from nothing and gives them")  # fmt: skip
+    parser.add_argument("--base", type=Path, help="weights that every style starts from; else they "
+                        "are trained from nothing, as the catalog's [start] says")  # fmt: skip
     parser.add_argument("--runs", type=Path, default=Path("runs/catalog"))
     parser.add_argument("--weights", type=Path, default=Path("weights"))
     parser.add_argument("--sheet", type=Path, default=Path("runs/catalog.jpg"))
     parser.add_argument("--jobs", type=int, default=1, help="styles that are trained at once")
     options = parser.parse_args(arguments)
-    return exit_status(lambda: make(read_catalog(options.catalog), options))
+    return exit_status(lambda: make(*read_catalog(options.catalog), options))
 
 
-def read_catalog(path: Path) -> list[Entry]:
-    """The styles of a catalog, the one that the others start from first.
+def read_catalog(path: Path) -> tuple[Entry, list[Entry]]:
+    """What all styles of a catalog start from, and the styles.
 
     Raises:
         StyleError: the file is no catalog, or a setting is unknown.
     """
     try:
         catalog = tomllib.loads(path.read_text("utf-8"))
-        base, shared = catalog["base"], catalog["settings"]
-        first = [slug for slug, style in catalog["styles"].items() if not style.get("late")]
-        entries = [
-            Entry(
+        shared, start = catalog["settings"], dict(catalog["start"])
+        model = start.pop("style")
+        entries = {
+            slug: Entry(
                 slug=slug,
                 painting=style["painting"],
                 about={key: style[key] for key in _ABOUT} | {"licence": LICENCE},
                 settings=shared | style.get("settings", {}),
-                start=first if style.get("late") else [base] if slug != base else [],
             )
             for slug, style in catalog["styles"].items()
-        ]
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
         raise StyleError(f"{path} is not a catalog of styles: {cause!r}.") from cause
-    if base not in catalog["styles"]:
-        raise StyleError(f"{path} starts from {base!r}, which it does not list.")
+    if model not in entries:
+        raise StyleError(f"{path} starts from {model!r}, which it does not list.")
+    first = replace(entries[model], slug="start", settings=entries[model].settings | start)
     known = {field.name for field in fields(TrainConfig)}
-    for entry in entries:
+    for entry in (*entries.values(), first):
         if unknown := sorted(set(entry.settings) - known):
             raise StyleError(f"{path}: {entry.slug} has the unknown setting {unknown[0]!r}.")
-    return sorted(entries, key=lambda entry: len(entry.start))
+    return first, list(entries.values())
 
 
-def make(entries: list[Entry], options: argparse.Namespace) -> None:
+def make(first: Entry, entries: list[Entry], options: argparse.Namespace) -> None:
     """Bring weights/ and the sheet up to date with the catalog.
 
     Raises:
@@ -106,20 +104,20 @@ def make(entries: list[Entry], options: argparse.Namespace) -> None:
     wanted = options.styles or [entry.slug for entry in entries]
     if missing := sorted(set(wanted) - {entry.slug for entry in entries}):
         raise StyleError(f"The catalog has no style {missing[0]!r}.")
-    first = {s for entry in entries if entry.slug in wanted and not options.base
-             for s in entry.start}  # fmt: skip
-    for entry in entries:
-        if entry.slug in first:
-            train(entry, options)
+    start = options.base
+    if not start:
+        train(first, None, options)
+        start = options.runs / first.slug
     with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-        list(pool.map(lambda e: finish(e, options), [e for e in entries if e.slug in wanted]))
+        chosen = [entry for entry in entries if entry.slug in wanted]
+        list(pool.map(lambda entry: finish(entry, start, options), chosen))
     previews = [Image.open(style.preview) for style in list_styles(options.weights)]
     options.sheet.write_bytes(contact_sheet(previews))
 
 
-def finish(entry: Entry, options: argparse.Namespace) -> None:
+def finish(entry: Entry, start: Path, options: argparse.Namespace) -> None:
     """Train, measure and export a style, as far as it has not been done."""
-    train(entry, options)
+    train(entry, start, options)
     run = options.runs / entry.slug
     metrics = run / "metrics.json"
     trained = (run / "checkpoint.safetensors").stat().st_mtime
@@ -136,19 +134,18 @@ def finish(entry: Entry, options: argparse.Namespace) -> None:
              "--style", options.paintings / entry.painting, *measured)  # fmt: skip
 
 
-def train(entry: Entry, options: argparse.Namespace) -> None:
+def train(entry: Entry, start: Path | None, options: argparse.Namespace) -> None:
     """Train a style to its end, or continue it; nothing is done to one that is finished."""
     with suppress(WeightsError):  # there is no checkpoint
         done = load_checkpoint(options.runs / entry.slug / "checkpoint.safetensors").step
         if done == TrainConfig(**entry.settings).total_steps:
             return
     settings = [f"--{k.replace('_', '-')}={v}" for k, v in entry.settings.items()]
-    given = [options.base] if options.base else [options.runs / slug for slug in entry.start]
-    start: list[object] = ["--warm-start", *given] if given else []
+    given: list[object] = ["--warm-start", start] if start else []
     motion: list[object] = ["--clips", *options.learn_from] if options.learn_from else []
     picture = options.paintings / entry.painting
     _command("train", "--style", picture, "--content", options.content, "--name", entry.slug,
-             "--runs", options.runs, *start, *motion, *settings)  # fmt: skip
+             "--runs", options.runs, *given, *motion, *settings)  # fmt: skip
 
 
 def _command(module: str, *arguments: object) -> None:

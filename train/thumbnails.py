@@ -27,7 +27,7 @@ def make(catalog: Path, paintings: Path, weights: Path) -> None:
     Raises:
         StyleError: a painting of theirs is not there, or is no picture.
     """
-    pictures = {entry.slug: paintings / entry.painting for entry in read_catalog(catalog)}
+    pictures = {entry.slug: paintings / entry.painting for entry in read_catalog(catalog)[1]}
     for style in list_styles(weights):
         if style.slug in pictures:
             save_thumbnail(pictures[style.slug], style.painting)

@@ -12,7 +12,9 @@ from train import thumbnails
 from train.catalog import CATALOG, main, read_catalog
 from train.config import TrainConfig
 
-HEAD = """base = "{base}"
+HEAD = """[start]
+style = "{base}"
+temporal_steps = 0
 [settings]
 width = 4
 blocks = 1
@@ -34,28 +36,24 @@ source = "made by the tests"
 """
 
 
-def write(path: Path, base: str = "wave", more: str = "") -> Path:
+def write(path: Path, base: str = "wave") -> Path:
     styles = "".join(STYLE.format(slug=slug) for slug in ("wave", "acorn"))
-    path.write_text(f"{HEAD.format(base=base)}{styles}settings = {{ style_weight = 2.0 }}\n{more}")
+    path.write_text(f"{HEAD.format(base=base)}{styles}settings = {{ style_weight = 2.0 }}\n")
     return path
 
 
-def test_the_base_comes_first_and_settings_are_joined(tmp_path: Path) -> None:
-    entries = read_catalog(write(tmp_path / "c.toml", base="acorn"))
-    assert [(entry.slug, entry.start) for entry in entries] == [("acorn", []), ("wave", ["acorn"])]
-    assert entries[0].settings["style_weight"] == 2.0 and entries[0].settings["crop"] == 16
-    assert "style_weight" not in entries[1].settings
-    assert entries[1].about["title"] == "wave"
-
-
-def test_late_styles_start_from_all_the_others(tmp_path: Path) -> None:
-    path = write(tmp_path / "c.toml", more="late = true\n" + STYLE.format(slug="oak"))
-    starts = {entry.slug: entry.start for entry in read_catalog(path)}
-    assert starts == {"wave": [], "oak": ["wave"], "acorn": ["wave", "oak"]}
+def test_settings_are_joined(tmp_path: Path) -> None:
+    first, entries = read_catalog(write(tmp_path / "c.toml", base="acorn"))
+    assert [entry.slug for entry in entries] == ["wave", "acorn"] and first.slug == "start"
+    assert entries[1].settings["style_weight"] == 2.0 and entries[1].settings["crop"] == 16
+    assert "style_weight" not in entries[0].settings
+    assert entries[0].about["title"] == "wave"
+    assert first.settings == entries[1].settings | {"temporal_steps": 0}
 
 
 def test_the_bundled_catalog_can_be_trained(shared_data: Path) -> None:
-    entries = read_catalog(CATALOG)
+    first, entries = read_catalog(CATALOG)
+    assert TrainConfig(**first.settings).total_steps > 100
     paintings = {path.name for path in (shared_data / "paintings").iterdir()}
     assert {entry.painting for entry in entries} <= paintings
     assert all(TrainConfig(**entry.settings).total_steps > 100 for entry in entries)
@@ -65,7 +63,7 @@ def test_the_bundled_catalog_can_be_trained(shared_data: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda text: text.replace('base = "wave"', 'base = "duck"'), "starts from 'duck'"),
+        (lambda text: text.replace('style = "wave"', 'style = "duck"'), "starts from 'duck'"),
         (lambda text: text.replace('title = "acorn"\n', ""), "not a catalog"),
         (lambda text: text.replace("blocks = 1", "blocks = "), "not a catalog"),
         (lambda text: text.replace("width = 4", "breadth = 4"), "unknown setting 'breadth'"),
@@ -100,7 +98,7 @@ def test_all_styles_are_made_once(
     assert [style.slug for style in list_styles(tmp_path / "weights")] == ["acorn", "wave"]
     record = json.loads((tmp_path / "weights" / "acorn.json").read_text())
     assert record["metrics"]["clips"] and record["training"]["steps_done"] == 3
-    assert "/wave " in record["training"]["command"]
+    assert "/start " in record["training"]["command"]
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.width > sheet.height
     thumbnail = tmp_path / "weights" / "wave.painting.jpg"
@@ -108,7 +106,7 @@ def test_all_styles_are_made_once(
     thumbnail.unlink()
     assert thumbnails.main(arguments[:6]) == 0 and made == thumbnail.read_bytes()
 
-    checkpoints = [tmp_path / "runs" / s / "checkpoint.safetensors" for s in ("acorn", "wave")]
+    checkpoints = [tmp_path / "runs" / s / "checkpoint.safetensors" for s in ("acorn", "start")]
     before = [path.stat().st_mtime_ns for path in checkpoints]
     checkpoints[0].unlink()
     assert main(given) == 0
