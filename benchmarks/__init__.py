@@ -1,1 +1,1 @@
-"""What is measured again and again: speed, steadiness, and the pictures of a style for docs/."""
+"""What is measured again and again: speed, drift, and the pictures of a style for docs/."""

@@ -19,15 +19,14 @@ from torch import Tensor
 
 from stylevid.errors import StylevidError
 from stylevid.frames import fit, luma, resize, size_of, to_frame, to_image
-from stylevid.learn.losses import PaintingTargets, style_loss
-from stylevid.learn.painting import read_picture
+from stylevid.learn.losses import style_loss
+from stylevid.learn.painting import read_picture, targets_of
 from stylevid.learn.vgg import load_vgg
 from stylevid.metrics import gradient_energy
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, paint_frames
 from stylevid.styles import get_style
 from stylevid.video import Span, Timed, probe, read_frames
-from stylevid.weights import load_painting
 from stylevid.yuv import image_to_yuv, yuv_to_image
 
 FRAMES, SECOND = 1000, 25
@@ -103,7 +102,7 @@ def make_scenes(photo: Path, clip: Path, size: int) -> dict[str, Scene]:
 @torch.inference_mode()
 def follow(style: str, scene: Scene, frames: int, stem: Path | None = None) -> list[list[float]]:
     """At each of CHECKS of the frames: each of MEASURES of its second, old over young."""
-    targets = PaintingTargets.unpack(load_painting(get_style(style)))
+    targets = targets_of(get_style(style))
     vgg, painter = load_vgg(), Painter(get_style(style))
 
     def measure(second: list[Tensor]) -> Tensor:

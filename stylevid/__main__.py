@@ -12,7 +12,7 @@ from huggingface_hub.utils import logging as hub_logging
 from tqdm import tqdm
 
 from .comparison import compare_video
-from .errors import StyleError, StylevidError
+from .errors import StylevidError
 from .export import export_loop, export_vertical
 from .hub import Download, collect_styles, get_style, repo_names
 from .metrics import NOTHING_MEASURED
@@ -21,7 +21,7 @@ from .painter import Painter
 from .pipeline import Options, Progress, Result, stylize_video
 from .styles import Mix, Style, list_styles, name_styles, slug_of
 from .video import QUALITIES, check_target
-from .weights import load_network, load_painting, save_network
+from .weights import load_network, save_network
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -178,17 +178,14 @@ def _learn(options: argparse.Namespace, style: Style | Path | None, settings: Op
     """The network that has learned the clip, and the painting if there is one."""
     # Learning loads VGG, and what is quick needs none of it.
     from .learn.clip import Lesson, learn_clip
-    from .learn.losses import PaintingTargets
-    from .learn.painting import nearest, study
+    from .learn.painting import nearest, study, targets_of
 
     if options.painting is not None:
         painting = study(options.painting)
         style = style or nearest(painting, list_styles(options.weights))
-    elif style is not None and (packed := load_painting(style)):
-        painting = PaintingTargets.unpack(packed)
     else:
-        raise StyleError(f"{options.style[0]} does not hold what is to be learned of its painting. "
-                         "Give that as --painting PICTURE.")  # fmt: skip
+        assert style is not None
+        painting = targets_of(style)
     with tqdm(total=1.0, bar_format="learning {percentage:3.0f}%|{bar}| {postfix}",
               disable=None) as bar:  # fmt: skip
 

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from stylevid.learn.sequences import Sequences
 from stylevid.network import Past, StyleNet, StyleNetConfig
 from stylevid.weights import save_network
 from stylevid.yuv import Yuv, image_to_yuv, planes_to_image
@@ -40,6 +41,12 @@ def texture(height: int = 48, width: int = 64, *, cell: int = 6, seed: int = 0) 
 def constant_flow(dx: float, dy: float, height: int = 16, width: int = 24) -> Tensor:
     flow = torch.tensor((dx, dy), dtype=torch.float32).view(1, 2, 1, 1)
     return flow.expand(1, 2, height, width).clone()
+
+
+def single_frames(images: Tensor) -> Sequences:
+    """N,3,H,W as N sequences of one frame each."""
+    frames, none = images[None], images.new_zeros(0, len(images), 1, 1, 1)
+    return Sequences(frames, frames, none, none, none, none)
 
 
 def jpeg(width: int = 48, height: int = 32, kind: str = "JPEG") -> bytes:

@@ -1,7 +1,6 @@
 """The benchmarks compute what they say; how fast anything is, is not tested."""
 
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -13,10 +12,7 @@ from PIL import Image, ImageFont
 from benchmarks import sheet, speed
 from benchmarks.classic import ClassicNet, in_torch
 from benchmarks.peer import peer
-from benchmarks.steadiness import errors, share, still, table
 from stylevid.network import StyleNet
-
-NAN = float("nan")
 
 
 def test_contenders_take_turns_and_the_opening_calls_do_not_count(
@@ -82,46 +78,6 @@ def test_the_peer_answers_with_seconds(tmp_path: Path) -> None:
     python.chmod(0o755)
     with peer(python, 16, 24, "cpu", 1) as paint:
         assert 0.01 <= paint() < 5
-
-
-def test_share_is_of_the_excess_over_the_clips_own() -> None:
-    pair = {"floor": 0.001, "before": 0.005, "off": 0.003, "on": 0.001}
-    assert share([pair, pair]) == pytest.approx((0.5, 0.0))
-    assert all(map(math.isnan, share([])))
-    assert all(map(math.isnan, share([pair | {"before": 0.00105}])))
-
-
-def texture(seed: int = 0) -> torch.Tensor:
-    coarse = torch.rand(1, 3, 12, 20, generator=torch.Generator().manual_seed(seed))
-    return torch.nn.functional.interpolate(coarse, (48, 80), mode="bicubic").clamp(0, 1)
-
-
-def test_errors_of_a_still_clip_are_those_of_what_flickers() -> None:
-    pytest.importorskip("skimage")
-    image = texture()
-    frames = [(image, {"same": image, "flicker": image * 0 + 0.1 * (n % 2)}) for n in range(5)]
-    found = errors(frames, interval=1, every=2)
-    assert len(found) == 2
-    for pair in found:
-        assert pair["floor"] == pair["same"] < 1e-6
-        assert pair["flicker"] == pytest.approx(0.01, rel=1e-4)
-
-
-def test_still_pixels_are_told_from_a_moving_camera() -> None:
-    def noisy(level: float, n: int) -> torch.Tensor:
-        chance = torch.Generator().manual_seed(n)
-        return texture() + level * torch.randn(1, 3, 48, 80, generator=chance)
-
-    frames = [(noisy(0.01, n), {"on": noisy(0.02, n)}) for n in range(17)]
-    assert still(frames) == pytest.approx(2, rel=0.05)
-    moving = [(texture().roll(n, 3), {"on": texture()}) for n in range(17)]
-    assert math.isnan(still(moving))
-
-
-def test_table_has_medians_and_the_worst() -> None:
-    text = table({"a": [(0.1, 0.2, NAN, 0.9, NAN), (0.3, 0.4, 0.5, 0.8, 1)]})
-    assert "| a | 0.20 | 0.30 | 0.50 | 85% | 1.0 |" in text
-    assert "| **worst** | 0.30 | 0.40 | 0.50 | 80% | 1.0 |" in text
 
 
 def test_names_over_pictures_fit_and_have_no_letters_that_the_font_lacks() -> None:

@@ -22,7 +22,7 @@ from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.painter import Painter, engine_names
 from stylevid.pipeline import stylize_video
 from stylevid.yuv import Yuv
-from tests.material import coarse_frames, paint_exactly, remembering
+from tests.material import coarse_frames, paint_exactly, remembering, single_frames
 from train.config import TrainConfig
 from train.learning.loop import make_trainer, train_step
 
@@ -123,7 +123,7 @@ def test_learning_steps_lower_the_loss(device: str, precision: str) -> None:
     config = replace(TRAIN, precision=precision)
     vgg = VGG16Features().to(device, getattr(torch, precision)).requires_grad_(False)
     trainer = make_trainer(config, StyleNet(config.network), vgg, torch.rand(1, 3, 64, 80), device)
-    pictures = torch.rand(2, 3, 64, 64, device=device)
+    pictures = single_frames(torch.rand(2, 3, 64, 64, device=device))
 
     def loss() -> float:
         with torch.no_grad():

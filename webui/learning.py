@@ -5,15 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stylevid.errors import StyleError
 from stylevid.frames import Frame
 from stylevid.learn.clip import Lesson, learn_clip
 from stylevid.learn.losses import PaintingTargets
-from stylevid.learn.painting import nearest, study
+from stylevid.learn.painting import nearest, study, targets_of
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, Progress, Result, stylize_video
 from stylevid.styles import Style
-from stylevid.weights import load_network, load_painting, save_network
+from stylevid.weights import load_network, save_network
 
 from .painting import Job
 
@@ -76,7 +75,4 @@ class Course:
         if self.picture is not None:
             painting = study(self.picture)
             return nearest(painting, self.styles), painting
-        if packed := load_painting(self.style):
-            return self.style, PaintingTargets.unpack(packed)
-        raise StyleError(f"{self.style.title} does not hold what is to be learned of its painting. "
-                         "Choose Quick, or bring the painting itself.")  # fmt: skip
+        return self.style, targets_of(self.style)

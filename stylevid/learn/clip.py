@@ -39,7 +39,6 @@ MOST_PIXELS = 480 * 480  # that are learned from in a step; of larger frames, a 
 SMALLEST = 32  # pixels: VGG's deepest features are an eighth
 _PICTURES = 0.25  # share of the steps that learn from a frame without a past
 _RATE = 1.5e-3  # Adam's learning rate at its peak
-_WEIGHTS = LossWeights(content=1.1, style=24.0, color=15.0, output_temporal=300.0)
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def learn_clip(
             break
         for group in optimizer.param_groups:
             group["lr"] = _rate(fraction)
-        terms = objective(_draw(takes, step).to(device), _WEIGHTS, step)
+        terms = objective(_draw(takes, step).to(device), LossWeights(), step)
         loss = descend(terms, network, optimizer)
         losses = dict(zip(terms, loss.tolist(), strict=True))
         if progress is not None:

@@ -13,24 +13,24 @@ from . import losses
 from .sequences import LEARNED, Sequences
 from .vgg import VGG16Features
 
-LATTICE = 8  # pixels that the deepest of VGG's features are apart
+_POOLED = 8  # pixels that the deepest of VGG's features are apart
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Of the terms of `losses`."""
+    """Of the terms of `losses`; as they are, for learning on the spot."""
 
-    content: float = 1.0
-    style: float = 8.0
-    color: float = 5.0
+    content: float = 1.1
+    style: float = 24.0
+    color: float = 15.0
     tv: float = 0.1
     lattice: float = 3000.0
-    output_temporal: float = 60.0
+    output_temporal: float = 300.0
 
 
 class Objective(nn.Module):
-    """The losses of the network for one painting: perceptual on pictures, and temporal as well on
-    sequences."""
+    """The losses of the network for one painting: perceptual ones of the last frame of sequences,
+    which may be all there is, and temporal ones of the last two."""
 
     def __init__(
         self, network: StyleNet, vgg: VGG16Features, painting: losses.PaintingTargets
@@ -46,19 +46,14 @@ class Objective(nn.Module):
         self.painting = painting
         self._frozen = (vgg,)  # in a tuple, so that it is no submodule: nothing of it is trained
 
-    def forward(
-        self, batch: Tensor | Sequences, weights: LossWeights, step: int = 0
-    ) -> dict[str, Tensor]:
-        """The weighted losses by name, float32 scalars, of pictures N,3,H,W or of sequences.
+    def forward(self, batch: Sequences, weights: LossWeights, step: int = 0) -> dict[str, Tensor]:
+        """The weighted losses by name, float32 scalars.
 
         VGG pools on a lattice, and the network paints on one: from step to step they are moved
         against each other, so that no pattern that fits both is rewarded.
         """
-        if isinstance(batch, Tensor):
-            painted, image, temporal = self._paint(batch, None), batch, {}
-        else:
-            painted, temporal = self._paint_sequence(batch, weights)
-            image = batch.frames[-1]
+        painted, temporal = self._paint_sequence(batch, weights)
+        image = batch.frames[-1]
         return self.perceptual_terms(_moved(painted, step), _moved(image, step), weights) | temporal
 
     @torch.no_grad()
@@ -155,8 +150,8 @@ def descend(
 
 def _moved(image: Tensor, step: int) -> Tensor:
     """A part of an image N,3,H,W that begins elsewhere from step to step, always of one size."""
-    top, left = step % LATTICE, step // LATTICE % LATTICE
-    height, width = (side - LATTICE for side in size_of(image))
+    top, left = step % _POOLED, step // _POOLED % _POOLED
+    height, width = (side - _POOLED for side in size_of(image))
     return image[..., top : top + height, left : left + width]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import StyleError
 from ..frames import Frame, fit, resize, size_of, to_image
-from ..styles import Style
+from ..styles import Style, slug_of
 from ..weights import load_painting
 from .losses import PaintingTargets
 from .vgg import load_vgg
@@ -67,6 +67,18 @@ def study(path: Path) -> PaintingTargets:
     if painting.std() < _BLANK:
         raise StyleError(f"{path.name} is blank: there is nothing in it to paint like.")
     return PaintingTargets.of(painting, load_vgg())
+
+
+def targets_of(style: Style | Path) -> PaintingTargets:
+    """What a style's file holds of its painting, to go on learning.
+
+    Raises:
+        StyleError: it holds nothing.
+    """
+    if packed := load_painting(style):
+        return PaintingTargets.unpack(packed)
+    raise StyleError(f"{slug_of(style)} does not hold what is to be learned of its painting. Bring "
+                     "the painting itself, or paint without learning.")  # fmt: skip
 
 
 def nearest(painting: PaintingTargets, styles: Iterable[Style]) -> Style:

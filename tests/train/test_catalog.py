@@ -8,7 +8,6 @@ from PIL import Image
 
 from stylevid.errors import StyleError
 from stylevid.styles import list_styles
-from train import thumbnails
 from train.catalog import CATALOG, main, read_catalog
 from train.config import TrainConfig
 
@@ -101,10 +100,7 @@ def test_all_styles_are_made_once(
     assert "/start " in record["training"]["command"]
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.width > sheet.height
-    thumbnail = tmp_path / "weights" / "wave.painting.jpg"
-    made = thumbnail.read_bytes()
-    thumbnail.unlink()
-    assert thumbnails.main(arguments[:6]) == 0 and made == thumbnail.read_bytes()
+    assert (tmp_path / "weights" / "wave.painting.jpg").exists()
 
     checkpoints = [tmp_path / "runs" / s / "checkpoint.safetensors" for s in ("acorn", "start")]
     before = [path.stat().st_mtime_ns for path in checkpoints]

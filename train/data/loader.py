@@ -55,7 +55,7 @@ class TrainingData(Dataset[Item]):
     waited_s: float = field(default=0.0, init=False)
 
     def load(self, step: int) -> Sequences:
-        """This process's share of a step's batch: pictures, then sequences."""
+        """This process's share of a step's batch: single frames first, later sequences."""
         config = self.config
         if step < config.steps:
             share, count = config.batch // self.processes, 1

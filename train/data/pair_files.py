@@ -26,7 +26,7 @@ from .flow_files import read_flow
 
 _LARGEST_FLOW = 1e4  # pixels; what is more is no motion but a broken value
 _CROWDED = 1.25  # pixels on one place: two surfaces have more, one that shrinks by 5% less
-_LARGEST_SCALE = 2.25  # frame pixels in one pixel of a crop, as for photographs
+_LARGEST_SCALE = 2.25  # frame pixels in one pixel of a crop
 
 
 @dataclass(frozen=True)

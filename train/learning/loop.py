@@ -92,8 +92,7 @@ def fit(
     """Train to the end of both stages, from the folder's checkpoint if there is one.
 
     Args:
-        folder: where rank 0 keeps `checkpoint.safetensors`, and `perceptual.safetensors` when the
-            first stage is done.
+        folder: where rank 0 keeps `checkpoint.safetensors`.
         report: called after each step with the steps done, the losses and the network.
         checkpoint_every: steps between two checkpoints; each stage ends with one as well.
     Raises:
@@ -106,12 +105,12 @@ def fit(
         step += 1
         # Told first: a run that is killed in between tells this step again, and none is missing.
         report(step, values, trainer.network)
-        if trainer.processes.is_first:
-            state = trainer.network, trainer.optimizer, step, config, trainer.scaler
-            if step == config.steps:
-                save_checkpoint(folder / "perceptual.safetensors", *state)
-            if step % checkpoint_every == 0 or step in (config.steps, config.total_steps):
-                save_checkpoint(folder / "checkpoint.safetensors", *state)
+        due = step % checkpoint_every == 0 or step in (config.steps, config.total_steps)
+        if trainer.processes.is_first and due:
+            save_checkpoint(
+                folder / "checkpoint.safetensors",
+                trainer.network, trainer.optimizer, step, config, trainer.scaler,
+            )  # fmt: skip
 
 
 def resume(trainer: Trainer, latest: Path) -> int:
@@ -132,7 +131,7 @@ def resume(trainer: Trainer, latest: Path) -> int:
     return checkpoint.step
 
 
-def train_step(trainer: Trainer, batch: Tensor | Sequences, step: int) -> dict[str, float]:
+def train_step(trainer: Trainer, batch: Sequences, step: int) -> dict[str, float]:
     """One update of the network on this process's share of a batch; returns the losses, by name,
     as plain numbers."""
     for group in trainer.optimizer.param_groups:
