@@ -52,6 +52,9 @@ TWICE = (
 PRIVATE = {"api_visibility": "private"}
 Stills = tuple[Frame, Frame] | None
 SESSIONS = 1000  # visitors that gradio remembers, 0.14 MB each; 10,000 if it is not told
+# Events of all visitors that wait together, and threads that follow runs; of those, two lines of
+# runs.MOST may wait for their turn.
+WAITING, THREADS = 200, 100
 # What is not a run of its own; those have their own lines.
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "paint"}
 
@@ -115,7 +118,7 @@ def build_app(
         page.connect_trying(guests)
         connect_restoring(left, styles, guests)
         page.connect_programs()
-    blocks.queue(max_size=20)
+    blocks.queue(max_size=WAITING)
     return blocks
 
 
@@ -206,7 +209,7 @@ class Page:
         """The same work without the page around it."""
         gr.Button(visible=False).click(
             self.stylize, self._asked(), gr.Video(visible=False), api_name="stylize",
-            **ONE_AT_A_TIME,
+            concurrency_limit=None,
         )  # fmt: skip
         gr.api(self.list_styles, api_name="list_styles")
 
@@ -468,10 +471,15 @@ class Page:
         with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
             manner = course.picture.stem[:60] if course and course.picture else style.slug
             target = Path(folder) / f"{video.stem[:60]}-{manner}.mp4"
-            yield from self._work(
+            steps = self._work(
                 video, target, style, options, self.settings.device, job=job,
                 paint=course or stylize_video,
             )  # fmt: skip
+            step = None
+            for step in steps:
+                if not isinstance(step, Result):
+                    yield step
+            yield step  # the Result, when nothing works any more; only its file is held
 
     def _busy(self) -> dict:
         left, right = self.left, self.right
@@ -584,7 +592,7 @@ def serve(options: argparse.Namespace) -> None:
         footer_links=["api", "settings"], allowed_paths=[str(EXAMPLE), str(OPENING)],
         prevent_thread_lock=True, auth=options.auth, root_path=options.root_path,
         app_kwargs={"routes": routes, "middleware": operator.middleware},
-        state_session_capacity=SESSIONS,
+        state_session_capacity=SESSIONS, max_threads=THREADS,
     )  # fmt: skip
     threading.Thread(target=easel.warm_up, args=(styles,), name="warm-up").start()
     if options.share and not share_url:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from huggingface_hub.utils import logging as hub_logging
 from tqdm import tqdm
 
@@ -17,7 +16,7 @@ from .export import export_loop, export_vertical
 from .hub import Download, collect_styles, get_style, repo_names
 from .metrics import NOTHING_MEASURED
 from .network import StyleNet
-from .painter import Painter
+from .painter import Painter, find_device
 from .pipeline import Options, Progress, Result, stylize_video
 from .styles import Mix, Style, list_styles, name_styles, slug_of
 from .video import QUALITIES, check_target
@@ -121,6 +120,7 @@ def _paint(options: argparse.Namespace) -> Iterator[str]:
     label = options.painting.stem if options.painting else "-".join(map(slug_of, styles))
     video: Path = options.video
     output = options.output or video.with_name(f"{video.stem}-{label}.mp4")
+    check_target(output, ".mp4")
     settings = painting_options(options)
     paint_with: list[Style | Path | Mix | StyleNet] = [*styles]
     if learns:
@@ -180,6 +180,7 @@ def _learn(options: argparse.Namespace, style: Style | Path | None, settings: Op
     from .learn.clip import Lesson, learn_clip
     from .learn.painting import nearest, study, targets_of
 
+    device = find_device(options.device)
     if options.painting is not None:
         painting = study(options.painting)
         style = style or nearest(painting, list_styles(options.weights))
@@ -193,7 +194,6 @@ def _learn(options: argparse.Namespace, style: Style | Path | None, settings: Op
             bar.update(lesson.fraction - bar.n)
             bar.set_postfix_str(f"{lesson.steps} steps, {lesson.left_s:.0f} s left")
 
-        device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
         network = learn_clip(load_network(style), painting, options.video, settings,
                              options.learn_seconds, show, device=device)  # fmt: skip
     if options.keep is not None:

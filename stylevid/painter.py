@@ -41,7 +41,7 @@ class Painter:
             WeightsError: the weights cannot be used, or not be mixed.
             StylevidError: the device or the engine is not there.
         """
-        self.device = _find_device(device)
+        self.device = find_device(device)
         self.styles: tuple[str, ...] = ()
         self.mix: float | None = None
         if isinstance(style, StyleNet):
@@ -125,7 +125,12 @@ def _has_openvino() -> bool:
     return True
 
 
-def _find_device(name: str | None) -> torch.device:
+def find_device(name: str | None) -> torch.device:
+    """The device of that name; without one a GPU if there is one, else the CPU.
+
+    Raises:
+        StylevidError: there is none.
+    """
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)

@@ -8,13 +8,14 @@ import math
 import re
 import subprocess
 from dataclasses import asdict, dataclass
+from io import BufferedReader, RawIOBase
 from pathlib import Path
 from threading import Timer
 from typing import Any, cast
 
 from .styles import is_slug, parse_json
 from .version import __version__
-from .video import PATIENCE_S, metadata_command
+from .video import PATIENCE_S, metadata_command, run_ffmpeg
 
 MAX_BYTES = 64 << 10  # of a file's metadata; ours has 200
 MAX_STYLES = 32
@@ -64,11 +65,12 @@ def _within(value: Any, least: float, most: float) -> bool:
 
 def read_recipe(video: Path) -> Recipe | None:
     """What the video says that it was made with; None if it is none of ours, or damaged."""
-    with subprocess.Popen(metadata_command(video), stdout=subprocess.PIPE) as process:
+    with run_ffmpeg(metadata_command(video), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         impatience = Timer(PATIENCE_S, process.kill)
         impatience.start()
-        text = process.stdout.read(MAX_BYTES + 1).decode("utf-8", "replace")
+        pipe = BufferedReader(cast(RawIOBase, process.stdout))
+        text = pipe.read(MAX_BYTES + 1).decode("utf-8", "replace")
         impatience.cancel()
         process.kill()
     comment = _COMMENT.search(text) if len(text) <= MAX_BYTES else None

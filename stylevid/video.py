@@ -50,6 +50,7 @@ _MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "smpte2
 FEW_CORES = 4  # up to here threads of one part take time from another
 # Sound that both MP4 and every browser take as it is; anything else becomes AAC.
 _COPIED_AUDIO = {"aac", "mp3"}
+_UNKNOWN = "none"  # a codec that ffmpeg has no decoder for; its track is left out
 # Chosen by what is kept of the paint for the work and the bytes: docs/encoder.md.
 _H264 = ("-c:v", "libx264", "-preset", "superfast", "-tune", "grain", "-coder", "vlc", "-bf", "0",
          "-x264-params", "no-deblock=1")  # fmt: skip
@@ -127,7 +128,7 @@ def probe(path: Path | str) -> VideoInfo:
     command = [*_ffmpeg(), *_input(path), "-map", "0:V:0", "-frames:v", "1",
                "-vf", "showinfo=checksum=0", "-f", "null", "-"]  # fmt: skip
     with tempfile.TemporaryFile() as said:
-        process = _run(command, stderr=said)
+        process = run_ffmpeg(command, stderr=said)
         try:
             process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired as cause:
@@ -140,12 +141,14 @@ def probe(path: Path | str) -> VideoInfo:
 
 
 def _parse_probe(path: Path, text: str) -> VideoInfo:
-    tracks = re.findall(r"Stream #0:\d+.*?: Audio: (\w+)", text)
+    # Lines are ffmpeg's own where they begin like this; a file's title may say anything.
+    tracks = re.findall(r"^  Stream #0:\d+.*?: Audio: (\w+)", text, re.MULTILINE)
     if len(tracks) > MAX_TRACKS:
         raise VideoError(f"{path.name} has {len(tracks)} sound tracks; the limit is {MAX_TRACKS}. "
                          "Take some out.")  # fmt: skip
-    config = re.search(r"config in time_base: (\d+)/(\d+), frame_rate: (\d+)/(\d+)", text)
-    shown = re.search(r" n: *0 .* sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\S)", text)
+    shown_info = "\n".join(re.findall(r"^\[Parsed_showinfo.*", text, re.MULTILINE))
+    config = re.search(r"config in time_base: (\d+)/(\d+), frame_rate: (\d+)/(\d+)", shown_info)
+    shown = re.search(r" n: *0 .* sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\S)", shown_info)
     if config is None or shown is None:
         claim = r"(?:Picture size|Stream #0:\d+.*?: Video: .*?) (\d+)x(\d+)"
         for size in re.findall(claim, text):
@@ -158,10 +161,10 @@ def _parse_probe(path: Path, text: str) -> VideoInfo:
         width = max(2, 2 * round(width * sar_num / sar_den / 2))
     if max(height, width) > MAX_SIDE:
         raise _too_large(path, width, height)
-    duration = re.search(r"Duration: (\d+):(\d+):([\d.]+)", text)
+    duration = re.search(r"^  Duration: (\d+):(\d+):(\d+\.\d+)", text, re.MULTILINE)
     hours, minutes, seconds = (float(v) for v in duration.groups()) if duration else (0, 0, 0)
     colors = {
-        key: (re.search(rf"{key}:(\S+)", text) or [None, "unknown"])[1]
+        key: (re.search(rf" {key}:(\S+)", shown_info) or [None, "unknown"])[1]
         for key in ("color_space", "color_primaries", "color_trc")
     }
     return VideoInfo(
@@ -302,7 +305,7 @@ def _decode(
     command = [*_ffmpeg(), *seek, *threads, *_input(info.path), "-map", "0:V:0",
                "-vf", f"{filters},setsar=1,showinfo=checksum=0",
                "-fps_mode", "passthrough", "-f", "rawvideo", "-"]  # fmt: skip
-    process = _run(command, info.height * info.width, stdout=subprocess.PIPE,
+    process = run_ffmpeg(command, info.height * info.width, stdout=subprocess.PIPE,
                    stderr=subprocess.PIPE)  # fmt: skip
     assert process.stdout is not None and process.stderr is not None
     log = _FrameLog(process.stderr)
@@ -368,8 +371,8 @@ _Times = tuple[Fraction | None, Fraction | None]
 class _FrameLog:
     """The timestamp and duration of each frame, from showinfo's lines on ffmpeg's stderr."""
 
-    _LINE = re.compile(rb" n: *\d+ pts: *(\S+) .*? duration: *(\S+) ")
-    _BASE = re.compile(rb"config in time_base: (\d+)/(\d+)")
+    _LINE = re.compile(rb"\[Parsed_showinfo.*? n: *\d+ pts: *(\S+) .*? duration: *(\S+) ")
+    _BASE = re.compile(rb"\[Parsed_showinfo.*? config in time_base: (\d+)/(\d+)")
     _OVER = (None, None)
 
     def __init__(self, pipe: IO[bytes]) -> None:
@@ -381,9 +384,9 @@ class _FrameLog:
     def _follow(self) -> None:
         base = Fraction(0)
         for line in self._pipe:
-            if match := self._BASE.search(line):
+            if match := self._BASE.match(line):
                 base = Fraction(int(match[1]), int(match[2]))
-            elif match := self._LINE.search(line):
+            elif match := self._LINE.match(line):
                 self._lines.put((_ticks(match[1], base), _ticks(match[2], base)))
         self._lines.put(self._OVER)
 
@@ -504,7 +507,7 @@ class VideoWriter:
         command = _mux_command(source, self._span, first_time_s, ["-f", "matroska", "-i", "pipe:0"],
                                codec, self._comment, self._partial)  # fmt: skip
         pixels = math.prod(self._size)
-        process = _run(command, pixels, stdin=subprocess.PIPE, stderr=self._messages)
+        process = run_ffmpeg(command, pixels, stdin=subprocess.PIPE, stderr=self._messages)
         assert process.stdin is not None
         os.set_blocking(process.stdin.fileno(), False)
         return process
@@ -625,9 +628,15 @@ def join_pieces(
         command = _mux_command(
             source, span, starts_s[0], frames, ["-c:v", "copy"], comment, partial
         )
-        done = subprocess.run(command, capture_output=True, check=False)
-        if done.returncode:
-            raise _not_written(target, done.stderr)
+        with tempfile.TemporaryFile() as said:
+            process = run_ffmpeg(command, stderr=said)
+            try:
+                status = process.wait()
+            finally:
+                process.kill()
+            said.seek(0)
+            if status != 0:
+                raise _not_written(target, said.read())
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
@@ -655,17 +664,17 @@ def _mux_command(
     if span.end_s is not None:
         seek += ["-to", f"{span.end_s:.6f}"]
     sound: list[str] = []
-    for track, name in enumerate(source.audio):
+    known = ((track, name) for track, name in enumerate(source.audio) if name != _UNKNOWN)
+    for number, (track, name) in enumerate(known):
         # Copied sound could only be cut between its packets.
         copied = name in _COPIED_AUDIO and span == WHOLE
-        sound += [f"-c:a:{track}", "copy" if copied else "aac"]
+        sound += ["-map", f"1:a:{track}", f"-c:a:{number}", "copy" if copied else "aac"]
     return [
         *_ffmpeg(), "-y", "-itsoffset", f"{float(first_time_s):.9f}", *frames,
         *seek, *_input(source.path),
-        "-map", "0:v:0", *(["-map", "1:a?"] if source.audio else []),
-        "-map_metadata", "1", "-map_chapters", "-1",
+        "-map", "0:v:0", *sound, "-map_metadata", "1", "-map_chapters", "-1",
         *(["-metadata", f"comment={comment}"] if comment else []),
-        *codec, *sound, "-metadata:s:v:0", "rotate=0",
+        *codec, "-metadata:s:v:0", "rotate=0",
         "-video_track_timescale", f"{written_tick(source).denominator}",
         "-movflags", "+faststart", "-max_muxing_queue_size", "9999", "-f", "mp4", f"file:{target}",
     ]  # fmt: skip
@@ -675,7 +684,7 @@ def written_tick(source: VideoInfo) -> Fraction:
     """Of what is written from this source, the seconds that timestamps are rounded to: where its
     own are coarse, at most 0.1 ms, of which a frame has a whole number."""
     if source.time_base.denominator > 1000:
-        return Fraction(1, round(1 / source.time_base))
+        return Fraction(1, source.time_base.denominator)
     ticks = source.fps.numerator
     while ticks < 10_000:
         ticks *= 2
@@ -688,7 +697,7 @@ def metadata_command(path: Path) -> list[str]:
             "-frames:v", "1", "-f", "ffmetadata", "-"]  # fmt: skip
 
 
-def _run(
+def run_ffmpeg(
     command: list[str], pixels: int = 0, stdin: Any = None, stdout: Any = subprocess.DEVNULL,
     stderr: Any = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:  # fmt: skip
@@ -715,7 +724,8 @@ def _threads(height: int, width: int) -> list[str]:
 def _ffmpeg() -> list[str]:
     import imageio_ffmpeg  # only here: frames are painted where there is none, too
 
-    return [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin"]
+    # Without statistics, which would begin lines that others go on with.
+    return [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-nostats"]
 
 
 def _input(path: Path) -> list[str]:

@@ -33,6 +33,7 @@ from webui.gallery import choices, pictures
 from webui.layout import HELLO
 from webui.learning import Course, Sketch
 from webui.looking import Turns
+from webui.operator import Operator
 from webui.painting import GPU_SECONDS, Job, lend_gpu, work
 from webui.report import OWN, flicker_html, flicker_table, progress_html
 
@@ -200,6 +201,13 @@ def paint_on(
         for part, value in step.items():
             shown[part.elem_id or type(part).__name__] = value
     return shown
+
+
+def test_a_run_whose_result_is_shown_works_no_longer(example: Path) -> None:
+    operator = Operator()
+    page = build_app(Settings(), operator=operator)
+    assert paint_on(page, example, None, None)["result"]
+    assert operator.counts['jobs_total{outcome="done"}'] == 1 and not operator._running
 
 
 def test_a_part_is_shown_beside_the_same_moment_of_the_video(page, example: Path) -> None:

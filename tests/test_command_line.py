@@ -137,6 +137,8 @@ def test_styles_are_listed_without_a_hub(
         (("--keep", "x.safetensors"), "give --fine or --painting, too"),
         (("--fine", "--keep", "x.pt"), "x.pt must end in .safetensors"),
         (("--fine",), "does not hold what is to be learned of its painting"),
+        (("--fine", "--device", "gpu"), "There is no device 'gpu' here"),
+        (("--fine", "-o", "out.mov"), "out.mov must end in .mp4"),
         (("--painting", "no.jpg"), "no.jpg cannot be read as a picture"),
         (("-o", "missing/out.mp4"), "does not exist"),
         (("--device", "gpu"), "gpu"),

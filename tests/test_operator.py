@@ -81,7 +81,12 @@ def test_every_job_is_counted_and_has_a_line(error: Any, ended: str, caplog) -> 
 
 @pytest.mark.parametrize(
     ("host", "name"),
-    [("203.0.113.9",) * 2, ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"), (None, "somebody")],
+    [
+        ("203.0.113.9",) * 2,
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        (None, "somebody"),
+    ],
 )
 def test_visitors_are_told_apart_by_their_address(host: str | None, name: str) -> None:
     assert name_visitor(host) == name

@@ -58,10 +58,14 @@ def test_a_run_is_found_by_its_name_alone_and_its_outcome_is_kept_for_a_while() 
 
 def test_work_ends_when_nobody_has_come_back() -> None:
     run, closed = run_of(*range(1000))
+    other, _ = run_of(DONE)
     runs = Runs()
     runs.start(run, runs.painting)
+    runs.start(other, runs.painting)
     assert next(run.follow()) == 0
-    assert closed.wait(5)
+    assert [*other.follow()][-1] == DONE and closed.is_set(), "two worked at a time"
+    with pytest.raises(Cancelled, match="The page was left"):
+        list(run.follow())
 
 
 def test_trouble_is_told_to_whoever_looks_and_one_works_at_a_time() -> None:

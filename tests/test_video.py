@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -95,6 +96,18 @@ def test_probe_of_clips_made_here(clip: Path, tmp_path: Path) -> None:
     assert info.audio == ("aac",) and info.has_audio and not info.interlaced
     silent = probe(encode(tmp_path / "silent.mp4", textured_frames(2)))
     assert silent.audio == () and not silent.has_audio
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["config in time_base: 1/0, frame_rate: 25/1", "Duration: 1:2:3.4.5",
+     "Stream #0:7: Audio: pcm", "color_space:bt709 n:0 pts:9"],
+)  # fmt: skip
+def test_what_a_title_says_is_not_believed(tmp_path: Path, clip: Path, title: str) -> None:
+    named = tmp_path / "named.mp4"
+    run_ffmpeg("-i", clip, "-c", "copy", "-metadata", f"title=x\n  {title}", named)
+    assert replace(probe(named), path=clip) == probe(clip)
+    assert [t.time_s for t in read_frames(probe(named))] == [Fraction(n, 25) for n in range(10)]
 
 
 # What read_frames gives
@@ -354,7 +367,7 @@ def test_variable_timestamps_are_carried_exactly(tmp_path: Path) -> None:
     assert [time_s for time_s, _ in decode(output)] == times
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".avi"])
 @pytest.mark.parametrize("rate", ["30000/1001", "24000/1001", "25", "60"])
 def test_frame_rate_is_kept_exactly(tmp_path: Path, suffix: str, rate: str) -> None:
     source = encode(tmp_path / f"source{suffix}", textured_frames(20), rate=rate)
@@ -402,6 +415,20 @@ def test_every_sound_track_is_carried_as_aac(
     if codecs[0] == "aac":  # copied bit by bit
         copied, before = ([body for _, body in sound_packets(path)] for path in (output, source))
         assert copied == before
+
+
+def test_a_sound_track_that_nobody_can_decode_is_left_out(tmp_path: Path) -> None:
+    """As phones write spatial sound beside the ordinary."""
+    options = ("-map", "0", "-map", "1", "-map", "2", "-c:a", "aac", "-b:a:1", "64k")
+    source = encode(tmp_path / "phone.mp4", textured_frames(), *options, sound=tone() * 2)
+    whole = source.read_bytes()
+    for place in (whole.rindex(b"mp4a"), whole.index(b"mp4a")):
+        track = b"apac" + whole[place + 4 :].replace(b"esds", b"free", 1)
+        source.write_bytes(whole[:place] + track)
+        assert sorted(probe(source).audio) == ["aac", "none"]
+        output = copy_video(source, tmp_path / "output.mp4")
+        assert probe(output).audio == ("aac",)
+        assert len(sound_packets(output)) > 10
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

@@ -4,6 +4,7 @@ or machines."""
 import argparse
 import json
 import logging
+import shlex
 import sys
 import time
 from dataclasses import fields
@@ -144,27 +145,27 @@ def _history(warm_start: list[Path]) -> dict[str, list[str]]:
 
 def write_run(path: Path, options: argparse.Namespace, photos: int, processes: int) -> None:
     """What the record will say of this run: command, data, device. Folders by their names only."""
-    command = ["python -m train"]
+    command = ["python", "-m", "train"]
     for field in ("style", "content", "sceneflow"):
         if (value := getattr(options, field)) is not None:
-            command.append(f"--{field} {value.name}")
+            command += [f"--{field}", value.name]
     if options.warm_start:
-        command.append(f"--warm-start {' '.join(map(str, options.warm_start))}")
+        command += ["--warm-start", *map(str, options.warm_start)]
     if options.sceneflow and options.render != "both":
-        command.append(f"--render {options.render}")
-    command.append(f"--name {options.name}")
+        command += ["--render", options.render]
+    command += ["--name", options.name]
     for field in fields(TrainConfig):
         if (value := getattr(options, field.name)) != field.default:
-            command.append(f"--{field.name.replace('_', '-')} {value}")
+            command += [f"--{field.name.replace('_', '-')}", f"{value}"]
     if options.clips:
-        command.append(f"--clips {' '.join(clip.name for clip in options.clips)}")
+        command += ["--clips", *(clip.name for clip in options.clips)]
     pairs = f"of {options.sceneflow.name}" if options.sceneflow else "generated from them"
     if options.clips:
         pairs += f" and of {len(options.clips)} clips"
     device, threads = options.device, torch.get_num_threads()
     cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
     about = {
-        "command": " ".join(command),
+        "command": shlex.join(command),
         "data": f"{photos} photographs; the temporal stage on sequences {pairs}",
         "device": cpu if device == "cpu" else device,
         "processes": processes,

@@ -24,11 +24,13 @@ from stylevid.video import Span, Timed, VideoInfo, VideoWriter, even, read_pictu
 from stylevid.yuv import image_to_yuv, yuv_to_image
 
 from .gallery import picture_of
+from .painting import in_time
 
 SIZE = 324, 432  # height, width in pixels: one for all, as a network is compiled for each; of
 # smaller frames strokes hide the faces
 MOTION_S, MOTION_FPS = 3.0, 12
 MOTION_SIDE = 640  # pixels, the longest: that of the painting
+LOOK_S = 20.0  # that the frames for it may take to be read
 _KEPT, _KEPT_MOVING = 32, 3  # painters; each takes some 30 MB for each size of its frames
 
 
@@ -71,7 +73,7 @@ class Easel:
         height, width = fit(info.height, info.width, MOTION_SIDE, enlarge=False)
         painter, span = self._moving.of(style), Span(start_s, start_s + MOTION_S)
         size = even(height), even(width)
-        with closing(read_yuv(info, size, span)) as frames:
+        with closing(read_yuv(info, size, span, in_time(LOOK_S))) as frames:
             chosen = []
             for timed in frames:  # at an even pace: some are left out, some shown longer
                 until_s = float(timed.time_s + timed.duration_s)

@@ -10,7 +10,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +168,8 @@ def name_visitor(host: str | None) -> str:
         address = ip_address(host or "")
     except ValueError:
         return "somebody"
-    return str(address) if address.version == 4 else str(ip_address(int(address) >> 64 << 64))
+    address = getattr(address, "ipv4_mapped", None) or address  # how sockets of both show version 4
+    return str(address) if address.version == 4 else str(IPv6Address(int(address) >> 64 << 64))
 
 
 def _visitor() -> str:

@@ -135,8 +135,11 @@ class Run:
                 steps: Iterator[Any] = chain(waiting, self.steps)
                 for step in steps:
                     self._tell(step)
-                    if isinstance(step, Outcome) or self._is_left(GRACE_S):
+                    if isinstance(step, Outcome):
                         break
+                    if self._is_left(GRACE_S):
+                        self.steps.close()  # before it is the next one's turn
+                        raise Cancelled("The page was left, so it was stopped; nothing is kept.")
                     if isinstance(step, Waiting) and self.job.is_stopped():
                         self.job.start()
                         raise Cancelled("Stopped while it waited; nothing was painted.")

@@ -20,21 +20,29 @@ SMALLEST = 64  # pixels of its shorter side then
 _BLANK = 0.01  # deviation of the values in [0, 1] under which there is nothing to learn
 
 
-def read_picture(path: Path) -> Frame:
+def read_picture(path: Path, most: int | None = None) -> Frame:
     """The picture as uint8 H,W,3 RGB, turned upright as its EXIF says; white shows through where it
     is transparent; the first one of an animation.
+
+    Args:
+        most: pixels of its longest side, where it has more.
 
     Raises:
         StyleError: the file is missing or is no picture.
     """
     try:
         with Image.open(path) as picture:
+            if most is not None:
+                picture.draft("RGB", (most, most))  # a JPEG is decoded smaller
             upright = ImageOps.exif_transpose(picture)
             if upright.has_transparency_data:
                 upright = upright.convert("RGBA")
                 white = Image.new("RGBA", upright.size, "white")
                 upright = Image.alpha_composite(white, upright)
-            return np.asarray(upright.convert("RGB"))
+            colors = upright.convert("RGB")
+            if most is not None:
+                colors.thumbnail((most, most))
+            return np.asarray(colors)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as cause:
         # Pillow says "broken PNG" with a SyntaxError.
         raise StyleError(f"{path} cannot be read as a picture: {cause}.") from cause
@@ -47,7 +55,7 @@ def read_painting(path: Path, longest: int = LONGEST) -> Tensor:
     Raises:
         StyleError: the file is no picture.
     """
-    image = to_image(read_picture(path))
+    image = to_image(read_picture(path, 4 * longest))  # as tensors large ones take much memory
     return resize(image, fit(*size_of(image), longest))
 
 

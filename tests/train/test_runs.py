@@ -15,11 +15,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from stylevid.network import StyleNet
+from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.weights import save_network
 from train.__main__ import start_network
 from train.config import TrainConfig
 from train.learning.checkpoint import load_network_from
+from train.learning.curves import Reporter
 
 ROOT = Path(__file__).parents[2]
 TINY = {
@@ -107,6 +108,13 @@ def test_a_run_that_is_killed_ends_with_the_same_weights(
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
     assert [line["step"] for line in logged(tmp_path / "tiny")] == list(range(1, 13))
+
+
+def test_a_run_that_goes_on_counts_the_time_before(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "seconds": 700}\n{"step": 2, "seconds": 9e9}')
+    with Reporter(tmp_path, [], total=9, sample_every=9) as report:
+        report(2, {"content": 1.0}, StyleNet(StyleNetConfig(4, 1)))
+    assert [700 <= line["seconds"] < 800 for line in logged(tmp_path)] == [True, True]
 
 
 def test_the_record_tells_what_it_started_from(material: Path, whole: Path, tmp_path: Path) -> None:

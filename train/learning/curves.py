@@ -44,7 +44,7 @@ class Reporter(ExitStack):
 
     def __call__(self, step: int, values: dict[str, float], network: StyleNet) -> None:
         if self._bar is None:
-            self._drop_lines_from(step)
+            self._started -= self._continue_from(step)
             self._bar = tqdm(total=self._total, initial=step - 1, unit="step")
             self.callback(self._bar.close)
         self._bar.update(step - self._bar.n)
@@ -61,18 +61,21 @@ class Reporter(ExitStack):
             if self._board:
                 self._board.add_image("samples", sheet, step, dataformats="HWC")
 
-    def _drop_lines_from(self, step: int) -> None:
-        """Forget what a stopped run logged after the checkpoint that this run continues from."""
+    def _continue_from(self, step: int) -> float:
+        """Forget what a stopped run logged after the checkpoint that this run continues from; the
+        seconds that it took until then."""
         if not self._log.exists():
-            return
-        kept: list[str] = []
+            return 0.0
+        kept, seconds = "", 0.0
         for line in self._log.read_text("utf-8").splitlines():
             try:
-                if json.loads(line)["step"] < step:
-                    kept.append(line + "\n")
+                logged = json.loads(line)
             except ValueError:  # the line that a killed run was writing
                 continue
-        self._log.write_text("".join(kept), "utf-8")
+            if logged["step"] < step:
+                kept, seconds = f"{kept}{line}\n", logged["seconds"]
+        self._log.write_text(kept, "utf-8")
+        return seconds
 
 
 def _open_board(folder: Path) -> Any:
