@@ -239,7 +239,7 @@ class Page:
             chosen = _chosen(name, second, share, [*self.styles, *guests])
             course = self._course(way, learn_s, picture, chosen, job)
         except (StylevidError, ValueError) as error:
-            yield {right.status: f"<p><b>{escape(str(error))}</b></p>"}
+            yield {right.status: report.error_html(error)}
             return
         steps = self._paint(Path(video), chosen, options, job, course)
         asked = Painted(Path(video), chosen, options, 0.0)
@@ -290,10 +290,10 @@ class Page:
         except Cancelled as error:
             yield ready | {right.status: f"<p>{escape(str(error))}</p>"}
         except (StylevidError, ValueError) as error:
-            yield ready | {right.status: f"<p><b>{escape(str(error))}</b></p>"}
+            yield ready | {right.status: report.error_html(error)}
         except Exception:
             log.exception("painting failed")
-            yield ready | {right.status: f"<p><b>{report.APOLOGY}</b></p>"}
+            yield ready | {right.status: report.error_html(report.APOLOGY)}
 
     def stylize(
         self, video: str | None, slug: str, temporal: bool, strength: float, keep_colors: bool,
@@ -347,10 +347,10 @@ class Page:
                     else:
                         yield self._ready() | {both: gr.Video(str(step)), note: TWICE}
         except StylevidError as error:
-            yield self._ready() | {note: report.lines_html([str(error)])}
+            yield self._ready() | {note: report.error_html(error)}
         except Exception:
             log.exception("painting both ways failed")
-            yield self._ready() | {note: report.lines_html([report.APOLOGY])}
+            yield self._ready() | {note: report.error_html(report.APOLOGY)}
 
     def export(self, form: str, result: str) -> Iterator[gr.DownloadButton]:
         """The result in another form, to download."""
@@ -393,7 +393,7 @@ class Page:
         try:
             info = probe(video)
         except StylevidError as error:
-            said = f"<p><b>{escape(str(error))}</b></p>"
+            said = report.error_html(error)
             return {right.scrub: gr.Slider(visible=False), right.status: said}
         run = self.runs.find(ticket)
         if run and run.asked.video == Path(video):  # it is back, with a status of its own
@@ -547,15 +547,16 @@ def _options(
 def main(arguments: list[str] | None = None) -> None:
     """Serve the page."""
     parser = argparse.ArgumentParser("python app.py", description=__doc__)
-    add = parser.add_argument
+    add, unless_told = parser.add_argument, Settings()
     add("--host", default="127.0.0.1", help="0.0.0.0 to be seen on the network")
     add("--port", type=int, help="default: the first free one from 7860")
     add("--share", action="store_true", help="a public link through gradio.live")
     add_style_options(parser)
     add("--no-hub-box", action="store_true", help="visitors bring no styles")
-    add("--max-seconds", type=float, default=120, help="longest video accepted")
-    add("--max-side", type=int, default=1920, help="largest result, pixels")
-    add("--max-learn-seconds", type=float, default=300, help="that a visitor may have it learn")
+    add("--max-seconds", type=float, default=unless_told.max_seconds, help="longest video accepted")
+    add("--max-side", type=int, default=unless_told.max_side, help="largest result, pixels")
+    add("--max-learn-seconds", type=float, default=unless_told.max_learn_seconds,
+        help="that a visitor may have it learn")  # fmt: skip
     add("--no-learn", action="store_true", help="visitors have nothing learned")
     add("--max-live", type=int, default=4, help="cameras painted at a time")
     add("--max-upload", default="500mb", help="largest upload")

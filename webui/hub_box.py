@@ -15,7 +15,7 @@ from stylevid.styles import Style, name_styles
 
 from . import QUIET
 from .gallery import choices, pictures
-from .report import APOLOGY, lines_html, status_html
+from .report import APOLOGY, error_html, lines_html, status_html
 
 log = logging.getLogger("stylevid.page")
 
@@ -79,10 +79,10 @@ def add_hub_box(
                         told.append(f"{len(step.warnings) - 3} more cannot be used.")
                     yield show([*others, *new], told, new[0])
         except StylevidError as error:
-            yield {note: lines_html([str(error)])}
+            yield {note: error_html(error)}
         except Exception:
             log.exception("loading %r failed", text)
-            yield {note: lines_html([APOLOGY])}
+            yield {note: error_html(APOLOGY)}
         finally:
             received.append(last.received_bytes)
 
@@ -101,7 +101,7 @@ def add_hub_box(
             return show([*others, new], [f"Now in the gallery: {new.title}."], new) | {file: None}
         except StylevidError as error:
             upload.unlink(missing_ok=True)
-            return {note: lines_html([str(error)]), file: None}
+            return {note: error_html(error), file: None}
 
     changed = [guests, note, gallery, style]
     how = {"concurrency_id": "hub", "concurrency_limit": 2} | QUIET

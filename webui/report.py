@@ -20,6 +20,10 @@ def lines_html(sentences: list[str]) -> str:
     return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
 
 
+def error_html(error: object) -> str:
+    return f"<p><b>{escape(str(error))}</b></p>"
+
+
 def status_html(text: str, fraction: float) -> str:
     """A bar, 0 to 1, above a text that is HTML."""
     return f"<progress max='1' value='{fraction:.4f}'></progress><p>{text}</p>"
