@@ -35,7 +35,7 @@ from .vgg import load_vgg
 
 TAKES = 8  # places of a clip that frames are drawn from
 TAKE = 15  # neighboring frames at each: of fewer, what decays is not seen decaying
-MOST_PIXELS = 480 * 480  # that are learned from in a step; of larger frames, a part
+MOST_PIXELS = 640 * 640  # that are learned from in a step; of larger frames, a part
 SMALLEST = 32  # pixels: VGG's deepest features are an eighth
 _PICTURES = 0.25  # share of the steps that learn from a frame without a past
 _RATE = 1.5e-3  # Adam's learning rate at its peak
@@ -172,7 +172,7 @@ def _draw(takes: list[list[Yuv]], step: int) -> Sequences:
     start = int(rng.integers(len(take) - frames + 1))
     height, width = (side // 4 * 4 for side in take[0].size)
     if height * width > MOST_PIXELS:
-        width = min(width, max(480, MOST_PIXELS // height // 4 * 4))
+        width = min(width, max(640, MOST_PIXELS // height // 4 * 4))
         height = min(height, MOST_PIXELS // width // 4 * 4)
     top, left = (
         int(rng.integers((whole - part) // 2 + 1)) * 2

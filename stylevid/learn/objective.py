@@ -20,7 +20,7 @@ _POOLED = 8  # pixels that the deepest of VGG's features are apart
 class LossWeights:
     """Of the terms of `losses`; as they are, for learning on the spot."""
 
-    content: float = 1.1
+    content: float = 2.0
     style: float = 24.0
     color: float = 15.0
     tv: float = 0.1
