@@ -344,7 +344,8 @@ def test_what_visitors_bring_is_bounded(visit: Visit, monkeypatch: pytest.Monkey
 
 def test_a_wrong_repo_is_one_sentence(visit: Visit) -> None:
     (refusal,) = visit("load_repo", "<script>alert(1)</script>", [])
-    assert refusal["HTML"].startswith("<p><b>&#x27;&lt;script&gt;alert(1)&lt;/script&gt;&#x27; is no")
+    said = "&#x27;&lt;script&gt;alert(1)&lt;/script&gt;&#x27; is no"
+    assert refusal["HTML"].startswith(f"<p><b>{said}")
 
 
 def test_a_visitor_brings_files(visit: Visit, tiny_weights: Path, tmp_path: Path) -> None:
