@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
@@ -471,15 +472,18 @@ class Page:
         with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
             manner = course.picture.stem[:60] if course and course.picture else style.slug
             target = Path(folder) / f"{video.stem[:60]}-{manner}.mp4"
-            steps = self._work(
+            work = self._work(
                 video, target, style, options, self.settings.device, job=job,
                 paint=course or stylize_video,
             )  # fmt: skip
-            step = None
-            for step in steps:
-                if not isinstance(step, Result):
-                    yield step
-            yield step  # the Result, when nothing works any more; only its file is held
+            result = None
+            with closing(work) as steps:  # before the folder goes
+                for step in steps:
+                    if isinstance(step, Result):
+                        result = step
+                    else:
+                        yield step
+            yield result  # when nothing works any more; only its file is held
 
     def _busy(self) -> dict:
         left, right = self.left, self.right

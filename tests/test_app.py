@@ -210,6 +210,25 @@ def test_a_run_whose_result_is_shown_works_no_longer(example: Path) -> None:
     assert operator.counts['jobs_total{outcome="done"}'] == 1 and not operator._running
 
 
+def test_work_that_is_left_ends_before_its_folder_goes(page: gr.Blocks, example: Path) -> None:
+    inner, ended_in = handler(page, "run").__self__, []
+
+    def work(_: Path, target: Path, *__: object, **___: object) -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            ended_in.append(target.parent.is_dir())
+
+    kept, inner._work = inner._work, work
+    try:
+        steps = inner._paint(example, get_style("starry-night"), Options(), Job())
+        assert next(steps) == 1
+        steps.close()
+    finally:
+        inner._work = kept
+    assert ended_in == [True]
+
+
 def test_a_part_is_shown_beside_the_same_moment_of_the_video(page, example: Path) -> None:
     shown = paint_on(page, example, 0.2, 0.4)
     assert "160x96, 5 frames" in shown["status"] and "with its sound" in shown["status"]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from app import Settings, build_app
 from stylevid import Options
+from stylevid.errors import StylevidError
 from stylevid.example import EXAMPLE
 from stylevid.styles import list_styles
 from stylevid.video import probe
@@ -128,3 +129,9 @@ def test_a_painting_stands_beside_its_style_where_there_is_a_picture_of_it(tmp_p
     assert card_html(replace(style, artist="", year="")).endswith("<br></p>"), "of a lone file"
     style.painting.write_text("no picture")
     assert "<img" not in card_html(style)
+
+
+def test_frames_that_take_too_long_to_be_read_are_left(easel: Easel, monkeypatch) -> None:
+    monkeypatch.setattr(looking, "LOOK_S", 0)
+    with pytest.raises(StylevidError, match="longer than 0 s"):
+        list(easel.paint_motion(probe(EXAMPLE), 0, STYLES[0], Options(), lambda: False))

@@ -41,6 +41,14 @@ def test_every_kind_of_picture_comes_as_rgb(tmp_path: Path, mode: str) -> None:
     assert read_picture(path).shape == (16, 24, 3)
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_large_picture_comes_as_large_as_is_asked_for(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"large.{suffix}"
+    Image.new("RGB", (900, 300), (200, 30, 30)).save(path)
+    assert read_picture(path, 150).shape == (50, 150, 3)
+    assert read_picture(path, 1200).shape == (300, 900, 3)
+
+
 def test_rotated_picture_comes_upright(tmp_path: Path) -> None:
     # Orientation 6: the stored left edge is the top of the scene.
     stored = Image.new("RGB", (24, 16), (0, 0, 255))
