@@ -533,14 +533,14 @@ def _options(
     settings: Settings, temporal: bool, strength: float, keep_colors: bool, size: str, brush: str,
     start_s: float | None = None, end_s: float | None = None,
 ) -> Options:  # fmt: skip
-    limit = settings.max_side
+    wanted, limit = layout.SIZES[size], settings.max_side
     return Options(
         temporal=temporal,
         strength=float(strength),
         keep_colors=keep_colors,
         brush=layout.BRUSHES[brush],
-        size=min(layout.SIZES[size] or limit, limit),
-        enlarge=False,
+        size=min(wanted or limit, limit),
+        enlarge=wanted is not None,
         max_seconds=settings.max_seconds,
         max_pixels=settings.max_pixels,
         start_s=start_s or 0.0,

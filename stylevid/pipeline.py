@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice, pairwise, tee
+from math import prod
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -23,7 +24,7 @@ import torch
 
 from .brush import enlarge, for_brush
 from .errors import Cancelled, VideoError
-from .frames import Frame, fit, size_of, to_frame, to_image, unpad
+from .frames import Frame, Size, fit, size_of, to_frame, to_image, unpad
 from .memory import Follower, Motion, carry
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
@@ -53,8 +54,8 @@ class Options:
         quality: of the video file, one of `video.QUALITIES`.
         measure: measure the flicker while painting.
         max_seconds: refuse a longer video; None takes any.
-        max_pixels: refuse a video with more in all its frames together, as they are read; None
-            takes any.
+        max_pixels: refuse a video with more in all its frames together, as they are read or, if
+            they are larger then, as they are painted; None takes any.
         start_s, end_s: paint this part of the video only, in seconds; None goes on to the end.
     """
 
@@ -311,9 +312,9 @@ def stylize_video(
     recipe = _recipe(painters, options).as_json()
     duration_s = span.of(info.duration_s)
     expected = round(duration_s * info.fps)  # frames; 0 when nobody knows
-    _check_limits(info, duration_s, expected, options)
     height, width = target_size(info.height, info.width, options)
     size = even(height), even(width)
+    _check_limits(info, size, duration_s, expected, options)
     started = time.monotonic()
     every = max(1, expected // MEASURED_PAIRS)
     meter = FlickerMeter(every=every, most=2 * MEASURED_PAIRS, cut_below=CUT_BELOW)
@@ -336,7 +337,7 @@ def stylize_video(
             put(Timed(picture, timed.time_s, timed.duration_s))
             first_s = timed.time_s if frames == 0 else first_s
             frames += 1
-            _check_limits(info, float(timed.time_s), frames, options)
+            _check_limits(info, size, float(timed.time_s), frames, options)
             if progress is not None:
                 progress(how_far(frames, started, timed.time_s, duration_s, picture))
             if should_stop is not None and should_stop():
@@ -377,15 +378,18 @@ def target_size(height: int, width: int, options: Options) -> tuple[int, int]:
     return fit(height, width, options.size, options.enlarge)
 
 
-def _check_limits(info: VideoInfo, seconds: float, frames: int, options: Options) -> None:
+def _check_limits(
+    info: VideoInfo, painted: Size, seconds: float, frames: int, options: Options
+) -> None:
     if options.max_seconds is not None and seconds > options.max_seconds:
         raise VideoError(f"{info.path.name} is {seconds:.0f} s long; the limit is "
                          f"{options.max_seconds:.0f} s. Trim it first.")  # fmt: skip
-    pixels = frames * info.height * info.width
+    height, width = max((info.height, info.width), painted, key=prod)
+    pixels = frames * height * width
     if options.max_pixels is not None and pixels > options.max_pixels:
-        raise VideoError(f"{info.path.name} has {frames} frames of {info.width}x{info.height}, "
-                         f"{pixels:,} pixels in all; the limit is {options.max_pixels:,}. Choose a "
-                         "shorter part, or scale it down first.")  # fmt: skip
+        raise VideoError(f"{info.path.name} has {frames} frames of {width}x{height}, {pixels:,} "
+                         f"pixels in all; the limit is {options.max_pixels:,}. Choose a shorter "
+                         "part or a smaller size.")  # fmt: skip
 
 
 def _finish(frame: Yuv, seen: Yuv, painted: Yuv, options: Options) -> Yuv:

@@ -187,6 +187,7 @@ def test_the_operator_limits_size_and_length() -> None:
     for size in ("1280 px", "the video's own"):
         options = _options(settings, True, 1.0, False, size, "fine", None, None)
         assert (options.size, options.max_seconds, options.span) == (640, 9, WHOLE)
+        assert options.enlarge == (size == "1280 px"), "its own size may shrink, never grow"
 
 
 def paint_on(
@@ -231,9 +232,10 @@ def test_work_that_is_left_ends_before_its_folder_goes(page: gr.Blocks, example:
 
 def test_a_part_is_shown_beside_the_same_moment_of_the_video(page, example: Path) -> None:
     shown = paint_on(page, example, 0.2, 0.4)
-    assert "160x96, 5 frames" in shown["status"] and "with its sound" in shown["status"]
+    assert "360x216, 5 frames" in shown["status"] and "with its sound" in shown["status"]
     before, after = shown["compare"]
-    wanted = read_picture(probe(example), 7 / 24 - 0.01)  # of 5 to 9, the middle
+    middle_s = 7 / 24 - 0.01  # of 5 to 9
+    wanted = read_picture(probe(example), middle_s, (216, 360))
     assert before.shape == after.shape and np.array_equal(before, wanted)
     assert shown["State"].start_s == pytest.approx(5 / 24, abs=1e-4)
     assert "the end comes after the start" in paint_on(page, example, 2, 1)["status"]

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -44,6 +45,15 @@ def test_what_is_too_much_is_refused(name: str, tmp_path: Path, painter) -> None
         stylize_video(tmp_path / name, tmp_path / "out.mp4", painter, options)
     assert time.monotonic() - began < 60
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_what_is_painted_larger_than_it_is_counts_as_painted(tmp_path: Path, painter) -> None:
+    run_ffmpeg(*generated("testsrc=s=48x32:r=10:d=1"), tmp_path / "a.mp4")
+    options = Options(max_pixels=1_000_000, size=480, measure=False)
+    with refused(VideoError, "10 frames of 480x320, 1,536,000 pixels in all; the limit is 1,000,0"):
+        stylize_video(tmp_path / "a.mp4", tmp_path / "out.mp4", painter, options)
+    as_it_is = replace(options, enlarge=False)
+    assert stylize_video(tmp_path / "a.mp4", tmp_path / "out.mp4", painter, as_it_is).width == 48
 
 
 def test_fonts_and_subtitles_do_no_harm(tmp_path: Path, painter: Painter) -> None:
