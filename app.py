@@ -34,12 +34,12 @@ from webui.layout import STILLS, Choices, Outcomes
 from webui.learning import Course, Sketch
 from webui.live import Live, add_live
 from webui.looking import Easel, Turns, tile
-from webui.operator import Limits, Operator, add_options
+from webui.operator import Limits, Operator, Use, add_options
 from webui.painting import Job, in_time, lend_gpu
 from webui.restoring import connect_restoring
 from webui.runs import Run, Runs, Waiting
 from webui.scratch import scratch
-from webui.stage import OPENING, card_html, motion_html, opening_html, still_html
+from webui.stage import OPENING, card_html, motion_html, newest_html, opening_html, still_html
 from webui.theme import CSS, head, theme
 
 log = logging.getLogger("stylevid.page")
@@ -52,7 +52,9 @@ TWICE = (
 )
 PRIVATE = {"api_visibility": "private"}
 Stills = tuple[Frame, Frame] | None
-SESSIONS = 1000  # visitors that gradio remembers, 0.14 MB each; 10,000 if it is not told
+# Visitors that gradio remembers, with what their pages show: some 2 MB each, most of it three
+# seconds in motion; 10,000 if it is not told.
+SESSIONS = 200
 # Events of all visitors that wait together, and threads that follow runs; of those, two lines of
 # runs.MOST may wait for their turn.
 WAITING, THREADS = 200, 100
@@ -137,7 +139,7 @@ class Page:
         # The name of the last run, in the browser's keeping.
         self.ticket = gr.BrowserState(None, storage_key="stylevid-run")
         self.runs = Runs()
-        self._work = operator.watch(lend_gpu(settings.max_job_s))
+        self.operator, self._work = operator, operator.watch(lend_gpu(settings.max_job_s))
 
     def connect_painting(self, blocks: gr.Blocks, guests: gr.State) -> None:
         """The buttons that start and stop; and what was started before the page was reloaded."""
@@ -239,10 +241,11 @@ class Page:
             )
             chosen = _chosen(name, second, share, [*self.styles, *guests])
             course = self._course(way, learn_s, picture, chosen, job)
+            use = self.operator.admit()
         except (StylevidError, ValueError) as error:
             yield {right.status: report.error_html(error)}
             return
-        steps = self._paint(Path(video), chosen, options, job, course)
+        steps = self._paint(use, Path(video), chosen, options, job, course)
         asked = Painted(Path(video), chosen, options, 0.0)
         run = Run(steps, asked, job, course.seconds if course else math.nan)
         line = self.runs.learning if course else self.runs.painting
@@ -264,14 +267,14 @@ class Page:
     def _follow(self, run: Run) -> Iterator[dict]:
         """The page while it is painted, and then."""
         right = self.right
-        ready = self._ready() | {right.newest: gr.Image(None, visible=False)}
+        ready = self._ready() | {right.newest: gr.HTML("", visible=False)}
         try:
             for step in run.follow():
                 if isinstance(step, Sketch):
-                    newest = gr.Image(step.picture, visible=True)
+                    newest = gr.HTML(newest_html(step.picture), visible=True)
                     yield {right.status: report.sketch_html(step), right.newest: newest}
                 elif isinstance(step, Progress):
-                    newest = gr.Image(step.latest, visible=True)
+                    newest = gr.HTML(newest_html(step.latest), visible=True)
                     yield {right.status: report.progress_html(step), right.newest: newest}
                 elif isinstance(step, Waiting):
                     yield {right.status: report.waiting_html(step)}
@@ -310,8 +313,9 @@ class Page:
             )
             chosen = _chosen(slug, second, share, self.styles)
             job, line = Job(), self.runs.painting
+            painting = self._paint(self.operator.admit(), Path(video), chosen, options, job)
             with line.place(job):
-                for step in chain(line.wait(job), self._paint(Path(video), chosen, options, job)):
+                for step in chain(line.wait(job), painting):
                     if isinstance(step, Result):
                         yield str(step.path)
         except (StylevidError, ValueError) as error:
@@ -337,8 +341,8 @@ class Page:
         try:
             with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
                 steps = self._work(
-                    painted.video, Path(folder) / "off-on.mp4", painted.style,
-                    painted.options, self.settings.device, job=job,
+                    self.operator.admit(), painted.video, Path(folder) / "off-on.mp4",
+                    painted.style, painted.options, self.settings.device, job=job,
                     paint=partial(compare_video, share=percent / 100),
                 )  # fmt: skip
                 for step in steps:
@@ -465,7 +469,7 @@ class Page:
         return Course(min(float(learn_s), most), style, own, self.styles, job)
 
     def _paint(
-        self, video: Path, style: Style | Mix, options: Options, job: Job,
+        self, use: Use, video: Path, style: Style | Mix, options: Options, job: Job,
         course: Course | None = None,
     ) -> Iterator:  # fmt: skip
         """Progress, then the Result; its file goes when the iterator ends."""
@@ -473,7 +477,7 @@ class Page:
             manner = course.picture.stem[:60] if course and course.picture else style.slug
             target = Path(folder) / f"{video.stem[:60]}-{manner}.mp4"
             work = self._work(
-                video, target, style, options, self.settings.device, job=job,
+                use, video, target, style, options, self.settings.device, job=job,
                 paint=course or stylize_video,
             )  # fmt: skip
             result = None
@@ -490,7 +494,7 @@ class Page:
         return {
             right.status: report.status_html("Starting…", 0), right.stage: "",
             left.stop: gr.Button(visible=True), left.paint: gr.Button(visible=False),
-            right.newest: gr.Image(None, visible=False), self.shown: None,
+            right.newest: gr.HTML("", visible=False), self.shown: None,
             right.result: gr.Video(None, visible=False), right.compare: gr.Group(visible=False),
             right.download: gr.DownloadButton(visible=False),
             right.keep: gr.DownloadButton(visible=False),

@@ -24,7 +24,7 @@ import torch
 
 from .brush import enlarge, for_brush
 from .errors import Cancelled, VideoError
-from .frames import Frame, Size, fit, size_of, to_frame, to_image, unpad
+from .frames import Frame, fit, size_of, to_frame, to_image, unpad
 from .memory import Follower, Motion, carry
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
@@ -312,9 +312,9 @@ def stylize_video(
     recipe = _recipe(painters, options).as_json()
     duration_s = span.of(info.duration_s)
     expected = round(duration_s * info.fps)  # frames; 0 when nobody knows
+    check_limits(info, options, duration_s, expected)
     height, width = target_size(info.height, info.width, options)
     size = even(height), even(width)
-    _check_limits(info, size, duration_s, expected, options)
     started = time.monotonic()
     every = max(1, expected // MEASURED_PAIRS)
     meter = FlickerMeter(every=every, most=2 * MEASURED_PAIRS, cut_below=CUT_BELOW)
@@ -337,7 +337,7 @@ def stylize_video(
             put(Timed(picture, timed.time_s, timed.duration_s))
             first_s = timed.time_s if frames == 0 else first_s
             frames += 1
-            _check_limits(info, size, float(timed.time_s), frames, options)
+            check_limits(info, options, float(timed.time_s), frames)
             if progress is not None:
                 progress(how_far(frames, started, timed.time_s, duration_s, picture))
             if should_stop is not None and should_stop():
@@ -360,8 +360,9 @@ def stylize_video(
 def _recipe(painters: Sequence[Painter], options: Options) -> Recipe:
     mix = painters[0].mix if len(painters) == 1 else None
     styles = tuple(slug for painter in painters for slug in painter.styles if is_slug(slug))
+    size = options.size if options.enlarge else None  # else it was a limit, and the video's own
     return Recipe(styles[:MAX_STYLES], mix, options.temporal, options.strength,
-                  options.keep_colors, options.size, options.brush)  # fmt: skip
+                  options.keep_colors, size, options.brush)  # fmt: skip
 
 
 def _measure(meter: FlickerMeter, painted: PaintedFrame, temporal: bool) -> None:
@@ -378,12 +379,12 @@ def target_size(height: int, width: int, options: Options) -> tuple[int, int]:
     return fit(height, width, options.size, options.enlarge)
 
 
-def _check_limits(
-    info: VideoInfo, painted: Size, seconds: float, frames: int, options: Options
-) -> None:
+def check_limits(info: VideoInfo, options: Options, seconds: float, frames: int) -> None:
+    """Raise a VideoError where so much of a video is more than the options allow."""
     if options.max_seconds is not None and seconds > options.max_seconds:
         raise VideoError(f"{info.path.name} is {seconds:.0f} s long; the limit is "
                          f"{options.max_seconds:.0f} s. Trim it first.")  # fmt: skip
+    painted = target_size(info.height, info.width, options)
     height, width = max((info.height, info.width), painted, key=prod)
     pixels = frames * height * width
     if options.max_pixels is not None and pixels > options.max_pixels:

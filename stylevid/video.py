@@ -315,6 +315,10 @@ def _decode(
         for pixels in _receive(process.stdout, shape, info.path, should_stop):
             time_s, duration_s = clock.next(*log.next())
             if span.length_s is not None and time_s >= span.length_s:
+                if count == 0:
+                    raise VideoError(f"{info.path.name} has no picture that begins between "
+                                     f"{span.start_s:g} and {span.end_s:g} s. Choose a longer "
+                                     "part.")  # fmt: skip
                 return
             count += 1
             yield pixels, time_s, duration_s

@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.data_classes import ImageData
 from PIL import Image
 
 from app import Settings, _options, build_app, stills
@@ -23,6 +24,7 @@ from stylevid import hub as hub_module
 from stylevid.comparison import compare_video
 from stylevid.example import EXAMPLE
 from stylevid.hub import Download, HubName, HubStyles
+from stylevid.learn.painting import read_painting
 from stylevid.metrics import NOTHING_MEASURED, Flicker, Pair
 from stylevid.styles import Style, list_styles
 from stylevid.video import WHOLE, probe, read_picture
@@ -33,7 +35,7 @@ from webui.gallery import choices, pictures
 from webui.layout import HELLO
 from webui.learning import Course, Sketch
 from webui.looking import Turns
-from webui.operator import Operator
+from webui.operator import Operator, Use
 from webui.painting import GPU_SECONDS, Job, lend_gpu, work
 from webui.report import OWN, flicker_html, flicker_table, progress_html
 
@@ -173,6 +175,14 @@ def test_trouble_in_the_painting_thread_reaches_the_page(start, tmp_path: Path) 
     assert len(list(start(max_seconds=0.3, start_s=0.1, end_s=0.3))) > 1  # a part may be short
 
 
+def test_a_painting_is_learned_from_as_it_is(tmp_path: Path) -> None:
+    Image.new("RGBA", (40, 30), (9, 9, 9, 0)).save(tmp_path / "ink.png")
+    page = build_app(Settings())
+    (box,) = (block for block in page.blocks.values() if block.elem_id == "picture")
+    given = box.preprocess(ImageData(path=str(tmp_path / "ink.png"), orig_name="ink.png"))
+    assert read_painting(Path(given)).min() > 0.99, "what is transparent is paper, not ink"
+
+
 @pytest.fixture(scope="module")
 def page() -> gr.Blocks:
     return build_app(Settings(max_side=640, max_seconds=20))
@@ -214,7 +224,7 @@ def test_a_run_whose_result_is_shown_works_no_longer(example: Path) -> None:
 def test_work_that_is_left_ends_before_its_folder_goes(page: gr.Blocks, example: Path) -> None:
     inner, ended_in = handler(page, "run").__self__, []
 
-    def work(_: Path, target: Path, *__: object, **___: object) -> Iterator[int]:
+    def work(_: Use, __: Path, target: Path, *___: object, **____: object) -> Iterator[int]:
         try:
             yield 1
         finally:
@@ -222,7 +232,8 @@ def test_work_that_is_left_ends_before_its_folder_goes(page: gr.Blocks, example:
 
     kept, inner._work = inner._work, work
     try:
-        steps = inner._paint(example, get_style("starry-night"), Options(), Job())
+        use, style = inner.operator.admit(), get_style("starry-night")
+        steps = inner._paint(use, example, style, Options(), Job())
         assert next(steps) == 1
         steps.close()
     finally:

@@ -61,6 +61,7 @@ def test_files_folders_and_patterns_are_found(tmp_path: Path) -> None:
         return sorted(wish.name for wish in asked if isinstance(wish, Wish))
 
     assert found(tmp_path) == ["a", "b/[1] é", "b/c.MKV"]
+    assert found(tmp_path / "b" / "..") == ["a", "b/[1] é", "b/c.MKV"]
     assert found(tmp_path / "*" / "*.mp4") == ["b/[1] é"]
     assert found(tmp_path / "b" / "[1] é.mp4") == ["[1] é"]
     for nothing in ("missing.mp4", "*.webm"):

@@ -42,6 +42,17 @@ def test_a_tile_is_the_middle_of_the_frame(tmp_path: Path, size: tuple[int, int]
         assert shown[SIZE[0] // 2, SIZE[1] // 2].min() > 200 and shown[0, 0].max() < 60
 
 
+def test_a_tile_of_a_strip_is_not_read_as_wide_as_the_strip_is_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strip = np.full((16, 4096, 3), 200, np.uint8)
+    info, sizes = probe(encode(tmp_path / "x.mp4", [strip] * 2)), []
+    read = looking.read_picture
+    monkeypatch.setattr(looking, "read_picture", lambda *a: sizes.append(a[2]) or read(*a))
+    assert tile(info, 0).shape == (*SIZE, 3)
+    assert sizes == [(SIZE[0], 4 * SIZE[1])]
+
+
 def test_a_frame_is_shown_in_every_style_and_one_that_is_broken_by_its_preview(
     easel: Easel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,11 +81,11 @@ def test_three_seconds_move_whatever_the_clip(
 ) -> None:
     info = probe(encode(tmp_path / "x.mp4", textured_frames(frames), rate=rate))
     still, mp4 = easel.paint_motion(info, share, STYLES[0], Options(), lambda: False)
-    assert isinstance(still, np.ndarray) and still.shape == (32, 48, 3)
+    assert isinstance(still, np.ndarray) and still.shape == (428, 640, 3)
     assert isinstance(mp4, bytes)
     with av.open(io.BytesIO(mp4)) as shown:
         video = shown.streams.video[0]
-        assert (video.average_rate, video.width, video.height) == (looking.MOTION_FPS, 48, 32)
+        assert (video.average_rate, video.width, video.height) == (looking.MOTION_FPS, 640, 428)
         assert len([*shown.decode(video)]) == wanted and not shown.streams.audio
 
 

@@ -53,6 +53,15 @@ def test_a_visitor_has_so_much_in_an_hour(
     operator.check("a")
 
 
+def test_what_waits_counts_and_what_was_uploaded_can_be_painted() -> None:
+    operator = Operator(Limits(jobs=2, megabytes=1))
+    operator.use(Use("somebody", megabytes=2))
+    operator.admit()
+    operator.admit()  # neither has begun
+    with pytest.raises(StylevidError, match="2 jobs of this page in an hour; the limit is 2"):
+        operator.admit()
+
+
 @pytest.mark.parametrize(
     ("error", "ended"),
     [(None, "done"), (Cancelled("No."), "stopped"), (StylevidError("No."), "refused"),
@@ -68,7 +77,7 @@ def test_every_job_is_counted_and_has_a_line(error: Any, ended: str, caplog) -> 
         yield 2
 
     caplog.set_level("INFO")
-    steps = operator.watch(work)(Path("a\nb.mp4"))
+    steps = operator.watch(work)(operator.admit(), Path("a\nb.mp4"))
     assert next(steps) == 1
     try:
         steps.close() if error == "close" else list(steps)

@@ -89,7 +89,7 @@ def train(options: argparse.Namespace) -> None:
             fit(trainer, data, folder, lambda *_: None, every)
             return
         folder.mkdir(parents=True, exist_ok=True)
-        write_run(folder / "run.json", options, len(photos), processes.count)
+        write_run(folder, options, len(photos), processes.count)
         samples = list_photos(options.content)[-6:]
         started = time.perf_counter()
         with Reporter(folder, samples, config.total_steps, options.sample_every) as report:
@@ -143,8 +143,12 @@ def _history(warm_start: list[Path]) -> dict[str, list[str]]:
     return {}
 
 
-def write_run(path: Path, options: argparse.Namespace, photos: int, processes: int) -> None:
-    """What the record will say of this run: command, data, device. Folders by their names only."""
+def write_run(folder: Path, options: argparse.Namespace, photos: int, processes: int) -> None:
+    """What the record will say of this run: command, data, device. Folders by their names only.
+
+    Raises:
+        StyleError: the folder holds a training of something else.
+    """
     command = ["python", "-m", "train"]
     for field in ("style", "content", "sceneflow"):
         if (value := getattr(options, field)) is not None:
@@ -172,7 +176,20 @@ def write_run(path: Path, options: argparse.Namespace, photos: int, processes: i
         "torch": torch.__version__,
         **_history(options.warm_start),
     }
+    path = folder / "run.json"
+    if (folder / "checkpoint.safetensors").exists() and path.exists():
+        before = json.loads(path.read_text("utf-8"))["command"]
+        if what_is_learned(before) != what_is_learned(about["command"]):
+            raise StyleError(f"{folder} holds what `{before}` has trained. Give the same options "
+                             "to continue it, or another --name to start anew.")  # fmt: skip
     path.write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+
+
+def what_is_learned(command: str) -> list[str]:
+    """Of a training's command, the painting, the data and the start."""
+    words = shlex.split(command)
+    clips = words[words.index("--clips") :] if "--clips" in words else []
+    return words[: words.index("--name")] + clips
 
 
 if __name__ == "__main__":

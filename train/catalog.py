@@ -3,6 +3,7 @@ paint a sheet of them all. It goes on where it was stopped."""
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -18,6 +19,7 @@ from stylevid.errors import StyleError, WeightsError, exit_status
 from stylevid.styles import list_styles
 
 from .config import TrainConfig
+from .export import read_json
 from .learning.checkpoint import load_checkpoint
 from .model_card import contact_sheet
 
@@ -136,14 +138,15 @@ def finish(entry: Entry, start: Path, options: argparse.Namespace) -> None:
 
 def train(entry: Entry, start: Path | None, options: argparse.Namespace) -> None:
     """Train a style to its end, or continue it; nothing is done to one that is finished."""
+    picture, run = options.paintings / entry.painting, options.runs / entry.slug
     with suppress(WeightsError):  # there is no checkpoint
-        done = load_checkpoint(options.runs / entry.slug / "checkpoint.safetensors").step
-        if done == TrainConfig(**entry.settings).total_steps:
+        done = load_checkpoint(run / "checkpoint.safetensors").step
+        learned = shlex.split(read_json(run / "run.json").get("command", ""))
+        if done == TrainConfig(**entry.settings).total_steps and picture.name in learned:
             return
     settings = [f"--{k.replace('_', '-')}={v}" for k, v in entry.settings.items()]
     given: list[object] = ["--warm-start", start] if start else []
     motion: list[object] = ["--clips", *options.learn_from] if options.learn_from else []
-    picture = options.paintings / entry.painting
     _command("train", "--style", picture, "--content", options.content, "--name", entry.slug,
              "--runs", options.runs, *given, *motion, *settings)  # fmt: skip
 

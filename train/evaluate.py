@@ -82,6 +82,9 @@ def evaluate(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         raise StyleError("Style loss needs the painting. Give --style PICTURE.")
     if options.frames < 1:
         raise StyleError(f"--frames is at least 1; got {options.frames}.")
+    if len({name_of(path) for path in options.weights}) < len(options.weights):
+        names = ", ".join(map(name_of, options.weights))
+        raise StyleError(f"Two of the weights have one name: {names}. Measure them one by one.")
     painters = {name_of(p): Painter(load_network_from(p), options.device) for p in options.weights}
     judges: dict[str, Judge] = {}
     if options.style or options.paintings:
@@ -108,7 +111,9 @@ def evaluate(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 def name_of(path: Path) -> str:
     """`great-wave` of weights/great-wave.safetensors, of a run's folder and of its checkpoint."""
-    return path.parent.name if path.stem in ("checkpoint", "perceptual") else path.stem
+    if path.stem in ("checkpoint", "perceptual"):
+        return path.parent.name
+    return path.name if path.is_dir() else path.stem
 
 
 def _judge(weights: Path, options: argparse.Namespace, vgg: VGG16Features) -> Judge:

@@ -66,6 +66,7 @@ class Choices:
                                 info="Fine paints richer and steadier.")  # fmt: skip
             self.picture = gr.Image(
                 label="Any picture: it is learned while you watch", type="filepath", height=200,
+                image_mode=None,  # the file as it is: what is transparent, and its size, are ours
                 sources=["upload", "clipboard"], elem_id="picture",
             )  # fmt: skip
             most_s = max(learn_s, 5)
@@ -105,7 +106,7 @@ class Outcomes:
 
     def __init__(self, styles: list[Style]) -> None:
         self.stage = gr.HTML(opening_html(), elem_id="stage")
-        self.newest = gr.Image(label="Newest frame", visible=False, elem_id="newest", buttons=[])
+        self.newest = gr.HTML(visible=False, elem_id="newest")
         self.result = gr.Video(label="Painted", interactive=False, visible=False,
                                elem_id="result", buttons=[])  # fmt: skip
         self.status = gr.HTML(HELLO, elem_id="status")

@@ -70,7 +70,7 @@ class Easel:
             StylevidError: the video or the style cannot be used.
         """
         start_s = min(moment(info, share), max(0.0, info.duration_s - MOTION_S))
-        height, width = fit(info.height, info.width, MOTION_SIDE, enlarge=False)
+        height, width = fit(info.height, info.width, MOTION_SIDE)
         painter, span = self._moving.of(style), Span(start_s, start_s + MOTION_S)
         size = even(height), even(width)
         with closing(read_yuv(info, size, span, in_time(LOOK_S))) as frames:
@@ -129,9 +129,11 @@ def tile(info: VideoInfo, share: float) -> Frame:
     Raises:
         VideoError: it cannot be read.
     """
-    scale = max(SIZE[0] / info.height, SIZE[1] / info.width)
-    height = max(SIZE[0], round(scale * info.height))
-    width = max(SIZE[1], round(scale * info.width))
+    scale = max(most / side for most, side in zip(SIZE, (info.height, info.width), strict=True))
+    height, width = (  # of a strip that has hardly a middle, squeezed
+        min(max(most, round(scale * side)), 4 * most)
+        for most, side in zip(SIZE, (info.height, info.width), strict=True)
+    )
     frame = read_picture(info, moment(info, share), (height, width))
     top, left = (height - SIZE[0]) // 2, (width - SIZE[1]) // 2
     return frame[top : top + SIZE[0], left : left + SIZE[1]]

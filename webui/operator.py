@@ -58,18 +58,27 @@ class Operator:
         self.counts: Counter[str] = Counter()  # by the metric's name and labels
         self._uses: list[Use] = []
         self._running: dict[int, float] = {}  # when each job last said something
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.routes = [Route("/health", self._health), Route("/metrics", self._metrics)]
         self.middleware = [Middleware(_CountUploads, operator=self)]
 
-    def watch(self, work: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-        """The same work, within the visitor's limits, counted and logged."""
+    def admit(self) -> Use:
+        """A job that a visitor asks for; it counts before it is its turn.
 
-        def run(video: Path, *arguments: Any, **named: Any) -> Iterator[Any]:
-            visitor = _visitor()
-            self.check(visitor)
-            use, ended = self.use(Use(visitor, jobs=1)), "left"
-            self._running[id(use)] = time.monotonic()
+        Raises:
+            StylevidError: the visitor has had as much as one may.
+        """
+        visitor = _visitor()
+        with self._lock:
+            self.check(visitor, "jobs", "seconds")
+            return self.use(Use(visitor, jobs=1))
+
+    def watch(self, work: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        """The same work, of a job that was admitted, counted and logged."""
+
+        def run(use: Use, video: Path, *arguments: Any, **named: Any) -> Iterator[Any]:
+            ended, began_s = "left", time.monotonic()
+            self._running[id(use)] = began_s
             try:
                 for step in work(video, *arguments, **named):
                     self._running[id(use)] = time.monotonic()
@@ -89,10 +98,10 @@ class Operator:
                 raise
             finally:
                 del self._running[id(use)]
-                use.seconds = time.monotonic() - use.when_s
+                use.seconds = time.monotonic() - began_s
                 self.counts[f'jobs_total{{outcome="{ended.partition(":")[0]}"}}'] += 1
                 self.counts["work_seconds_total"] += use.seconds  # pyright: ignore
-                log.info("job of %s: %a, %.1f s, %s", visitor, video.name, use.seconds, ended)
+                log.info("job of %s: %a, %.1f s, %s", use.visitor, video.name, use.seconds, ended)
 
         return run
 
@@ -102,13 +111,15 @@ class Operator:
             self._uses.append(use)
         return use
 
-    def check(self, visitor: str) -> None:
-        """Raise a StylevidError where the visitor has had as much as one may in an hour."""
+    def check(self, visitor: str, *names: str) -> None:
+        """Raise a StylevidError where the visitor has had as much as one may in an hour, of what is
+        named or of anything."""
         now = time.monotonic()
         with self._lock:
             self._uses = [use for use in self._uses if now - use.when_s < HOUR_S]
             mine = [use for use in self._uses if use.visitor == visitor]
-        for name, limit in vars(self.limits).items():
+        for name in names or vars(self.limits):
+            limit = getattr(self.limits, name)
             used = sum(getattr(use, name) for use in mine)
             if used >= limit:
                 wait = math.ceil((HOUR_S - now + mine[0].when_s) / 60)

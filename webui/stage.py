@@ -14,6 +14,7 @@ from stylevid.frames import Frame
 from stylevid.styles import Style, read_preview
 
 OPENING = Path(__file__).with_name("opening.mp4")  # made by benchmarks.opening
+NEWEST = 640  # pixels, the longest side
 OPENING_STYLE = "starry-night"
 _PAUSE = "<button class='pause' aria-label='Pause or play'></button>"
 
@@ -33,6 +34,13 @@ def still_html(frame: Frame, caption: str) -> str:
     """A painted frame, uint8 H,W,3."""
     source, text = _inline(_jpeg(Image.fromarray(frame)), "image/jpeg"), escape(caption)
     return f"<figure><img src='{source}' alt=''><figcaption>{text}</figcaption></figure>"
+
+
+def newest_html(frame: Frame) -> str:
+    """The newest frame, within the page as well: as files, hundreds would be kept for hours."""
+    picture = Image.fromarray(frame)
+    picture.thumbnail((NEWEST, NEWEST))
+    return f"<img src='{_inline(_jpeg(picture), 'image/jpeg')}' alt='Newest frame'>"
 
 
 def card_html(style: Style | None) -> str:

@@ -20,7 +20,7 @@ CSS = """
 #status p { margin: .35rem 0; }
 .step h2 { font-size: 1.05rem; margin: 0; }
 #stage figure { position: relative; margin: 0; }
-#stage video, #stage img { width: 100%; max-height: 26rem; object-fit: contain;
+#stage video, #stage img, #newest img { width: 100%; max-height: 26rem; object-fit: contain;
   border-radius: 8px; background: #000; }
 #stage figcaption { font-size: .85rem; color: var(--body-text-color-subdued); }
 #stage .pause { position: absolute; top: .5rem; right: .5rem; width: 2rem; height: 2rem;

@@ -1,5 +1,6 @@
 """Files on this machine and at any URL that fsspec opens, by the same few verbs."""
 
+import os
 import tempfile
 import uuid
 from collections.abc import Generator
@@ -24,7 +25,7 @@ def open_place(place: str) -> tuple[Any, str]:
         StylevidError: nothing here opens such a URL.
     """
     if "://" not in place:
-        return LocalFileSystem(), str(Path(place).absolute())
+        return LocalFileSystem(), os.path.abspath(place)
     try:
         return url_to_fs(place)
     except (ImportError, ValueError) as cause:

@@ -24,7 +24,7 @@ from ..errors import VideoError
 from ..frames import Frame, to_frame
 from ..network import StyleNet
 from ..painter import computes_bfloat16
-from ..pipeline import Options, target_size
+from ..pipeline import Options, check_limits, target_size
 from ..video import ShouldStop, Span, VideoInfo, probe, read_yuv
 from ..yuv import Yuv, yuv_to_image
 from .allocation import keep_memory
@@ -88,7 +88,8 @@ def learn_clip(
         progress: called after each step.
         should_stop: asked after each step; what was learned so far is returned.
     Raises:
-        VideoError: the clip cannot be read, or is too small to learn from.
+        VideoError: the clip cannot be read, is too small to learn from, or more than the options
+            allow.
         ValueError: there is no time to learn in.
     """
     if not 0 < seconds < math.inf:
@@ -96,6 +97,8 @@ def learn_clip(
     keep_memory()
     device = torch.device(device)
     info = probe(source)
+    part_s = options.span.of(info.duration_s)
+    check_limits(info, options, part_s, round(part_s * info.fps))
     takes = _read_takes(info, options, should_stop)
     network = deepcopy(network).requires_grad_(True).train().to(device)
     network.to(memory_format=torch.channels_last)  # pyright: ignore
@@ -131,20 +134,19 @@ def _rate(fraction: float) -> float:
 def _read_takes(info: VideoInfo, options: Options, should_stop: ShouldStop) -> list[list[Yuv]]:
     """Neighboring frames from places all over the clip, as the network will see them."""
     size = target_size(info.height, info.width, options)
-    end_s = min(options.end_s or math.inf, info.duration_s or math.inf)
-    length_s = end_s - options.start_s
+    part_s = options.span.of(info.duration_s)
 
     def read(start_s: float, frames: int) -> list[Yuv]:
         span = Span(start_s, options.end_s)
         with closing(read_yuv(info, size, span, should_stop)) as decoded:
             return [for_brush(timed.frame, options.brush) for timed in islice(decoded, frames)]
 
-    if info.frames <= TAKES * TAKE or not length_s < math.inf:
+    if not part_s or part_s * info.fps <= TAKES * TAKE:
         takes = [read(options.start_s, TAKES * TAKE)]
     else:
-        starts = (options.start_s + length_s * place / TAKES for place in range(TAKES))
+        starts = (options.start_s + part_s * place / TAKES for place in range(TAKES))
         takes = list(_that_have_frames(read, starts))
-    height, width = takes[0][0].size if takes else (0, 0)
+    height, width = takes[0][0].size
     if min(height, width) < SMALLEST:
         raise VideoError(f"{info.path.name} is painted at {width}x{height}, and {SMALLEST} pixels "
                          "each way are needed to learn from. Choose a larger size.")  # fmt: skip

@@ -77,6 +77,22 @@ def test_a_part_of_a_large_clip_is_learned_from(learn: Learn, tmp_path: Path) ->
     assert seen == [(900, 1200)]
 
 
+@pytest.mark.parametrize("span", [(2.0, 2.2), (3.99, 4.1), (4.9, None)])
+def test_a_short_part_of_a_long_clip_is_learned_from(span, learn: Learn, tmp_path: Path) -> None:
+    clip = encode(tmp_path / "long.mp4", textured_frames(130, 48, 64))
+    lessons: list[Lesson] = []
+    options = Options(start_s=span[0], end_s=span[1])
+    learn(clip, options, 600.0, lessons.append, lambda: len(lessons) == 9)
+    assert len(lessons) == 9
+
+
+def test_what_is_more_than_allowed_is_not_learned_first(learn: Learn, moving_clip: Path) -> None:
+    with pytest.raises(VideoError, match=r"0 s long; the limit is 0 s"):
+        learn(moving_clip, Options(max_seconds=0.1), 600.0)
+    with pytest.raises(VideoError, match=r"12 frames of 640x480, 3,686,400 pixels in all"):
+        learn(moving_clip, Options(size=640, max_pixels=1_000_000), 600.0)
+
+
 def test_a_clip_that_is_too_small_is_one_sentence(learn: Learn, tmp_path: Path) -> None:
     clip = encode(tmp_path / "small.mp4", textured_frames(3, 16, 24))
     with pytest.raises(VideoError, match=r"small\.mp4 is painted at 24x16, and 32 pixels"):

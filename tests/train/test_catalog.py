@@ -1,6 +1,7 @@
 """The catalog: every style of one file is trained, measured, exported, and shown on a sheet."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,7 @@ def arguments(tmp_path: Path, material: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_all_styles_are_made_once(
-    tmp_path: Path, arguments: list[str], clip: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, arguments: list[str], clip: Path, material: Path, capsys
 ) -> None:
     given = [*arguments, "--clips", str(clip), "--jobs", "2"]
     assert main(given) == 0, capsys.readouterr().err
@@ -109,6 +110,12 @@ def test_all_styles_are_made_once(
     after = [path.stat().st_mtime_ns for path in checkpoints]
     assert after[1] == before[1], "what is finished is not trained again"
     assert after[0] != before[0], "what is missing is"
+
+    catalog = tmp_path / "c.toml"
+    shutil.copy(material / "painting.png", material / "other.png")
+    catalog.write_text(catalog.read_text().replace("painting.png", "other.png"))
+    assert main(given) == 1, "another painting's network is not taken for this one's"
+    assert "another --name to start anew" in capsys.readouterr().err
 
 
 def test_trouble_is_one_sentence(

@@ -19,7 +19,7 @@ from stylevid.pipeline import Options, stylize_image, stylize_video
 from stylevid.video import probe, read_yuv
 from stylevid.yuv import yuv_to_image
 from tests.clips import encode, noisy_frames
-from train.evaluate import main, put_in_record, trained_on
+from train.evaluate import main, name_of, put_in_record, trained_on
 from train.measure import Judge, paintings, score_clip, score_photos
 
 
@@ -149,6 +149,17 @@ def test_a_record_without_its_painting_is_refused(folder: Path, record: dict[str
     with pytest.raises(StyleError, match="not a readable style record"):
         put_in_record(folder / "none.json", {})
     assert not (folder / "none.json").exists()
+
+
+def test_weights_of_one_name_are_not_measured_as_one(folder: Path, capsys) -> None:
+    weights = str(next(folder.glob("*.safetensors")))
+    assert main(["--weights", weights, weights, "--clips", "x.mp4"]) == 1
+    assert capsys.readouterr().err.startswith("Two of the weights have one name: ")
+    assert [name_of(folder / name) for name in ("a.b.safetensors", "lr0.1/checkpoint")] == [
+        "a.b", "lr0.1",
+    ]  # fmt: skip
+    (folder / "lr0.1").mkdir()
+    assert name_of(folder / "lr0.1") == "lr0.1"
 
 
 @pytest.mark.parametrize(
