@@ -163,10 +163,11 @@ def test_trouble_is_one_sentence(material: Path, whole: Path, tmp_path: Path) ->
     (tmp_path / "nothing").mkdir()
     for settings, words in (
         ({"sceneflow": tmp_path / "nothing"}, "holds no pairs of clean or final frames"),
-        ({"runs": whole.parent, "warm_start": whole}, "to continue it, or another --name to start"),
         ({"crop": 30}, "crop is a multiple of 4 from 16 up; got 30."),
         ({"warm_start": whole, "width": 6}, "Give its --width and --blocks."),
     ):
         finished = run(command(material, tmp_path, **settings))
         assert finished.returncode == 1
         assert words in finished.stderr and len(finished.stderr.splitlines()) == 1
+    other = run(command(material, whole.parent, warm_start=whole))
+    assert other.returncode == 1 and "continue it, or another --name to start" in other.stderr
