@@ -15,6 +15,7 @@ from stylevid import video
 from stylevid.errors import Cancelled, StylevidError, VideoError
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, stylize_video
+from stylevid.recipe import read_recipe
 from stylevid.video import Timed, VideoWriter, probe, read_yuv
 from tests.accidents import refused
 from tests.clips import generated, run_ffmpeg, tone
@@ -54,6 +55,8 @@ def test_what_is_painted_larger_than_it_is_counts_as_painted(tmp_path: Path, pai
         stylize_video(tmp_path / "a.mp4", tmp_path / "out.mp4", painter, options)
     as_it_is = replace(options, enlarge=False)
     assert stylize_video(tmp_path / "a.mp4", tmp_path / "out.mp4", painter, as_it_is).width == 48
+    recipe = read_recipe(tmp_path / "out.mp4")
+    assert recipe and recipe.size is None, "it kept the video's own"
 
 
 def test_fonts_and_subtitles_do_no_harm(tmp_path: Path, painter: Painter) -> None:
