@@ -168,8 +168,9 @@ def write_run(folder: Path, options: argparse.Namespace, photos: int, processes:
         pairs += f" and of {len(options.clips)} clips"
     device, threads = options.device, torch.get_num_threads()
     cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
+    command_line = shlex.join(command)
     about = {
-        "command": shlex.join(command),
+        "command": command_line,
         "data": f"{photos} photographs; the temporal stage on sequences {pairs}",
         "device": cpu if device == "cpu" else device,
         "processes": processes,
@@ -179,7 +180,7 @@ def write_run(folder: Path, options: argparse.Namespace, photos: int, processes:
     path = folder / "run.json"
     if (folder / "checkpoint.safetensors").exists() and path.exists():
         before = json.loads(path.read_text("utf-8"))["command"]
-        if what_is_learned(before) != what_is_learned(about["command"]):
+        if what_is_learned(before) != what_is_learned(command_line):
             raise StyleError(f"{folder} holds what `{before}` has trained. Give the same options "
                              "to continue it, or another --name to start anew.")  # fmt: skip
     path.write_text(json.dumps(about, indent=2) + "\n", "utf-8")
