@@ -78,14 +78,30 @@ class StyleNetConfig:
         return cls(**values)
 
 
+class InstanceNorm(nn.InstanceNorm2d):
+    """Affine instance norm (Ulyanov et al. 2016). One picture is a batch of its own, and torch's
+    batch norm, unlike its instance norm, leaves channels last as they are."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if len(input) > 1:
+            return super().forward(input)
+        mean, variance = self.running_mean, self.running_var  # None, unless they were fixed
+        return F.batch_norm(
+            input, mean, variance, self.weight, self.bias, training=mean is None, eps=self.eps
+        )
+
+
 class ConvNorm(nn.Sequential):
-    """Reflection pad, 3x3 convolution, affine instance norm (Ulyanov et al. 2016)."""
+    """Reflection pad, 3x3 convolution, instance norm."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__(
             nn.ReflectionPad2d(dilation),
             nn.Conv2d(inputs, outputs, 3, stride, dilation=dilation),
-            nn.InstanceNorm2d(outputs, affine=True),
+            InstanceNorm(outputs),
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylevid.network import BLEND, Past, StyleNet, StyleNetConfig, mix_networks
+from stylevid.network import BLEND, InstanceNorm, Past, StyleNet, StyleNetConfig, mix_networks
 from tests.material import random_image
 
 
@@ -23,6 +23,20 @@ def network() -> StyleNet:
 def past_of(image: Tensor, trust: float = 1.0) -> Past:
     known = torch.full_like(image[:, :1, ::2, ::2], trust)
     return Past(image.flip(-1), known)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_each_picture_has_its_own_statistics(count: int) -> None:
+    norm = InstanceNorm(5)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    features = (torch.randn(count, 5, 8, 9) * 3 + 1).to(memory_format=torch.channels_last)
+    variance, mean = torch.var_mean(features, (2, 3), correction=0, keepdim=True)
+    weight, bias = norm.weight.view(5, 1, 1), norm.bias.view(5, 1, 1)
+    expected = (features - mean) / (variance + norm.eps).sqrt() * weight + bias
+    assert torch.allclose(norm(features), expected, atol=1e-5)
+    if count == 1:
+        assert norm(features).is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (16, 24), (40, 38)])

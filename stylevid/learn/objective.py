@@ -1,10 +1,12 @@
 """What learning lowers: the weighted losses of one batch, as a module that DistributedDataParallel
 can wrap."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from ..frames import size_of
 from ..network import Past, StyleNet
@@ -87,24 +89,32 @@ class Objective(nn.Module):
         through the last two frames; those before make the past that they start from, so that
         errors which build up are seen.
         """
+        paint = self._painter()
         first_learned = max(0, len(batch.seen) - LEARNED)
         with torch.set_grad_enabled(first_learned == 0):
-            painted = self._paint(batch.seen[0], None)
+            painted = paint(batch.seen[0], None)
         temporal = painted.new_zeros(())
         for t in range(1, len(batch.seen)):
             prev = painted
             with torch.set_grad_enabled(t >= first_learned):
                 carried, _ = warp(prev, batch.followed[t - 1], "bicubic")
-                painted = self._paint(batch.seen[t], Past(carried, batch.trust[t - 1]))
+                painted = paint(batch.seen[t], Past(carried, batch.trust[t - 1]))
                 if t >= first_learned:
                     temporal = temporal + self._output_temporal(painted, prev, batch, t)
         return painted, {"output_temporal": weights.output_temporal * temporal}
 
-    def _paint(self, image: Tensor, past: Past | None) -> Tensor:
-        if past is None:  # nothing is known, and every parameter has its gradient
-            past = Past(torch.zeros_like(image), torch.zeros_like(image[:, :1, ::2, ::2]))
-        with self._autocast(image):
-            return self.network(_channels_last(image), past).float()
+    def _painter(self) -> Callable[[Tensor, Past | None], Tensor]:
+        """The network as it is, in VGG's dtype, without what autocast would copy."""
+        dtype = self._frozen[0].dtype
+        weights = {name: weight.to(dtype) for name, weight in self.network.named_parameters()}
+
+        def paint(image: Tensor, past: Past | None) -> Tensor:
+            if past is None:  # nothing is known, and every parameter has its gradient
+                past = Past(torch.zeros_like(image), torch.zeros_like(image[:, :1, ::2, ::2]))
+            given = _as_computed(image, dtype), Past(*(_as_computed(p, dtype) for p in past))
+            return functional_call(self.network, weights, given).float()
+
+        return paint
 
     def _output_temporal(
         self, painted: Tensor, prev_painted: Tensor, batch: Sequences, t: int
@@ -118,10 +128,6 @@ class Objective(nn.Module):
         return losses.output_temporal_loss(
             painted, warped_painted, batch.frames[t], warped_image, batch.visible[last]
         )
-
-    def _autocast(self, beside: Tensor) -> torch.autocast:
-        dtype = self._frozen[0].dtype
-        return torch.autocast(beside.device.type, dtype, enabled=dtype != torch.float32)
 
 
 def descend(
@@ -155,5 +161,5 @@ def _moved(image: Tensor, step: int) -> Tensor:
     return image[..., top : top + height, left : left + width]
 
 
-def _channels_last(image: Tensor) -> Tensor:
-    return image.contiguous(memory_format=torch.channels_last)
+def _as_computed(image: Tensor, dtype: torch.dtype) -> Tensor:
+    return image.to(dtype).contiguous(memory_format=torch.channels_last)
