@@ -34,7 +34,7 @@ from webui.layout import STILLS, Choices, Outcomes
 from webui.learning import Course, Sketch
 from webui.live import Live, add_live
 from webui.looking import Easel, Turns, tile
-from webui.operator import Limits, Operator, Use, add_options
+from webui.operator import Limits, Operator, Use, add_options, fetch_nothing
 from webui.painting import Job, in_time, lend_gpu
 from webui.restoring import connect_restoring
 from webui.runs import Run, Runs, Waiting
@@ -83,7 +83,9 @@ class Painted:
     video: Path
     style: Style | Mix
     options: Options
-    start_s: float  # what came before it in the video
+    result: Path | None = None  # None until it is there
+    start_s: float = 0.0  # what came before it in the video
+    length_s: float = 0.0
 
 
 def build_app(
@@ -98,6 +100,7 @@ def build_app(
         live: adds its tab; the page has to be launched with its route.
     """
     styles = list_styles(settings.weights) if styles is None else styles
+    fetch_nothing()
     with gr.Blocks(title="stylevid", analytics_enabled=False, delete_cache=(600, 7200)) as blocks:
         guests = gr.State([])  # the styles that this visitor brought
         gr.Markdown("# stylevid\nYour video as a moving painting, with its sound.",
@@ -148,16 +151,17 @@ class Page:
             right.status, right.stage, right.flicker, right.newest, right.result, right.download,
             right.keep, right.form, right.before_after, right.compare, left.paint, left.stop,
             self.shown, right.view, right.both, right.both_note, right.moment, self.ticket,
+            self.job,
         ]  # fmt: skip
         left.paint.click(None, None, None, js=SHOW_OUTCOME, **PRIVATE)
         left.paint.click(
             self.run,
-            [*self._asked(), left.way, left.learn_s, left.picture, self.job, guests, self.turns],
+            [*self._asked(), left.way, left.learn_s, left.picture, guests, self.turns],
             painted, concurrency_limit=None, **QUIET,
         )  # fmt: skip
         left.stop.click(lambda job: job.stop(), self.job, None, queue=False, **PRIVATE)
         blocks.load(
-            self.resume, self.ticket, [*painted, left.video, left.style, self.job],
+            self.resume, self.ticket, [*painted, left.video, left.style],
             concurrency_limit=None, **QUIET,
         )  # fmt: skip
 
@@ -174,11 +178,9 @@ class Page:
             [right.both, right.both_note, self.left.paint, self.left.stop],
             trigger_mode="always_last", **ONE_AT_A_TIME, **QUIET,
         )  # fmt: skip
-        right.moment.release(
-            stills, [self.shown, right.result, right.moment], right.before_after, **PRIVATE
-        )
+        right.moment.release(stills, [self.shown, right.moment], right.before_after, **PRIVATE)
         right.form.input(
-            self.export, [right.form, right.result], right.download,
+            self.export, [right.form, self.shown], right.download,
             trigger_mode="always_last", **ONE_AT_A_TIME, **QUIET,
         )  # fmt: skip
 
@@ -224,13 +226,12 @@ class Page:
     def run(
         self, video: str | None, name: str | None, temporal: bool, strength: float,
         keep_colors: bool, size: str, brush: str, start_s: float | None, end_s: float | None,
-        second: str | None, share: float, way: str, learn_s: float, picture: str | None, job: Job,
+        second: str | None, share: float, way: str, learn_s: float, picture: str | None,
         guests: list[Style], turns: Turns,
     ) -> Iterator[dict]:  # fmt: skip
         """Paint the visitor's video, when it is its turn; what was tried before is over."""
-        right = self.right
+        right, job = self.right, Job()  # another tab may show another run
         turns.begin()
-        job.start()
         try:
             if not video:
                 raise ValueError("No video yet. Drop one here, or press “Try the example”.")
@@ -246,10 +247,10 @@ class Page:
             yield {right.status: report.error_html(error)}
             return
         steps = self._paint(use, Path(video), chosen, options, job, course)
-        asked = Painted(Path(video), chosen, options, 0.0)
+        asked = Painted(Path(video), chosen, options)
         run = Run(steps, asked, job, course.seconds if course else math.nan)
         line = self.runs.learning if course else self.runs.painting
-        yield self._busy() | {self.ticket: self.runs.start(run, line)}
+        yield self._busy() | {self.ticket: self.runs.start(run, line), self.job: job}
         yield from self._follow(run)
 
     def resume(self, ticket: object) -> Iterator[dict]:
@@ -279,7 +280,8 @@ class Page:
                 elif isinstance(step, Waiting):
                     yield {right.status: report.waiting_html(step)}
                 else:
-                    painted = replace(run.asked, start_s=step.start_s)
+                    painted = replace(run.asked, result=step.path, start_s=step.start_s,
+                                      length_s=step.length_s)  # fmt: skip
                     yield ready | {
                         right.status: report.facts_html(step),
                         right.flicker: layout.plot(report.flicker_table(step.flicker)),
@@ -287,7 +289,7 @@ class Page:
                         right.download: gr.DownloadButton(value=str(step.path), visible=True),
                         right.keep: _kept(step.path.with_suffix(".safetensors")),
                         right.form: gr.Radio(value=layout.WHOLE, visible=True),
-                        right.before_after: stills(painted, str(step.path), 50),
+                        right.before_after: stills(painted, 50),
                         right.compare: gr.Group(visible=True), right.moment: 50,
                         self.shown: painted,
                     }  # fmt: skip
@@ -303,7 +305,7 @@ class Page:
         self, video: str | None, slug: str, temporal: bool, strength: float, keep_colors: bool,
         size: str, brush: str, start_s: float | None = None, end_s: float | None = None,
         second: str | None = None, share: float = 0.5,
-    ) -> Iterator[str]:  # fmt: skip
+    ) -> Iterator[str | dict]:  # fmt: skip
         """Paint a video with a style, by its name; the result is an MP4 with its sound."""
         if not video:
             raise gr.Error("No video was given.", print_exception=False)
@@ -316,8 +318,8 @@ class Page:
             painting = self._paint(self.operator.admit(), Path(video), chosen, options, job)
             with line.place(job):
                 for step in chain(line.wait(job), painting):
-                    if isinstance(step, Result):
-                        yield str(step.path)
+                    # Whoever is told something can be noticed to have gone.
+                    yield str(step.path) if isinstance(step, Result) else gr.skip()
         except (StylevidError, ValueError) as error:
             raise gr.Error(escape(str(error), quote=False), print_exception=False) from error
 
@@ -338,11 +340,13 @@ class Page:
             return
         job.start()
         yield {self.left.stop: gr.Button(visible=True), self.left.paint: gr.Button(visible=False)}
+        start_s = painted.options.start_s
+        options = replace(painted.options, end_s=start_s + painted.length_s)
         try:
             with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
                 steps = self._work(
                     self.operator.admit(), painted.video, Path(folder) / "off-on.mp4",
-                    painted.style, painted.options, self.settings.device, job=job,
+                    painted.style, options, self.settings.device, job=job,
                     paint=partial(compare_video, share=percent / 100),
                 )  # fmt: skip
                 for step in steps:
@@ -357,11 +361,13 @@ class Page:
             log.exception("painting both ways failed")
             yield self._ready() | {note: report.error_html(report.APOLOGY)}
 
-    def export(self, form: str, result: str) -> Iterator[gr.DownloadButton]:
+    def export(self, form: str, painted: Painted | None) -> Iterator[gr.DownloadButton]:
         """The result in another form, to download."""
+        if painted is None or painted.result is None:
+            return
         yield gr.DownloadButton(interactive=False)
         with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
-            path = Path(result)
+            path = painted.result
             try:
                 if form != layout.WHOLE:
                     export, ending = layout.EXPORTS[form]
@@ -474,8 +480,8 @@ class Page:
     ) -> Iterator:  # fmt: skip
         """Progress, then the Result; its file goes when the iterator ends."""
         with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
-            manner = course.picture.stem[:60] if course and course.picture else style.slug
-            target = Path(folder) / f"{video.stem[:60]}-{manner}.mp4"
+            manner = course.picture.stem if course and course.picture else style.slug
+            target = Path(folder) / f"{_short(video.stem)}-{_short(manner)}.mp4"
             work = self._work(
                 use, video, target, style, options, self.settings.device, job=job,
                 paint=course or stylize_video,
@@ -506,13 +512,13 @@ class Page:
                 self.left.paint: gr.Button(visible=True)}  # fmt: skip
 
 
-def stills(painted: Painted | None, result: str | None, percent: float) -> Stills:
+def stills(painted: Painted | None, percent: float) -> Stills:
     """The same moment of video and result, `percent` of the way; None when they are gone."""
-    if painted is None or not result:
+    if painted is None or painted.result is None:
         return None
     try:
-        after = probe(result)
-        time_s = max(0.0, percent / 100 * (after.duration_s - 0.1))
+        after = probe(painted.result)
+        time_s = max(0.0, percent / 100 * (painted.length_s - 0.1))
         size = after.height, after.width
         before = read_picture(probe(painted.video), painted.start_s + time_s, size)
         return before, read_picture(after, time_s, size)
@@ -525,6 +531,11 @@ def _chosen(name: str, second: str | None, share: float, styles: list[Style]) ->
     """The style of that name, mixed with a second if there is one."""
     style = find_style(name, styles)
     return Mix(style, find_style(second, styles), float(share)) if second else style
+
+
+def _short(name: str) -> str:
+    """As much of a name as two of have room for in a file's, which has 255 bytes."""
+    return name.encode()[:90].decode(errors="ignore")
 
 
 def _kept(path: Path) -> gr.DownloadButton:

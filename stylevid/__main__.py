@@ -108,9 +108,6 @@ def painting_options(options: argparse.Namespace) -> Options:
 
 def _paint(options: argparse.Namespace) -> Iterator[str]:
     """Paint, export, and say what came out."""
-    for path, suffix in ((options.loop, ".gif"), (options.vertical, ".mp4")):
-        if path is not None:
-            check_target(path, suffix)
     learns = options.fine or options.painting is not None
     if options.keep is not None:
         if not learns:
@@ -121,6 +118,11 @@ def _paint(options: argparse.Namespace) -> Iterator[str]:
     video: Path = options.video
     output = options.output or video.with_name(f"{video.stem}-{label}.mp4")
     check_target(output, ".mp4")
+    for path, suffix in ((options.loop, ".gif"), (options.vertical, ".mp4")):
+        if path is not None:
+            check_target(path, suffix)
+            if path.resolve() in (video.resolve(), output.resolve()):
+                raise ValueError(f"{path} would be written over; choose another name for it")
     settings = painting_options(options)
     paint_with: list[Style | Path | Mix | StyleNet] = [*styles]
     if learns:

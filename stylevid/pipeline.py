@@ -144,6 +144,7 @@ class Result:
 
     Attributes:
         start_s: what part of the source came before it, in seconds.
+        length_s: of the picture; its sound may be longer.
         seconds, fps: that the work took, and frames a second in them.
         device: where the network ran.
         has_audio: the video's sound was carried over.
@@ -156,6 +157,7 @@ class Result:
     width: int
     frames: int
     start_s: float
+    length_s: float
     seconds: float
     fps: float
     device: str
@@ -318,7 +320,7 @@ def stylize_video(
     started = time.monotonic()
     every = max(1, expected // MEASURED_PAIRS)
     meter = FlickerMeter(every=every, most=2 * MEASURED_PAIRS, cut_below=CUT_BELOW)
-    frames, first_s = 0, Fraction(0)
+    frames, first_s, last_s = 0, Fraction(0), Fraction(0)
     with (
         _opencv_aside(device),
         VideoWriter(target, info, size, span, options.quality, recipe, should_stop) as writer,
@@ -336,6 +338,7 @@ def stylize_video(
                 _measure(meter, painted, options.temporal)
             put(Timed(picture, timed.time_s, timed.duration_s))
             first_s = timed.time_s if frames == 0 else first_s
+            last_s = timed.time_s + timed.duration_s
             frames += 1
             check_limits(info, options, float(timed.time_s), frames)
             if progress is not None:
@@ -349,6 +352,7 @@ def stylize_video(
         width=size[1],
         frames=frames,
         start_s=span.start_s + float(first_s) if span.start_s else 0.0,
+        length_s=float(last_s - first_s),
         seconds=seconds,
         fps=frames / seconds,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",

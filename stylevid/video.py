@@ -47,6 +47,7 @@ _FORMATS = (
 # ffmpeg's color spaces, and the matrices that they have.
 _MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601", "smpte240m": "smpte240m",
              "fcc": "fcc", "bt2020nc": "bt2020"}  # fmt: skip
+_OPTION_OF_TRC = {"bt470m": "gamma22", "bt470bg": "gamma28"}  # as told, and as to be asked for
 FEW_CORES = 4  # up to here threads of one part take time from another
 # Sound that both MP4 and every browser take as it is; anything else becomes AAC.
 _COPIED_AUDIO = {"aac", "mp3"}
@@ -300,7 +301,10 @@ def _decode(
     """What ffmpeg's filters make of a video, arrays of `shape`, with time and duration."""
     if info.interlaced:
         filters = f"yadif=deint=interlaced,{filters}"
-    seek = ["-ss", f"{span.start_s:.6f}"] if span.start_s > 0 else []
+    # Told in the video's own time: after a seek in a container that does not begin at zero, ffmpeg
+    # counts pictures from elsewhere than sound.
+    start = f"{span.start_s:.6f}"
+    seek = ["-copyts", "-start_at_zero", "-ss", start] if span.start_s > 0 else []
     threads = _threads(info.height, info.width)
     command = [*_ffmpeg(), *seek, *threads, *_input(info.path), "-map", "0:V:0",
                "-vf", f"{filters},setsar=1,showinfo=checksum=0",
@@ -313,7 +317,10 @@ def _decode(
     count = 0
     try:
         for pixels in _receive(process.stdout, shape, info.path, should_stop):
-            time_s, duration_s = clock.next(*log.next())
+            told_s, told_duration_s = log.next()
+            if told_s is not None and seek:
+                told_s -= Fraction(start)
+            time_s, duration_s = clock.next(told_s, told_duration_s)
             if span.length_s is not None and time_s >= span.length_s:
                 if count == 0:
                     raise VideoError(f"{info.path.name} has no picture that begins between "
@@ -501,7 +508,8 @@ class VideoWriter:
     def _start(self, first_time_s: Fraction) -> subprocess.Popen[bytes]:
         source, self._first_time_s = self._source, first_time_s
         colors = ["-colorspace", source.matrix, "-color_range", "tv"]
-        for option, value in (("primaries", source.color_primaries), ("trc", source.color_trc)):
+        trc = _OPTION_OF_TRC.get(source.color_trc, source.color_trc)
+        for option, value in (("primaries", source.color_primaries), ("trc", trc)):
             if value not in ("unknown", "reserved"):
                 colors += [f"-color_{option}", value]
         codec = ["-vf", f"setparams=range=tv:colorspace={source.matrix}",
@@ -706,7 +714,10 @@ def run_ffmpeg(
     stderr: Any = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:  # fmt: skip
     """ffmpeg with as much memory as it may have for frames of so many pixels."""
-    process = subprocess.Popen(command, bufsize=0, stdin=stdin, stdout=stdout, stderr=stderr)
+    # A static ffmpeg crashes with the host's modules for character sets, which MPEG-TS asks for.
+    environment = {**os.environ, "GCONV_PATH": os.devnull}
+    process = subprocess.Popen(command, bufsize=0, stdin=stdin, stdout=stdout, stderr=stderr,
+                               env=environment)  # fmt: skip
     if sys.platform == "linux":
         import resource
 

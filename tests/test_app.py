@@ -18,7 +18,7 @@ import pytest
 from gradio.data_classes import ImageData
 from PIL import Image
 
-from app import Settings, _options, build_app, stills
+from app import Painted, Settings, _options, build_app, stills
 from stylevid import Cancelled, Options, Progress, Result, VideoError, get_style
 from stylevid import hub as hub_module
 from stylevid.comparison import compare_video
@@ -32,7 +32,7 @@ from stylevid.weights import load_painting
 from tests.clips import encode, run_ffmpeg, textured_frames, tone
 from webui import hub_box
 from webui.gallery import choices, pictures
-from webui.layout import HELLO
+from webui.layout import EXPORTS, HELLO
 from webui.learning import Course, Sketch
 from webui.looking import Turns
 from webui.operator import Operator, Use
@@ -208,9 +208,9 @@ def paint_on(
     asked = (str(video), "starry-night", True, 1.0, False, "360 px", "fine", start_s, end_s)
     asked += (second, 0.5, *(learn or ("Quick", 60, None)))
     shown = {}
-    for step in handler(page, "run")(*asked, Job(), [], Turns()):
+    for step in handler(page, "run")(*asked, [], Turns()):
         for part, value in step.items():
-            shown[part.elem_id or type(part).__name__] = value
+            shown[part.elem_id or type(value).__name__] = value
     return shown
 
 
@@ -248,7 +248,7 @@ def test_a_part_is_shown_beside_the_same_moment_of_the_video(page, example: Path
     middle_s = 7 / 24 - 0.01  # of 5 to 9
     wanted = read_picture(probe(example), middle_s, (216, 360))
     assert before.shape == after.shape and np.array_equal(before, wanted)
-    assert shown["State"].start_s == pytest.approx(5 / 24, abs=1e-4)
+    assert shown["Painted"].start_s == pytest.approx(5 / 24, abs=1e-4)
     assert "the end comes after the start" in paint_on(page, example, 2, 1)["status"]
 
 
@@ -262,8 +262,30 @@ def test_a_painting_is_shown_whatever_its_sound_and_rate(
     assert f"{frames} frames" in shown["status"] and shown["compare"] is not None
     assert ("with its sound" in shown["status"]) == bool(sound_s)
     assert (NOTHING_MEASURED in shown["status"]) == (frames == 1)
-    assert stills(None, "x.mp4", 50) is None
-    assert stills(replace(shown["State"], video=tmp_path / "gone"), str(video), 50) is None
+    assert stills(None, 50) is None
+    painted = shown["Painted"]
+    assert painted.length_s == pytest.approx(frames / float(rate))
+    assert stills(replace(painted, video=tmp_path / "gone"), 50) is None
+    if sound_s:
+        both = list(handler(page, "play_both")("In motion", 50, painted, Job()))[-1]
+        assert any(isinstance(value, gr.Video) for value in both.values())
+
+
+def test_nothing_is_exported_before_there_is_a_result(page) -> None:
+    assert not list(handler(page, "export")(next(iter(EXPORTS)), None))
+
+
+def test_names_are_cut_where_a_file_system_would(page, tmp_path: Path, example: Path) -> None:
+    video = tmp_path / f"{60 * 'あ'}.mp4"
+    video.write_bytes(example.read_bytes())
+    name = Path(paint_on(page, video, None, 0.2)["Painted"].result).name
+    assert name == f"{30 * 'あ'}-starry-night.mp4"
+
+
+def test_a_program_is_told_something_while_it_waits(page, example: Path) -> None:
+    asked = (str(example), FIRST, True, 1.0, False, "360 px", "fine", None, 0.2)
+    *waited, path = handler(page, "stylize")(*asked)
+    assert waited == len(waited) * [gr.skip()] and waited and str(path).endswith(".mp4")
 
 
 def test_a_painting_is_learned_and_kept_and_one_that_cannot_be_is_a_sentence(
@@ -300,7 +322,8 @@ def test_nothing_is_painted_for_a_visitor_who_left_while_it_learned(
 
 @pytest.mark.parametrize("form", ["the whole video", "a loop (GIF)", "upright for a phone"])
 def test_a_result_is_downloaded_in_three_forms(page, example: Path, form: str) -> None:
-    for button in handler(page, "export")(form, str(example)):
+    painted = Painted(example, get_style("starry-night"), Options(), example)
+    for button in handler(page, "export")(form, painted):
         path = button.value
         whole = path is None or Path(path if isinstance(path, str) else path["path"]).is_file()
         assert whole

@@ -89,6 +89,13 @@ def test_both_ways_and_other_forms_are_written(tmp_path: Path, paint) -> None:
         assert gif.size == (96, 32) and gif.n_frames > 2
 
 
+def test_the_video_and_its_painting_are_not_written_over(paint, clip: Path, tmp_path: Path) -> None:
+    before = clip.read_bytes()
+    assert "clip.mp4 would be written over" in paint("--vertical", clip, status=1)
+    assert "out.mp4 would be" in paint("--vertical", tmp_path / "out.mp4", status=1)
+    assert clip.read_bytes() == before
+
+
 def test_styles_are_mixed_or_take_turns(tmp_path: Path, run, clip: Path, styles: Path) -> None:
     def recipe(*options: object) -> Recipe | None:
         run(film, "--weights", styles, "-o", tmp_path / "out.mp4", *options)

@@ -1,5 +1,6 @@
 """Pictures painted as they come, and the route that a visitor's camera takes."""
 
+import asyncio
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from app import Settings, build_app
@@ -91,6 +94,23 @@ def test_the_route_keeps_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     key = seats.pop().key
     del seat  # the page has forgotten this visitor
     assert client.post(URL, content=jpeg(), headers={"X-Seat": key}).status_code == 403
+
+
+def test_who_goes_amid_a_picture_leaves_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    live = Live("cpu", visitors=1)
+    seat = Seat(live)
+    seat.style = get_style("starry-night")
+    news = iter(
+        [{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.disconnect"}]
+    )
+
+    async def receive() -> dict:
+        return next(news)
+
+    scope = {"type": "http", "headers": [(b"x-seat", seat.key.encode())]}
+    with pytest.raises(HTTPException, match="gone"):
+        asyncio.run(live.answer(Request(scope, receive)))  # pyright: ignore
+    assert not caplog.records and seat.waiting == 0
 
 
 def test_only_who_has_logged_in_is_painted() -> None:

@@ -4,16 +4,21 @@ import argparse
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import httpx
 import pytest
+from gradio import processing_utils
 from gradio.utils import get_upload_folder
 
+from app import Settings, build_app
 from stylevid.errors import Cancelled, StylevidError
 from tests.serving import serve
 from webui import operator as module
@@ -23,6 +28,7 @@ from webui.scratch import scratch
 
 ROOT = Path(__file__).parents[1]
 USER = ("ann", "a:b")
+LARGE = bytes(module.MAX_BYTES + 1)
 
 
 def test_a_job_within_its_time_goes_on_and_then_ends_in_a_sentence() -> None:
@@ -36,7 +42,7 @@ def test_a_job_within_its_time_goes_on_and_then_ends_in_a_sentence() -> None:
     [
         (Limits(jobs=2), Use("a", jobs=2), "2 jobs of this page in an hour; the limit is 2"),
         (Limits(seconds=9), Use("a", seconds=9.4), "9 seconds of this page .* the limit is 9"),
-        (Limits(megabytes=1), Use("a", megabytes=1.2), "1 megabytes .* Come back in 60 minutes"),
+        (Limits(megabytes=1), Use("a", megabytes=1.2), "1 megabytes .* Come back in about 60 min"),
     ],
 )
 def test_a_visitor_has_so_much_in_an_hour(
@@ -51,6 +57,38 @@ def test_a_visitor_has_so_much_in_an_hour(
     later = time.monotonic() + module.HOUR_S
     monkeypatch.setattr(module.time, "monotonic", lambda: later)
     operator.check("a")
+
+
+def test_the_wait_is_for_the_oldest_use_that_counts() -> None:
+    operator, now = Operator(Limits(jobs=1)), time.monotonic()
+    operator.use(Use("a", megabytes=1, when_s=now - 3590))
+    operator.use(Use("a", jobs=1, when_s=now - 10))
+    with pytest.raises(StylevidError, match=r"Come back in about 60 min\."):
+        operator.check("a")
+    with pytest.raises(StylevidError, match=r"the limit is 0\. Come back in about 60 min\."):
+        Operator(Limits(jobs=0)).admit()
+
+
+def test_what_runs_counts_and_what_was_asked_for_at_once_is_asked_again_when_it_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    operator = Operator(Limits(seconds=0.2))
+    work = operator.watch(lambda _: iter("ab"))
+    first, second, third = (operator.admit() for _ in range(3))
+    first.when_s -= 2 * module.HOUR_S  # in the line
+    steps = work(first, Path("a.mp4"))
+    next(steps)
+    time.sleep(0.3)
+    next(steps)
+    said = r"seconds .* the limit is 0\.2\. Come back in about 60 min"
+    with pytest.raises(StylevidError, match=said):
+        next(work(second, Path("b.mp4")))
+    with pytest.raises(StylevidError, match=said):
+        operator.admit()
+    assert list(steps) == []
+    later = time.monotonic() + module.HOUR_S
+    monkeypatch.setattr(module.time, "monotonic", lambda: later)
+    assert list(work(third, Path("c.mp4"))) == ["a", "b"]
 
 
 def test_what_waits_counts_and_what_was_uploaded_can_be_painted() -> None:
@@ -138,6 +176,77 @@ def test_the_page_in_public(tmp_path: Path) -> None:
         assert [path.name for path in brought.rglob("*.mp4")] == ["a.mp4"]
     assert process.returncode == 0
     assert not list(brought.rglob("*.mp4")), "a stranger's file was left"
+
+
+@pytest.fixture
+def page() -> gr.Blocks:
+    return build_app(Settings())
+
+
+@pytest.fixture
+def visitor(page: gr.Blocks) -> Iterator[httpx.Client]:
+    """One of the page's visitors; another has another X-Forwarded-For."""
+    how = {"middleware": Operator().middleware}
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, app_kwargs=how)
+    try:
+        with httpx.Client(base_url=f"{url}gradio_api", timeout=30) as client:
+            yield client
+    finally:
+        page.close()
+
+
+def test_only_uploads_are_large(visitor: httpx.Client) -> None:
+    for path in ("queue/join", "call/stylize", "call/upload", "run/predict"):
+        for body in (LARGE, iter([LARGE[:9], LARGE[9:]])):  # its length told, and not told
+            refused = visitor.post(path, content=body, headers={"Content-Type": "application/json"})
+            assert refused.status_code == 413 and "at most 1 MB here. Upload" in refused.text
+    assert visitor.post("component_server", content=LARGE).status_code == 400  # gradio's own word
+    assert visitor.post("queue/join", content=LARGE[:-1]).status_code == 422
+    assert visitor.post("upload", files={"files": ("a.mp4", LARGE)}).status_code == 200
+
+
+def test_one_visitor_leaves_room_in_the_queue(
+    visitor: httpx.Client, page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
+    tried = next(event for event in page.fns.values() if event.name == "try_all")
+    go_on = threading.Event()
+    tried.fn = lambda *_: go_on.wait(60) and None
+
+    def ask(host: str) -> httpx.Response:
+        event = {"fn_index": tried._id, "session_hash": host, "data": [None, 50, None]}
+        return visitor.post("queue/join", json=event, headers={"X-Forwarded-For": host})
+
+    answers = [ask("203.0.113.8") for _ in range(10)]
+    assert 3 <= sum(answer.is_success for answer in answers) <= 5  # two of which work
+    assert answers[-1].status_code == 429
+    said = "3 of your requests wait here; the limit is 3. Try again in a minute."
+    assert answers[-1].json() == {"detail": said}
+    assert ask("203.0.113.9").is_success and all(ask("127.0.0.1").is_success for _ in range(9))
+    go_on.set()
+
+
+def test_nothing_is_fetched_from_an_address(
+    visitor: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Host(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+    monkeypatch.setattr(processing_utils, "PUBLIC_HOSTNAME_WHITELIST", ["127.0.0.1"])  # as if it is
+    with HTTPServer(("127.0.0.1", 0), Host) as host:
+        threading.Thread(target=host.serve_forever, daemon=True).start()
+        for name in (f"127.0.0.1:{host.server_port}", "example.invalid"):
+            file = {"path": f"http://{name}/x.mp4", "meta": {"_type": "gradio.FileData"}}
+            asks = [file, "wave", True, 1, False, "960 px", "fine", 0, None, None, 0.5]
+            call = visitor.post("call/stylize", json={"data": asks}).json()["event_id"]
+            told = visitor.get(f"call/stylize/{call}").text
+            assert not asked
+            assert told.startswith("event: error") and "fetches nothing from an address" in told
+        host.shutdown()
 
 
 def test_what_a_killed_page_left_goes_when_the_next_begins(tmp_path: Path, monkeypatch) -> None:

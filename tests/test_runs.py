@@ -1,8 +1,10 @@
 """Work goes on while its visitor is away for a moment, and ends when they have gone."""
 
+import gc
 import math
 import threading
 import time
+import weakref
 from collections.abc import Generator
 from pathlib import Path
 
@@ -81,6 +83,28 @@ def test_trouble_is_told_to_whoever_looks_and_one_works_at_a_time() -> None:
     for _ in range(2):
         with pytest.raises(VideoError, match="broken"):
             list(first.follow())
+
+
+def test_trouble_that_is_kept_holds_nothing_of_the_work() -> None:
+    class Painter:
+        pass
+
+    def work() -> Generator[object]:
+        painter = Painter()
+        held.append(weakref.ref(painter))
+        try:
+            raise KeyError("unknown")
+        except KeyError as error:
+            raise VideoError("broken") from error
+        yield
+
+    held: list[weakref.ref[Painter]] = []
+    run, runs = Run(work(), None, Job()), Runs()
+    runs.start(run, runs.painting)
+    with pytest.raises(VideoError, match="broken"):
+        list(run.follow())
+    gc.collect()
+    assert run.is_over and held and held[0]() is None
 
 
 def test_only_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

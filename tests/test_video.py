@@ -247,6 +247,34 @@ def test_a_part_begins_and_ends_with_the_very_frame(
         assert errors.index(min(errors)) == index
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts", "mpg"])
+def test_a_part_begins_with_the_same_picture_in_every_container(
+    tmp_path: Path, suffix: str
+) -> None:
+    """Of MPEG's two streams, whose clocks do not begin at zero, pictures came 1.5 s early."""
+    grays = [np.full((32, 48, 3), 20 + 4 * number, np.uint8) for number in range(50)]
+    mpeg = ("-c:v", "mpeg2video", "-q:v", "2") if suffix == "mpg" else ()
+    path = encode(tmp_path / f"clip.{suffix}", grays, "-g", "1", *mpeg)
+    frames = list(read_frames(probe(path), span=Span(0.8, 1.6)))
+    levels = [round((float(timed.frame.mean()) - 20) / 4) for timed in frames]
+    assert levels == list(range(20, 40))
+    assert [float(timed.time_s) for timed in frames] == pytest.approx(
+        [number / 25 for number in range(20)], abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("transfer", ["gamma22", "gamma28", "bt709"])
+def test_the_transfer_of_light_is_carried(tmp_path: Path, transfer: str) -> None:
+    clip = encode(tmp_path / "old.mpg", textured_frames(3), "-c:v", "mpeg2video",
+                  "-color_trc", transfer, "-color_primaries", "bt470bg")  # fmt: skip
+    info = probe(clip)
+    with VideoWriter(tmp_path / "out.mp4", info, (32, 48)) as writer:
+        for timed in read_yuv(info):
+            writer.write(timed)
+    carried = probe(tmp_path / "out.mp4")
+    assert (carried.color_trc, carried.color_primaries) == (info.color_trc, "bt470bg")
+
+
 @pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
 @pytest.mark.parametrize("span", [Span(0.6, 1.4), Span(0.59, 1.4), Span(0.6)])
 def test_the_sound_of_a_part_is_cut_with_it(tmp_path: Path, codec: str, span: Span) -> None:

@@ -31,10 +31,14 @@ async function run() {
   }
   try {
     const video = { width: { ideal: 640 }, frameRate: { ideal: 30 }, facingMode: "user" };
+    start.disabled = true;  // until it is known: a second click would ask for a second one
     stream = await navigator.mediaDevices.getUserMedia({ video });
   } catch (error) {
     return say(WHY[error.name] ?? "The camera cannot be used here: " + error.message);
+  } finally {
+    start.disabled = false;
   }
+  if (!element.offsetParent) return stop();  // they went to another tab meanwhile
   stream.getVideoTracks()[0].onended = () => stop("The camera is gone.");
   start.textContent = "Stop camera";
   camera.srcObject = stream;

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import gradio as gr
 from gradio.route_utils import API_PREFIX
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -116,6 +116,8 @@ class Live:
             raise HTTPException(422, str(error)) from error
         except HTTPException:
             raise
+        except ClientDisconnect as gone:
+            raise HTTPException(400, "The visitor has gone.") from gone  # whom nobody tells
         except Exception as error:
             log.exception("live painting failed")
             raise HTTPException(500, APOLOGY) from error

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stylevid.errors import StylevidError
-from stylevid.frames import Frame, fit, to_frame, to_image
+from stylevid.errors import StylevidError, VideoError
+from stylevid.frames import Frame, Size, fit, to_frame, to_image
 from stylevid.painter import Painter
 from stylevid.pipeline import Options, paint_frames
 from stylevid.styles import Mix, Style
 from stylevid.video import Span, Timed, VideoInfo, VideoWriter, even, read_picture, read_yuv
-from stylevid.yuv import image_to_yuv, yuv_to_image
+from stylevid.yuv import Yuv, image_to_yuv, yuv_to_image
 
 from .gallery import picture_of
 from .painting import in_time
@@ -71,14 +71,13 @@ class Easel:
         """
         start_s = min(moment(info, share), max(0.0, info.duration_s - MOTION_S))
         height, width = fit(info.height, info.width, MOTION_SIDE)
-        painter, span = self._moving.of(style), Span(start_s, start_s + MOTION_S)
-        size = even(height), even(width)
-        with closing(read_yuv(info, size, span, in_time(LOOK_S))) as frames:
-            chosen = []
-            for timed in frames:  # at an even pace: some are left out, some shown longer
-                until_s = float(timed.time_s + timed.duration_s)
-                more = math.ceil(min(until_s, MOTION_S) * MOTION_FPS) - len(chosen)
-                chosen += [timed] * more
+        painter, size = self._moving.of(style), (even(height), even(width))
+        try:
+            chosen = _three_seconds(info, size, start_s)
+        except VideoError:
+            if not start_s:
+                raise
+            chosen = _three_seconds(info, size, 0.0)  # the sound is longer
         with tempfile.TemporaryDirectory(prefix="stylevid-") as folder:
             path, frame_s = Path(folder) / "motion.mp4", Fraction(1, MOTION_FPS)
             with (
@@ -92,6 +91,18 @@ class Easel:
                     if count == 0:
                         yield to_frame(yuv_to_image(painted.shown))
             yield path.read_bytes()
+
+
+def _three_seconds(info: VideoInfo, size: Size, start_s: float) -> list[Timed[Yuv]]:
+    """The frames from a moment on, at an even pace: some are left out, some come more often."""
+    chosen: list[Timed[Yuv]] = []
+    span = Span(start_s, start_s + MOTION_S)
+    with closing(read_yuv(info, size, span, in_time(LOOK_S))) as frames:
+        for timed in frames:
+            until_s = float(timed.time_s + timed.duration_s)
+            more = math.ceil(min(until_s, MOTION_S) * MOTION_FPS) - len(chosen)
+            chosen += [timed] * more
+    return chosen
 
 
 class Turns:

@@ -14,7 +14,11 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
+from gradio import processing_utils
 from gradio.context import LocalContext
+from gradio.route_utils import API_PREFIX
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -28,6 +32,9 @@ log = logging.getLogger("stylevid.operator")
 
 HOUR_S = 3600.0
 SILENT_S = 300.0  # a job that says nothing for so long is stuck where nobody can stop it
+MAX_BYTES = 1 << 20  # of a post that is no upload; an event of the page has some KB
+MAX_WAITING = 50  # events of one visitor, of the app.WAITING that there is room for
+HERE = {"127.0.0.1", "::"}  # no visitor's name: --share or a proxy, with whoever comes through it
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Operator:
         self._running: dict[int, float] = {}  # when each job last said something
         self._lock = threading.RLock()
         self.routes = [Route("/health", self._health), Route("/metrics", self._metrics)]
-        self.middleware = [Middleware(_CountUploads, operator=self)]
+        self.middleware = [Middleware(_LimitPosts, operator=self)]
 
     def admit(self) -> Use:
         """A job that a visitor asks for; it counts before it is its turn.
@@ -77,11 +84,14 @@ class Operator:
         """The same work, of a job that was admitted, counted and logged."""
 
         def run(use: Use, video: Path, *arguments: Any, **named: Any) -> Iterator[Any]:
-            ended, began_s = "left", time.monotonic()
-            self._running[id(use)] = began_s
+            ended, spent = "left", Use(use.visitor)  # from now on, however long it waited
+            self._running[id(use)] = spent.when_s
             try:
+                self.check(use.visitor, "seconds")  # again: those asked for with it may have run
+                self.use(spent)
                 for step in work(video, *arguments, **named):
-                    self._running[id(use)] = time.monotonic()
+                    self._running[id(use)] = now = time.monotonic()
+                    spent.seconds = now - spent.when_s
                     if isinstance(step, Result):
                         self.counts["frames_total"] += step.frames
                     ended = "left"
@@ -98,10 +108,10 @@ class Operator:
                 raise
             finally:
                 del self._running[id(use)]
-                use.seconds = time.monotonic() - began_s
+                spent.seconds = time.monotonic() - spent.when_s
                 self.counts[f'jobs_total{{outcome="{ended.partition(":")[0]}"}}'] += 1
-                self.counts["work_seconds_total"] += use.seconds  # pyright: ignore
-                log.info("job of %s: %a, %.1f s, %s", use.visitor, video.name, use.seconds, ended)
+                self.counts["work_seconds_total"] += spent.seconds  # pyright: ignore
+                log.info("job of %s: %a, %.1f s, %s", use.visitor, video.name, spent.seconds, ended)
 
         return run
 
@@ -122,11 +132,12 @@ class Operator:
             limit = getattr(self.limits, name)
             used = sum(getattr(use, name) for use in mine)
             if used >= limit:
-                wait = math.ceil((HOUR_S - now + mine[0].when_s) / 60)
+                oldest_s = min((use.when_s for use in mine if getattr(use, name)), default=now)
+                wait = math.ceil((HOUR_S - now + oldest_s) / 60)
                 self.counts[f'limited_total{{limit="{name}"}}'] += 1
                 raise StylevidError(
                     f"You have had {used:.0f} {name} of this page in an hour; the limit is "
-                    f"{limit:g}. Come back in {wait} minutes."
+                    f"{limit:g}. Come back in about {wait} min."
                 )
 
     def _health(self, _: Request) -> Response:
@@ -147,16 +158,19 @@ class Operator:
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
-class _CountUploads:
-    """Refuses uploads of visitors who have had their share, before anything is written."""
+class _LimitPosts:
+    """Refuses uploads of visitors who have had their share, before anything is written, and other
+    posts that are too large or too many."""
 
     def __init__(self, app: ASGIApp, operator: Operator) -> None:
         self.app, self.operator = app, operator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].endswith("/upload"):
+        if scope["type"] != "http" or scope["method"] != "POST":
             return await self.app(scope, receive, send)
         visitor = name_visitor(scope["client"][0] if scope.get("client") else None)
+        if not scope["path"].endswith(f"{API_PREFIX}/upload"):
+            return await self.app(scope, _limited(scope, receive, visitor), send)
         try:
             self.operator.check(visitor)
         except StylevidError as error:
@@ -171,6 +185,46 @@ class _CountUploads:
             return message
 
         await self.app(scope, counted, send)
+
+
+def _limited(scope: Scope, receive: Receive, visitor: str) -> Receive:
+    """`receive` of a post that is no upload; it raises the HTTPException that the visitor sees."""
+    received = 0
+    asks = visitor not in HERE and ("/queue/join" in scope["path"] or "/call/" in scope["path"])
+
+    async def limited() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BYTES:
+            raise HTTPException(413, f"A request has at most {MAX_BYTES >> 20} MB here. "
+                                     "Upload what is larger.")  # fmt: skip
+        # Asked when all of it is here, or many that are sent at a time would all find room.
+        if asks and message["type"] == "http.request" and not message.get("more_body"):
+            waiting = _count_waiting(scope["app"].get_blocks(), visitor)
+            if waiting >= MAX_WAITING:
+                raise HTTPException(429, f"{waiting} of your requests wait here; the limit is "
+                                         f"{MAX_WAITING}. Try again in a minute.")  # fmt: skip
+        return message
+
+    return limited
+
+
+def _count_waiting(blocks: gr.Blocks, visitor: str) -> int:
+    queue = blocks._queue  # pyright: ignore  (gradio tells it nowhere else)
+    lines = queue.event_queue_per_concurrency_id.values()
+    hosts = [event.request.client for line in lines for event in line.queue]
+    return sum(name_visitor(host and host.host) == visitor for host in hosts)
+
+
+def fetch_nothing() -> None:
+    """Gradio refuses addresses that are given for files, which it would fetch whole, uncounted."""
+
+    async def refuse(url: str) -> None:
+        raise gr.Error("This page fetches nothing from an address. Upload the file instead.",
+                       print_exception=False)  # fmt: skip
+
+    processing_utils.async_ssrf_protected_get = refuse  # through which all that it fetches goes
 
 
 def name_visitor(host: str | None) -> str:

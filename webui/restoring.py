@@ -25,7 +25,9 @@ def connect_restoring(left: Choices, styles: list[Style], guests: gr.State) -> N
         slugs = recipe.styles[: 1 if recipe.mix is None else 2]
         there = [known[slug] for slug in slugs if slug in known]
         said = "This video was painted here: its settings are chosen again."
-        if len(there) < len(slugs) or not slugs:
+        if not slugs:
+            said += " Its style was learned, and is on this page only if it was brought along."
+        elif len(there) < len(slugs):
             said += f" Its style {' and '.join(slugs)} is not on this page."
         gr.Info(said)
         chosen = {left.style: there[0]} if there else {}

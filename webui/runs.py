@@ -2,6 +2,7 @@
 the browser that asked for it is told, and by which it finds its run again. Runs wait in lines."""
 
 import contextvars
+import logging
 import math
 import secrets
 import threading
@@ -16,6 +17,8 @@ from typing import Any
 from stylevid.errors import Cancelled, StylevidError
 
 from .painting import Job, Outcome
+
+log = logging.getLogger(__name__)
 
 GRACE_S = 30.0  # for a visitor to come back while it works
 KEEP_S = 600.0  # a result that nobody looks at
@@ -144,7 +147,11 @@ class Run:
                         self.job.start()
                         raise Cancelled("Stopped while it waited; nothing was painted.")
         except Exception as error:  # raised where it is followed
-            self._tell(error)
+            if not isinstance(error, StylevidError | ValueError):
+                log.exception("a run failed")
+            # Kept as long as the run, and with it all that its traceback holds.
+            error.__cause__ = error.__context__ = None
+            self._tell(error.with_traceback(None))
         with self._told:
             self._over = True
             self._told.notify_all()

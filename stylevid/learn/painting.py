@@ -35,14 +35,17 @@ def read_picture(path: Path, most: int | None = None) -> Frame:
             if most is not None:
                 picture.draft("RGB", (most, most))  # a JPEG is decoded smaller
             upright = ImageOps.exif_transpose(picture)
-            if upright.has_transparency_data:
-                upright = upright.convert("RGBA")
-                white = Image.new("RGBA", upright.size, "white")
-                upright = Image.alpha_composite(white, upright)
-            colors = upright.convert("RGB")
+            if upright.mode.startswith("I;16"):  # which Pillow would cut off, not scale
+                upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
+            elif upright.mode in ("I", "F"):
+                raise StyleError(f"{path.name} has numbers without a known range for colors. Save "
+                                 "it as a PNG of 8 or 16 bits.")  # fmt: skip
+            seen = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
             if most is not None:
-                colors.thumbnail((most, most))
-            return np.asarray(colors)
+                seen.thumbnail((most, most))
+            if seen.mode == "RGBA":
+                seen = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
+            return np.asarray(seen.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as cause:
         # Pillow says "broken PNG" with a SyntaxError.
         raise StyleError(f"{path} cannot be read as a picture: {cause}.") from cause

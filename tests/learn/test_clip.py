@@ -13,7 +13,7 @@ from PIL import Image
 from stylevid.errors import StyleError, VideoError, WeightsError
 from stylevid.learn.clip import Lesson, learn_clip
 from stylevid.learn.losses import PaintingTargets
-from stylevid.learn.painting import nearest, study
+from stylevid.learn.painting import nearest, read_picture, study
 from stylevid.network import StyleNet
 from stylevid.pipeline import Options
 from stylevid.styles import list_styles
@@ -168,3 +168,25 @@ def test_pictures_of_all_kinds_are_studied_or_refused(
         return
     with refused(StyleError, words):
         study(path)
+
+
+def test_16_bits_of_gray_are_8_with_more_steps(tmp_path: Path) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (90, 80), dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    read = read_picture(tmp_path / "deep.png")
+    assert np.array_equal(read, np.repeat((deep // 257)[..., None], 3, axis=2))
+
+
+def test_numbers_of_an_unknown_range_are_refused(tmp_path: Path) -> None:
+    Image.new("F", (80, 90), 0.5).save(tmp_path / "float.tif")
+    with refused(StyleError, "without a known range"):
+        study(tmp_path / "float.tif")
+
+
+def test_large_pictures_are_scaled_before_they_are_laid_on_white(tmp_path: Path) -> None:
+    clear = Image.new("RGBA", (400, 300), (255, 0, 0, 0))
+    clear.paste((0, 0, 255, 255), (0, 0, 200, 300))
+    clear.save(tmp_path / "half.png")
+    read = read_picture(tmp_path / "half.png", 40)
+    assert read.shape == (30, 40, 3)
+    assert read[15, 5].tolist() == [0, 0, 255] and read[15, 35].tolist() == [255, 255, 255]
