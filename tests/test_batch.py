@@ -1,10 +1,14 @@
 """Many clips: what is asked for, what is done already, workers that die, results that are whole."""
 
+import io
 import json
+import logging
+import multiprocessing
 import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,13 +19,17 @@ from typing import Any
 
 import fsspec
 import pytest
+from fsspec.registry import _registry
 
+from stylevid.batch import worker as worker_module
 from stylevid.batch.__main__ import main
 from stylevid.batch.clips import Wish, read_wishes
-from stylevid.batch.crew import Outcome, WorkerDied, hand_out
-from stylevid.batch.jobs import Job, Ledger
-from stylevid.batch.places import deliver, fetch
+from stylevid.batch.crew import Outcome, WorkerDied, _receive, hand_out
+from stylevid.batch.jobs import Job, Ledger, Record
+from stylevid.batch.places import deliver, fetch, in_a_line
+from stylevid.batch.worker import Worker, WorkerConfig
 from stylevid.errors import StylevidError
+from stylevid.network import StyleNet
 from stylevid.pipeline import Options
 from stylevid.video import probe
 from tests.clips import run_ffmpeg
@@ -49,6 +57,10 @@ def wishes(place: object, out: str = "/out") -> dict[str, Wish | StylevidError]:
     return dict(read_wishes(str(place), out, Options()))
 
 
+def names(place: object, out: object = "/out") -> list[str]:
+    return [wish.name for wish in wishes(place, str(out)).values() if isinstance(wish, Wish)]
+
+
 def test_files_folders_and_patterns_are_found(tmp_path: Path) -> None:
     names = ("a.mp4", "b/c.MKV", "b/[1] é.mp4", "notes.txt", ".hidden.mp4", ".trash/d.mp4",
              "out/a-wave.mp4")  # fmt: skip
@@ -71,6 +83,39 @@ def test_files_folders_and_patterns_are_found(tmp_path: Path) -> None:
         found(Path("nonsense://a"))
 
 
+def test_signs_of_patterns_are_signs_only_where_no_such_path_is(tmp_path: Path) -> None:
+    for name in ("a.mp4", "bb.mp4", "[2020] trip/c.mp4", "[2020] trip/d?.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert names(tmp_path / "?.mp4") == names(tmp_path / "[ax].mp4") == ["a"]
+    assert names(tmp_path / "[2020] trip") == ["c", "d?"]
+    assert names(tmp_path / "[2020] trip" / "d?.mp4") == ["d?"]
+
+
+def test_hidden_clips_are_found_only_by_name(tmp_path: Path) -> None:
+    (tmp_path / ".secret.mp4").write_bytes(b"x")
+    for place in (tmp_path, tmp_path / "*.mp4"):
+        with pytest.raises(StylevidError, match="holds no clip"):
+            wishes(place)
+    assert names(tmp_path / ".secret.mp4") == [".secret"]
+
+
+def test_links_to_clips_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "data" / "clips" / "painted").mkdir(parents=True)
+    (tmp_path / "data" / "clips" / "painted" / "a-wave.mp4").write_bytes(b"x")
+    (tmp_path / "data" / "a.mp4").write_bytes(b"four")
+    (tmp_path / "short").symlink_to(tmp_path / "data")
+    clips = tmp_path / "data" / "clips"
+    (clips / "link.mp4").symlink_to("../a.mp4")
+    (clips / "broken.mp4").symlink_to("nothing.mp4")
+    (clips / "round").symlink_to(clips)
+    out = tmp_path / "short" / "clips" / "painted"
+    assert names(clips, out) == names(clips / "*.mp4", out) == ["link"]
+    (link,) = wishes(clips, str(out)).values()
+    assert isinstance(link, Wish) and link.size_bytes == 4
+    assert link.state == str((tmp_path / "data" / "a.mp4").stat().st_mtime)
+
+
 def test_clips_are_found_at_urls() -> None:
     store = fsspec.filesystem("memory")
     store.pipe_file("/films/day 1/beach.mp4", b"abc")
@@ -80,6 +125,54 @@ def test_clips_are_found_at_urls() -> None:
     assert isinstance(beach, Wish) and isinstance(listed, Wish)
     assert (beach.name, beach.size_bytes, listed.name) == ("day 1/beach", 3, "beach")
     assert beach.source == listed.source == "memory:///films/day 1/beach.mp4"
+
+
+class Web(fsspec.AbstractFileSystem):
+    """https:// without a network: whatever is asked for is a clip."""
+
+    protocol = "https"
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return path
+
+    def info(self, path: str, **_: object) -> dict[str, object]:
+        return {"name": path, "size": 3, "type": "file", "ETag": "x"}
+
+    def get_file(self, rpath: str, lpath: Any, *_: object, **__: object) -> None:
+        Path(lpath).write_text(rpath)
+
+
+@pytest.mark.parametrize("folder", ["day 1", "x" * 300])
+def test_the_query_of_a_web_address_is_told_nowhere(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_registry, "https", Web)
+    address = f"https://host/{folder}/{'y' * 200}.mp4"
+    first, second = (f"{address}?Key={number}/SECRET" + "z" * 300 for number in range(2))
+    (tmp_path / "list.jsonl").write_text(json.dumps({"source": second}))
+    ((told, wish),) = read_wishes(first, "/out", Options())
+    (listed,) = wishes(tmp_path / "list.jsonl").values()
+    assert isinstance(wish, Wish) and isinstance(listed, Wish) and told == address
+    assert (wish.source, listed.source) == (first, second), "which it is fetched by"
+    record, again = (Job.of(w, "wave", "0").record("refused") for w in (wish, listed))
+    assert record == again and record.source == address and "SECRET" not in record.target
+    copy = fetch(first, tmp_path)
+    assert copy.read_text() == first and copy.name == "y" * 56 + ".mp4"
+    assert in_a_line(OSError(f"403, url='{first}'")) == f"OSError: 403, url='{address}"[:209]
+    with pytest.raises(StylevidError) as trouble:
+        wishes(f"nonsense+{first}")
+    assert "SECRET" not in str(trouble.value)
+
+
+def test_what_opens_no_web_address_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(_registry, "https", raising=False)
+    monkeypatch.delitem(sys.modules, "fsspec.implementations.http", raising=False)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with pytest.raises(
+        StylevidError, match=r'requires "requests" and "aiohttp" to be installed\.$'
+    ):
+        wishes("https://host/a.mp4")
 
 
 HOSTILE = [
@@ -101,7 +194,10 @@ HOSTILE = [
     ('{"source": "clip.mp4", "temporal": "perhaps"}', "'temporal' is true or false"),
     ('{"source": "clip.mp4", "output": "../../etc/cron"}', "no name below"),
     ('{"source": "clip.mp4", "output": "/etc/cron"}', "no name below"),
+    ('{"source": "clip.mp4", "output": ".partial/a"}', "no name below"),
+    ('{"source": "clip.mp4", "output": "a/.pieces"}', "no name below"),
     ('{"source": "nonsense://clip.mp4"}', "cannot be opened"),
+    ('{"source": "ftp://127.0.0.1:1/a.mp4"}', "ftp://127.0.0.1:1/a.mp4 cannot be opened"),
 ]
 
 
@@ -151,6 +247,12 @@ def test_what_has_changed_is_not_known(tmp_path: Path) -> None:
     assert not Ledger(str(tmp_path)).known(done), "the result is not the one that was written"
     (tmp_path / done.target).unlink()
     assert not Ledger(str(tmp_path)).known(done)
+
+
+def test_names_that_no_disk_takes_are_refused() -> None:
+    assert job("é" * 123).target == "é" * 123 + "-wave.mp4"
+    with pytest.raises(StylevidError, match="has 257 bytes; the limit is 255"):
+        job("day 1/" + "é" * 124)
 
 
 def test_torn_and_strange_lines_count_as_never_written(tmp_path: Path) -> None:
@@ -244,6 +346,30 @@ def test_workers_that_cannot_start_end_the_batch() -> None:
         outcome(Script(2, {}, births="x" * 99))
 
 
+def test_a_message_cut_in_the_middle_is_a_death() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    os.write(theirs.fileno(), struct.pack("!i", 99) + b"half of it")
+    theirs.close()
+    assert isinstance(_receive(ours), WorkerDied)
+
+
+def test_known_trouble_outside_is_told_without_a_traceback(
+    tmp_path: Path, tiny_network: StyleNet, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(worker_module, "_PAUSE_S", 0.0)
+    worker = Worker(0)
+    worker.get_ready(WorkerConfig(str(tmp_path), {"0": tiny_network}, {}, 1, "cpu"))
+    source = "ftp://127.0.0.1:1/a.mp4"
+    record = worker.paint(Job.of(Wish(source, "a", 1, "", Options()), "wave", "0"))
+    assert isinstance(record, Record) and record.status == "failed"
+    assert f"{source} cannot be opened" in str(record.error)
+    monkeypatch.setattr(worker_module, "fetch", lambda *_: 1 / 0)
+    worker.paint(Job.of(Wish("b.mp4", "b", 1, "", Options()), "wave", "0"))
+    known, unknown = caplog.records
+    assert (known.levelno, known.exc_info) == (logging.WARNING, None) and unknown.exc_info
+
+
 # --- the command
 
 
@@ -298,6 +424,16 @@ def test_run_again_it_skips_what_is_done(folder: Path, capsys: pytest.CaptureFix
     assert {name: (folder / "out" / name).stat().st_mtime_ns for name in PAINTED} == before
 
 
+def test_names_need_not_be_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = Path(os.fsdecode(bytes(tmp_path) + b"/bad\xff.jsonl"))
+    bad.write_text("{")
+    shown = io.TextIOWrapper(io.BytesIO(), "utf-8", "strict")
+    monkeypatch.setattr(sys, "stdout", shown)
+    assert run(bad, "--out", tmp_path / "out") == 1
+    shown.seek(0)
+    assert "bad\\udcff.jsonl, line 1: it is no JSON" in shown.read()
+
+
 def test_what_is_asked_for_again_is_painted_again(
     folder: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -306,8 +442,10 @@ def test_what_is_asked_for_again_is_painted_again(
     shutil.copy(next(folder.parent.glob("weights*/tiny.safetensors")), again)
     style = ("--style", again / "tiny.safetensors", "--out", again / "out", "--device", "cpu")
     shutil.copy(clip, again / "clips" / "cut.mp4")  # mended
-    assert run(again / "clips/cut.mp4", again / "clips/a.mp4", *style, "--overwrite") == 0
-    assert "painted       2  20 frames" in capsys.readouterr().out
+    clips = [again / "clips" / name for name in ("cut.mp4", "a.mp4", "empty.mp4")]
+    assert run(*clips, *style, "--overwrite") == 1
+    said = capsys.readouterr().out
+    assert "painted       2  20 frames" in said and "refused       1" in said
     assert records(again / "out")["cut-tiny.mp4"]["status"] == "painted"
 
 

@@ -1,6 +1,7 @@
 """`python -m stylevid.batch clips/ --style starry-night --out painted/`: paint many clips."""
 
 import argparse
+import io
 import logging
 import math
 import shutil
@@ -24,7 +25,7 @@ from ..weights import file_sha256, find_weights, load_network, load_painting
 from .clips import is_list, read_wishes
 from .crew import Crew, ProcessCrew, RayCrew, connect, hand_out
 from .jobs import NAME, PIECES, Job, Ledger, Record
-from .places import full_name, open_place, remove, scratch_of
+from .places import full_name, hide_queries, open_place, remove, scratch_of
 from .worker import WorkerConfig
 
 _SHOWN_ERRORS = 20
@@ -60,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--ray", metavar="ADDRESS", help="a Ray cluster's address, 'auto' on one of its nodes, or "
         "'local' to begin one here")  # fmt: skip
     add("--retry-failed", action="store_true", help="try what was refused or failed before, too")
-    add("--overwrite", action="store_true", help="paint what is done, too")
+    add("--overwrite", action="store_true", help="paint everything, also what is done")
     add("--fine", action="store_true", help="learn a clip before it is painted: richer, steadier")
     add("--learn-seconds", type=float, default=120.0, metavar="N", help="for so long (120)")
     add("--split", type=float, default=60.0, metavar="SECONDS", help="paint clips that are more "
@@ -98,7 +99,7 @@ def _paint(options: argparse.Namespace, out: str) -> int:
             table.add(asked)
             ledger.add(asked)
         elif (known := ledger.known(asked)) and not (
-            options.overwrite if known.status == "painted" else options.retry_failed
+            options.overwrite or (options.retry_failed and known.status != "painted")
         ):
             table.old[known.status] += 1
         else:
@@ -117,6 +118,8 @@ def _paint(options: argparse.Namespace, out: str) -> int:
             crew.close()
             ledger.save()
         remove(f"{out}/{PIECES}")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names need not be UTF-8
     print(table)  # noqa: T201
     return 0 if table.whole else 1
 
@@ -144,11 +147,11 @@ def _ask(options: argparse.Namespace, out: str, shelf: "Shelf") -> Iterator[Job 
                         yield job
                     elif other != job:
                         raise StylevidError(
-                            f"its result would be {job.target}, as that of {other.source} is. "
-                            "Name another output in a list."
+                            f"its result would be {job.target}, as that of "
+                            f"{hide_queries(other.source)} is. Name another output in a list."
                         )
             except StylevidError as error:
-                yield Record(name, place, "", "", "refused", error=str(error))
+                yield Record(name, hide_queries(place), "", "", "refused", error=str(error))
 
 
 class Shelf:

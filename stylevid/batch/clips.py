@@ -6,6 +6,7 @@ line's `style`, `output` and options.
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from typing import Any
 from ..errors import StylevidError
 from ..pipeline import Options
 from ..styles import parse_json
-from .places import full_name, open_place, telling_trouble
+from .places import full_name, hide_queries, open_place, telling_trouble
 
 _VIDEOS = re.compile(
     r".*\.(3g2|3gp|asf|avi|dv|flv|gif|m2?ts|m4v|mkv|mov|mp4|mpe?g|mxf|og[gv]|rm|ts|webm|wmv)", re.I
@@ -55,7 +56,8 @@ def read_wishes(
 ) -> Sequence[tuple[str, Wish | StylevidError]]:
     """What each clip or line of a list is called, and what is asked, or why that cannot be done.
 
-    Hidden files are left out of folders and patterns, and so is everything in the folder `out`.
+    Hidden files and linked folders are left out of folders and patterns, and so is everything in
+    the folder `out`.
 
     Raises:
         StylevidError: there is nothing at `place`.
@@ -66,27 +68,40 @@ def read_wishes(
             found = list(_read_list(files, path, options))
         else:
             wishes = _find(files, path, options)
-            found = [(w.source, w) for w in wishes if not w.source.startswith(f"{out}/")]
+            found = [(hide_queries(w.source), w) for w in wishes if not _is_in(out, w.source)]
     if not found:
-        raise StylevidError(f"{place} holds no clip. Name a video, a folder or a pattern.")
+        raise StylevidError(
+            f"{hide_queries(place)} holds no clip. Name a video, a folder or a pattern."
+        )
     return found
 
 
 def is_list(place: str) -> bool:
-    return place.lower().endswith((".csv", ".jsonl", ".ndjson"))
+    return hide_queries(place).lower().endswith((".csv", ".jsonl", ".ndjson"))
+
+
+def _is_in(folder: str, source: str) -> bool:
+    """Whether a file lies in a folder, through whatever links they are reached."""
+    parent = source.rpartition("/")[0]
+    if "://" not in source:
+        folder, parent = os.path.realpath(folder), os.path.realpath(parent)
+    return f"{parent}/".startswith(f"{folder}/")
 
 
 def _find(files: Any, path: str, options: Options) -> Iterator[Wish]:
+    magic = re.search(r"[*?[]", hide_queries(path))
     if files.isdir(path):
         root, found = path, files.find(path, detail=True)
         found = {p: i for p, i in found.items() if _VIDEOS.fullmatch(p)}
-    elif "*" in path and not files.exists(path):
-        root, found = path[: path.index("*")].rpartition("/")[0], files.glob(path, detail=True)
+    elif magic and not files.exists(path):
+        root, found = path[: magic.start()].rpartition("/")[0], files.glob(path, detail=True)
     else:
-        root, found = path.rpartition("/")[0], {path: files.info(path)}
+        root, found = hide_queries(path).rpartition("/")[0], {path: files.info(path)}
     for name, info in sorted(found.items()):
-        below = name[len(root) :].strip("/")
-        hidden = len(found) > 1 and any(part.startswith(".") for part in below.split("/"))
+        below = hide_queries(name)[len(root) :].strip("/")
+        hidden = name != path and any(part.startswith(".") for part in below.split("/"))
+        if info["type"] not in ("file", "directory") and files.isfile(name):
+            info = files.info(name)  # of what is linked
         if info["type"] == "file" and not hidden:
             yield _wish(files, name, info, below, options)
 
@@ -101,8 +116,8 @@ def _read_list(
     files: Any, path: str, options: Options
 ) -> Iterator[tuple[str, Wish | StylevidError]]:
     text = files.cat_file(path).decode("utf-8-sig", "replace")
-    folder, _, name = path.rpartition("/")
-    rows = _csv_rows(text) if path.lower().endswith(".csv") else _json_rows(text)
+    folder, _, name = hide_queries(path).rpartition("/")
+    rows = _csv_rows(text) if name.lower().endswith(".csv") else _json_rows(text)
     for number, row in rows:
         try:
             if isinstance(row, Exception):
@@ -148,15 +163,16 @@ def _row_wish(row: Any, folder: str, options: Options) -> Wish:
     if unknown := [key for key in given if key not in _OPTIONS]:
         known = ", ".join(("source", "style", "output", *_OPTIONS))
         raise ValueError(f"{unknown[0][:40]!r} is none of {known}.")
-    if output and {"..", ".", ""} & {*output.split("/")}:
-        raise ValueError(f"output {output!r} is no name below the output folder.")
+    if output and any(part[:1] in ("", ".") for part in output.split("/")):
+        raise ValueError(f"output {output!r} is no name below the output folder, or a hidden one.")
     values = {key: _value(key, value, _OPTIONS[key]) for key, value in given.items()}
     files, path = open_place(
         source if "://" in source or source[0] == "/" else f"{folder}/{source}"
     )
     with telling_trouble(source):
         info = files.info(path)
-    wish = _wish(files, path, info, PurePosixPath(path).name, replace(options, **values))
+    name = PurePosixPath(hide_queries(path)).name
+    wish = _wish(files, path, info, name, replace(options, **values))
     return replace(wish, style=style, output=output and output.removesuffix(".mp4"))
 
 

@@ -148,7 +148,7 @@ class ProcessCrew:
 def _receive(pipe: Connection) -> Outcome:
     try:
         return pipe.recv()
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # also in the middle of a message
         return WorkerDied()
 
 

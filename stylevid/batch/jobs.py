@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -14,12 +15,13 @@ from .. import __version__
 from ..errors import StylevidError
 from ..pipeline import Options, Piece
 from .clips import Wish
-from .places import deliver, is_local, open_place, scratch_of, telling_trouble
+from .places import deliver, hide_queries, is_local, open_place, scratch_of, telling_trouble
 
 log = logging.getLogger(__name__)
 
 NAME = "manifest.jsonl"
 PIECES = ".pieces"  # the folder of those that wait to be joined
+_MAX_NAME_BYTES = 255  # of a file or folder
 _UPLOAD_EVERY_S = 5.0  # objects cannot be appended to
 
 
@@ -90,11 +92,18 @@ class Job:
     def of(
         cls, wish: Wish, style: str, weights: str, learn_s: float = 0.0, piece_s: float = 0.0
     ) -> "Job":
-        """`style` is a name for the result's."""
+        """`style` is a name for the result's.
+
+        Raises:
+            StylevidError: no disk takes the result's name.
+        """
         parts = [wish.size_bytes, wish.state, weights, asdict(wish.options), __version__]
         parts += [learn_s] if learn_s else []
         fingerprint = sha256(json.dumps(parts).encode()).hexdigest()
         target = f"{wish.output or f'{wish.name}-{style}'}.mp4"
+        if (longest := max(len(os.fsencode(part)) for part in target.split("/"))) > _MAX_NAME_BYTES:
+            raise StylevidError(f"its result's name has {longest} bytes; the limit is "
+                                f"{_MAX_NAME_BYTES}. Name another output in a list.")  # fmt: skip
         return cls(wish.source, target, style, weights, wish.options, wish.size_bytes, fingerprint,
                    learn_s, piece_s)  # fmt: skip
 
@@ -105,7 +114,8 @@ class Job:
 
     def record(self, status: Literal["painted", "refused", "failed"], **what: Any) -> Record:
         """What became of it."""
-        return Record(self.target, self.source, self.style, self.fingerprint, status, **what)
+        source = hide_queries(self.source)
+        return Record(self.target, source, self.style, self.fingerprint, status, **what)
 
 
 class InPieces:

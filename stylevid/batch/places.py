@@ -1,12 +1,13 @@
 """Files on this machine and at any URL that fsspec opens, by the same few verbs."""
 
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fsspec.core import url_to_fs
@@ -18,18 +19,24 @@ from ..errors import StylevidError
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf"}
 
 
+class UnreachableError(StylevidError, OSError):
+    """A store does not answer; it may come back."""
+
+
 def open_place(place: str) -> tuple[Any, str]:
     """The file system of a URL, or of a path on this machine, and the path in it.
 
     Raises:
         StylevidError: nothing here opens such a URL.
+        UnreachableError: its store does not answer.
     """
     if "://" not in place:
         return LocalFileSystem(), os.path.abspath(place)
     try:
         return url_to_fs(place)
-    except (ImportError, ValueError) as cause:
-        raise StylevidError(f"{place} cannot be opened: {cause}.") from cause
+    except Exception as cause:  # each kind of store has its own
+        kind = UnreachableError if isinstance(cause, OSError) else StylevidError
+        raise kind(f"{hide_queries(place)} cannot be opened: {in_a_line(cause)}.") from cause
 
 
 @contextmanager
@@ -40,14 +47,20 @@ def telling_trouble(place: str) -> Generator[None]:
     except StylevidError:
         raise
     except FileNotFoundError as cause:
-        raise StylevidError(f"{place} does not exist.") from cause
+        raise StylevidError(f"{hide_queries(place)} does not exist.") from cause
     except Exception as cause:  # each kind of store has its own
-        raise StylevidError(f"{place} cannot be used: {in_a_line(cause)}.") from cause
+        raise StylevidError(f"{hide_queries(place)} cannot be used: {in_a_line(cause)}.") from cause
 
 
 def in_a_line(error: Exception) -> str:
     """What went wrong, by kind and in a few words."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(".: ")
+    text = hide_queries(" ".join(str(error).split()))
+    return f"{type(error).__name__}: {text[:200]}".rstrip(".: ")
+
+
+def hide_queries(text: str) -> str:
+    """A place or a message, cut where a web address has its query, which may hold a key."""
+    return re.sub(r"(https?://[^?#]*)[?#].*", r"\1", text, flags=re.IGNORECASE | re.DOTALL)
 
 
 def full_name(files: Any, path: str) -> str:
@@ -73,7 +86,7 @@ def fetch(place: str, folder: Path) -> Path:
     files, path = open_place(place)
     if isinstance(files, LocalFileSystem):
         return Path(path)
-    copy = folder / Path(path).name
+    copy = folder / PurePosixPath(hide_queries(path)).name[-60:]  # a disk takes 255 bytes
     files.get_file(path, str(copy))
     return copy
 
@@ -85,8 +98,8 @@ def exists(place: str) -> bool:
 
 def remove(place: str) -> None:
     """Make an end of a file or folder, if there is one and its store is not out of reach."""
-    files, path = open_place(place)
     with suppress(Exception):
+        files, path = open_place(place)
         files.rm(path, recursive=True)
 
 

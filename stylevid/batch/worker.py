@@ -22,7 +22,7 @@ from ..video import VideoInfo, join_pieces, probe
 from ..weights import load_network, save_network
 from .film import cut_film, is_long
 from .jobs import PIECES, InPieces, Job, Join, Record
-from .places import deliver, exists, fetch, in_a_line, remove, scratch_of
+from .places import deliver, exists, fetch, hide_queries, in_a_line, remove, scratch_of
 
 log = logging.getLogger(__name__)
 
@@ -87,12 +87,16 @@ class Worker:
             return self._paint(job)
         except Cancelled:
             raise
+        except OSError as error:  # a full disk, a store out of reach: the batch goes on
+            reason = in_a_line(error)
+            log.warning("%s: %s", hide_queries(job.source), reason)
         except (StylevidError, ValueError) as error:
             return job.record("refused", error=str(error))
-        except Exception as error:  # a full disk, a store out of reach: the batch goes on
-            log.exception("%s", job.source)
-            time.sleep(_PAUSE_S)
-            return job.record("failed", error=f"{in_a_line(error)}.")
+        except Exception as error:  # of a store, or a fault of ours
+            reason = in_a_line(error)
+            log.exception("%s", hide_queries(job.source))
+        time.sleep(_PAUSE_S)
+        return job.record("failed", error=f"{reason}.")
 
     def _paint(self, job: Job) -> Record | InPieces:
         piece = job.part if isinstance(job.part, Piece) else None
@@ -151,8 +155,7 @@ class Worker:
     def _join(self, job: Job, join: Join, info: VideoInfo, folder: Path) -> Record:
         started = time.monotonic()
         places = [f"{self._config.out}/{record.target}" for record in join.records]
-        joined = folder / "joined" / PurePosixPath(job.target).name
-        joined.parent.mkdir()
+        joined = folder / "joined.mp4"
         pieces = [fetch(place, folder) for place in places]
         recipe = read_recipe(pieces[0])
         join_pieces(pieces, [piece.shown_s for piece in join.pieces], joined, info,
