@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stylevid.errors import StylevidError
+from stylevid.errors import exit_status
 from stylevid.frames import fit, luma, resize, size_of, to_frame, to_image
 from stylevid.learn.losses import style_loss
 from stylevid.learn.painting import read_picture, targets_of
@@ -46,23 +46,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=320, help="longest side, pixels")
     parser.add_argument("--out", type=Path, help="a folder for frames to look at")
     options = parser.parse_args(arguments)
-    try:
-        if options.out:
-            options.out.mkdir(parents=True, exist_ok=True)
-        scenes = make_scenes(options.photo, options.clip, options.size)
-        print("| | scene | " + " | ".join(MEASURES) + " |")  # noqa: T201
-        print("| --- | --- |" + " ---: |" * len(MEASURES))  # noqa: T201
-        for style in options.styles:
-            for name, scene in scenes.items():
-                stem = options.out and options.out / f"{style}-{name}"
-                found = follow(style, scene, options.frames, stem)
-                cells = (f"{column[-1] - 1:+.1%} ({max(column, key=lambda v: abs(v - 1)) - 1:+.1%})"
-                         for column in zip(*found, strict=True))  # fmt: skip
-                print(f"| {style} | {name} | {' | '.join(cells)} |", flush=True)  # noqa: T201
-    except (StylevidError, OSError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+    return exit_status(lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> None:
+    """
+    Raises:
+        StylevidError: a style, the photo or the clip cannot be used.
+    """
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+    scenes = make_scenes(options.photo, options.clip, options.size)
+    print("| | scene | " + " | ".join(MEASURES) + " |")  # noqa: T201
+    print("| --- | --- |" + " ---: |" * len(MEASURES))  # noqa: T201
+    for style in options.styles:
+        for name, scene in scenes.items():
+            stem = options.out and options.out / f"{style}-{name}"
+            found = follow(style, scene, options.frames, stem)
+            cells = (f"{column[-1] - 1:+.1%} ({max(column, key=lambda v: abs(v - 1)) - 1:+.1%})"
+                     for column in zip(*found, strict=True))  # fmt: skip
+            print(f"| {style} | {name} | {' | '.join(cells)} |", flush=True)  # noqa: T201
 
 
 Scene = Callable[[int], Tensor]

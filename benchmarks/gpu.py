@@ -18,12 +18,13 @@ import torch
 from torch import nn
 
 from stylevid.engine import Engine, is_out_of_memory
+from stylevid.errors import exit_status
 from stylevid.learn.losses import PaintingTargets
 from stylevid.learn.objective import LossWeights, Objective
 from stylevid.learn.vgg import load_vgg
 from stylevid.memory import Follower, carry
 from stylevid.network import StyleNet, StyleNetConfig
-from stylevid.painter import Painter, computes_bfloat16
+from stylevid.painter import Painter, computes_bfloat16, find_device
 from stylevid.yuv import Yuv, image_to_planes, image_to_yuv, planes_to_image
 
 from .classic import ClassicNet, in_torch
@@ -76,11 +77,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seconds", type=float, default=300, help="in all (300)")
     options = parser.parse_args(arguments)
-    device = torch.device(options.device)
-    report = measure(device, Clock(device, options.seconds))
-    options.out.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    print(json.dumps(report, indent=1))  # noqa: T201
-    return 0
+    return exit_status(lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> None:
+    """
+    Raises:
+        StylevidError: there is no such device.
+        OSError: the file cannot be written.
+    """
+    device = find_device(options.device)
+    options.out.parent.mkdir(parents=True, exist_ok=True)  # known before all is measured
+    report = json.dumps(measure(device, Clock(device, options.seconds)), indent=1)
+    options.out.write_text(f"{report}\n", "utf-8")
+    print(report)  # noqa: T201
 
 
 def measure(device: torch.device, clock: Clock) -> dict[str, Any]:

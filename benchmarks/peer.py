@@ -19,7 +19,7 @@ def peer(
     """Paints a frame as a user of the package would, and returns the seconds it took.
 
     Raises:
-        RuntimeError: that interpreter cannot be run, or does not have the package.
+        OSError: that interpreter cannot be run, or does not have the package.
     """
     # -I: alone, so that our modules are not taken for its own
     command = [str(python), "-I", __file__, str(height), str(width), device, str(threads)]
@@ -29,7 +29,7 @@ def peer(
             stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
     except OSError as cause:
-        raise RuntimeError(f"{python} cannot be run: {cause.strerror}") from cause
+        raise ChildProcessError(f"{python} cannot be run: {cause.strerror}.") from cause
     stdin, stdout = process.stdin, process.stdout
     assert stdin is not None and stdout is not None
 
@@ -40,7 +40,7 @@ def peer(
 
     try:
         if (said := stdout.readline().strip()) != "ready":
-            raise RuntimeError(f"{python}: {said or 'it ended without a word'}")
+            raise ChildProcessError(f"{python}: {said or 'it ended without a word'}.")
         yield paint
     finally:
         process.kill()

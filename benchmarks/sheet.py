@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from stylevid.errors import StylevidError
+from stylevid.errors import exit_status
 from stylevid.files import written_whole
 from stylevid.frames import Frame, to_frame
 from stylevid.learn.losses import PaintingTargets
@@ -36,14 +36,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--iterations", type=int, default=120, help="of L-BFGS; 0 leaves it out")
     parser.add_argument("--out", type=Path, required=True, help="a .jpg or .png")
     options = parser.parse_args(arguments)
-    try:
-        sheet = make(options)
-        with written_whole(options.out) as partial:
-            sheet.save(partial, quality=90)
-    except (StylevidError, OSError, ValueError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+    return exit_status(lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the sheet, and write it."""
+    sheet = make(options)
+    with written_whole(options.out) as partial:
+        sheet.save(partial, quality=90)
 
 
 def make(options: argparse.Namespace) -> Image.Image:

@@ -75,9 +75,13 @@ def run(options: argparse.Namespace) -> None:
 
     Raises:
         StylevidError: the style, the device or the clip cannot be used.
+        OSError: the peer cannot.
     """
     network = _network(options.style)
     painter = Painter(network, options.device)
+    if options.peer_python:  # known before others are measured
+        with peer(options.peer_python, 16, 16, painter.device.type, 1):
+            pass
     _say(f"{_machine(painter.device)}\n")
     for height, width in options.sizes:
         frames = _frames_of(options.clip, (height, width), 8)

@@ -41,10 +41,10 @@ class Cancelled(StylevidError):
 
 
 def exit_status(work: Callable[[], object]) -> int:
-    """Do a command's work: 0, or 1 after an error of ours, whose sentence goes to stderr."""
+    """Do a command's work: 0, or 1 after trouble or a wrong argument, said on stderr in a line."""
     try:
         work()
-    except StylevidError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+    except (StylevidError, OSError, ValueError) as error:
+        print(" ".join(str(error).split()) or repr(error), file=sys.stderr)  # noqa: T201
         return 1
     return 0

@@ -276,12 +276,24 @@ def _load(
             del chosen[slug]
     cache = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repo.repo, repo_type="model"))
     loaded = _read(repo, cache / "snapshots" / commit, chosen, only, warnings)
-    # What the cache finds without the Hub. Only now: while a newer commit was not whole, the one
-    # before stayed the one to fall back on. A cache that may not be written keeps what it has.
     if repo.revision != commit:
-        with suppress(OSError), written_whole(cache / "refs" / repo.revision) as ref:
-            ref.write_text(commit, "utf-8")
+        with suppress(OSError):  # a cache that may not be written keeps what it has
+            _point(cache, repo.revision, commit, whole=only is None)
     return loaded
+
+
+def _point(cache: Path, revision: str, commit: str, whole: bool) -> None:
+    """Say which commit the cache finds without the Hub.
+
+    Only when it is loaded: while it was not whole, the one before stayed the one to fall back on;
+    and so it does as long as only some of its styles were loaded of the new one.
+    """
+    ref, snapshots = cache / "refs" / revision, cache / "snapshots"
+    before = ref.read_text("utf-8") if ref.is_file() else commit
+    kept, new = ({p.name for p in (snapshots / one).glob("*.json")} for one in (before, commit))
+    if whole or kept <= new:
+        with written_whole(ref) as partial:
+            partial.write_text(commit, "utf-8")
 
 
 def _choose(

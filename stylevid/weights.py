@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from .errors import WeightsError
@@ -75,21 +75,19 @@ def save_network(
     # Gram matrices leave the range of float16.
     tensors |= {name: t.detach().cpu().bfloat16() for name, t in (painting or {}).items()}
     metadata = {"format": FORMAT, "network": json.dumps(network.config.as_dict())}
+    body = _with_sorted_header(save(tensors, metadata))
     with written_whole(path) as partial:
-        save_file(tensors, partial, metadata)
-        _sort_header(partial)
-        partial.chmod(0o644)  # safetensors makes it private
-    return file_sha256(path)
+        partial.write_bytes(body)  # not by safetensors, whose error on a full disk is no OSError
+    return hashlib.sha256(body).hexdigest()
 
 
-def _sort_header(path: Path) -> None:
-    """Put the header's keys in order, which safetensors leaves to chance: the same network is the
-    same file, byte for byte."""
-    content = path.read_bytes()
+def _with_sorted_header(content: bytes) -> bytes:
+    """A file with its header's keys in order, which safetensors leaves to chance: the same network
+    is the same file, byte for byte."""
     size = int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True, separators=(",", ":"))
     padded = header.encode().ljust(-(-len(header) // 8) * 8)  # data starts at a multiple of 8
-    path.write_bytes(len(padded).to_bytes(8, "little") + padded + content[8 + size :])
+    return len(padded).to_bytes(8, "little") + padded + content[8 + size :]
 
 
 def file_sha256(path: Path) -> str:

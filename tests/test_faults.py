@@ -4,6 +4,7 @@ name, and the next run works. STYLEVID_KILLS and STYLEVID_FUZZ ask for more than
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import time
@@ -11,20 +12,24 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import av
 import pytest
+import torch
 from huggingface_hub import HfApi, constants
 
 from stylevid.__main__ import main as stylevid
 from stylevid.batch.__main__ import main as batch
-from stylevid.weights import load_network
+from stylevid.weights import load_network, save_network
 from tests import fuzz
 from tests.clips import generated, run_ffmpeg, tone
 from tests.hub_server import HubServer
-from tests.material import tiny_style
+from tests.material import tiny_network, tiny_style
 from train import push_to_hub
+from train.config import TrainConfig
+from train.learning.checkpoint import save_checkpoint
 
 KILLS = int(os.environ.get("STYLEVID_KILLS", "5"))
 PUSHED = {"wave.safetensors", "wave.json", "wave.jpg", "README.md", "contact_sheet.jpg"}
@@ -169,6 +174,22 @@ def test_where_nothing_can_be_written_the_sentence_says_so(
     assert "Traceback" not in output
     assert any(word in output for word in said.split("|")), output
     assert not [path for path in out.rglob("*.mp4")]
+
+
+def test_a_network_that_does_not_fit_on_the_disk_is_an_os_error(tmp_path: Path) -> None:
+    network, (soft, hard) = tiny_network(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    optimizer, config = torch.optim.Adam(network.parameters()), TrainConfig()
+    for name, save in {
+        "wave": partial(save_network, network),
+        "run": lambda path: save_checkpoint(path, network, optimizer, 1, config),
+    }.items():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                save(tmp_path / f"{name}.safetensors")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,25 @@ def test_a_newer_commit_that_breaks_off_leaves_the_older_copy(
     assert load(f"alice/styles@{first.commit}").commit == first.commit
 
 
+def test_one_style_of_a_newer_commit_does_not_hide_the_others(
+    server: HubServer, style_files: Files
+) -> None:
+    newer = style_files("wave", title="Newer")
+    get_style("alice/styles/wave")
+    server.put("alice/styles", newer)
+    assert get_style("alice/styles/wave").title == "Newer"
+    server.fail("GET", "/api/models/", 500)
+    assert get_style("alice/styles/wave").title == "Newer", "there was nothing to hide"
+    server.faults.clear()
+    server.put("alice/styles", style_files("wave", title="Newest"))
+    whole = load()
+    server.put("alice/styles", newer)
+    assert get_style("alice/styles/wave").title == "Newer"
+    server.close()
+    assert load().commit == whole.commit and slugs(load()) == ["acorn", "wave"]
+    assert get_style("alice/styles/acorn").slug == "acorn"
+
+
 def test_a_damaged_copy_is_loaded_again(server: HubServer) -> None:
     style = load().styles[0]
     style.weights.resolve().write_bytes(b"damaged")

@@ -7,12 +7,17 @@ import logging
 import shlex
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import fields
+from itertools import takewhile
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from stylevid.errors import StyleError, exit_status
+from stylevid.files import written_whole
 from stylevid.learn.allocation import keep_memory
 from stylevid.learn.painting import read_painting
 from stylevid.learn.vgg import load_vgg
@@ -24,10 +29,10 @@ from .data.images import list_photos
 from .data.loader import TrainingData
 from .data.sceneflow import PASSES, SceneFlow
 from .export import read_json
-from .learning.checkpoint import load_network_from
+from .learning.checkpoint import load_checkpoint, load_network_from
 from .learning.curves import Reporter
 from .learning.distributed import join
-from .learning.loop import fit, make_trainer
+from .learning.loop import check_settings, fit, make_trainer
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,16 +94,27 @@ def train(options: argparse.Namespace) -> None:
             fit(trainer, data, folder, lambda *_: None, every)
             return
         folder.mkdir(parents=True, exist_ok=True)
-        write_run(folder, options, len(photos), processes.count)
-        samples = list_photos(options.content)[-6:]
-        started = time.perf_counter()
-        with Reporter(folder, samples, config.total_steps, options.sample_every) as report:
-            fit(trainer, data, folder, report, every)
+        with _alone_in(folder):
+            write_run(folder, options, config, len(photos), processes.count)
+            samples = list_photos(options.content)[-6:]
+            started = time.perf_counter()
+            with Reporter(folder, samples, config.total_steps, options.sample_every) as report:
+                fit(trainer, data, folder, report, every)
         seconds = time.perf_counter() - started
         logging.info("%.0f s, of which %.1f %% were waited for data", seconds,
                      100 * data.waited_s / max(seconds, 1e-9))  # fmt: skip
         if sceneflow is not None:
             logging.info(sceneflow.summary())
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Generator[None]:
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as cause:
+        raise StyleError(f"Another training is at work in {folder}. Wait for it, or give another "
+                         "--name.") from cause  # fmt: skip
 
 
 def start_network(warm_start: list[Path], config: TrainConfig) -> StyleNet:
@@ -125,13 +141,19 @@ def start_network(warm_start: list[Path], config: TrainConfig) -> StyleNet:
     return network
 
 
+def _name(start: Path) -> str:
+    """What names a file of weights, or a run, without its folders."""
+    start = start.absolute()  # not resolved: the Hub's cache holds links to files without a name
+    return start.parent.name if start.name == "checkpoint.safetensors" else start.name
+
+
 def _history(warm_start: list[Path]) -> dict[str, list[str]]:
     """The commands that made what a run started from, oldest first, as far as its run's record or
     its style's tells them."""
     if not warm_start:
         return {}
     if len(warm_start) > 1:
-        return {"warm_started_from": [f"the mean of {', '.join(p.stem for p in warm_start)}"]}
+        return {"warm_started_from": [f"the mean of {', '.join(map(_name, warm_start))}"]}
     start = warm_start[0]
     folder = start if start.is_dir() else start.parent
     for path in (folder / "run.json", start.with_suffix(".json")):
@@ -143,18 +165,21 @@ def _history(warm_start: list[Path]) -> dict[str, list[str]]:
     return {}
 
 
-def write_run(folder: Path, options: argparse.Namespace, photos: int, processes: int) -> None:
+def write_run(
+    folder: Path, options: argparse.Namespace, config: TrainConfig, photos: int, processes: int
+) -> None:
     """What the record will say of this run: command, data, device. Folders by their names only.
 
     Raises:
         StyleError: the folder holds a training of something else.
+        WeightsError: it holds one with other settings.
     """
     command = ["python", "-m", "train"]
     for field in ("style", "content", "sceneflow"):
         if (value := getattr(options, field)) is not None:
             command += [f"--{field}", value.name]
     if options.warm_start:
-        command += ["--warm-start", *map(str, options.warm_start)]
+        command += ["--warm-start", *map(_name, options.warm_start)]
     if options.sceneflow and options.render != "both":
         command += ["--render", options.render]
     command += ["--name", options.name]
@@ -178,19 +203,21 @@ def write_run(folder: Path, options: argparse.Namespace, photos: int, processes:
         **_history(options.warm_start),
     }
     path = folder / "run.json"
-    if (folder / "checkpoint.safetensors").exists() and path.exists():
-        before = json.loads(path.read_text("utf-8"))["command"]
+    if (latest := folder / "checkpoint.safetensors").exists():
+        before = str(read_json(path).get("command")) if path.exists() else command_line
         if what_is_learned(before) != what_is_learned(command_line):
             raise StyleError(f"{folder} holds what `{before}` has trained. Give the same options "
                              "to continue it, or another --name to start anew.")  # fmt: skip
-    path.write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+        check_settings(load_checkpoint(latest), config)
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(about, indent=2) + "\n", "utf-8")
 
 
 def what_is_learned(command: str) -> list[str]:
     """Of a training's command, the painting, the data and the start."""
-    words = shlex.split(command)
+    words = [_name(Path(word)) for word in shlex.split(command)]  # older runs tell folders, too
     clips = words[words.index("--clips") :] if "--clips" in words else []
-    return words[: words.index("--name")] + clips
+    return [*takewhile("--name".__ne__, words), *clips]
 
 
 if __name__ == "__main__":

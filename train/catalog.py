@@ -106,6 +106,7 @@ def make(first: Entry, entries: list[Entry], options: argparse.Namespace) -> Non
     wanted = options.styles or [entry.slug for entry in entries]
     if missing := sorted(set(wanted) - {entry.slug for entry in entries}):
         raise StyleError(f"The catalog has no style {missing[0]!r}.")
+    options.sheet.parent.mkdir(parents=True, exist_ok=True)  # known before all is trained
     start = options.base
     if not start:
         train(first, None, options)
@@ -137,12 +138,18 @@ def finish(entry: Entry, start: Path, options: argparse.Namespace) -> None:
 
 
 def train(entry: Entry, start: Path | None, options: argparse.Namespace) -> None:
-    """Train a style to its end, or continue it; nothing is done to one that is finished."""
+    """Train a style to its end, or continue it; nothing is done to one that is finished.
+
+    Raises:
+        StyleError: the training failed, or is of other settings than the catalog's now.
+    """
     picture, run = options.paintings / entry.painting, options.runs / entry.slug
     with suppress(WeightsError):  # there is no checkpoint
-        done = load_checkpoint(run / "checkpoint.safetensors").step
+        done = load_checkpoint(run / "checkpoint.safetensors")
+        config = TrainConfig(**entry.settings)
         learned = shlex.split(read_json(run / "run.json").get("command", ""))
-        if done == TrainConfig(**entry.settings).total_steps and picture.name in learned:
+        finished = done.step == config.total_steps and done.config == vars(config)
+        if finished and picture.name in learned:
             return
     settings = [f"--{k.replace('_', '-')}={v}" for k, v in entry.settings.items()]
     given: list[object] = ["--warm-start", start] if start else []

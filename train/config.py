@@ -1,14 +1,15 @@
 """What a training run is: one frozen configuration, each default with its source."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 from stylevid.errors import StyleError
 from stylevid.learn.objective import LossWeights
 from stylevid.network import StyleNetConfig
 
 PRECISIONS = ("bfloat16", "float16", "float32")
-_LEAST = {"batch": 1, "temporal_batch": 1, "frames": 2} | dict.fromkeys(
-    ("steps", "temporal_steps", "hold_out", "noise", "compressed", "exposure", "stray"), 0
+_LEAST = {"batch": 1, "temporal_batch": 1, "frames": 2, "style_size": 64} | dict.fromkeys(
+    ("steps", "temporal_steps", "hold_out", "seed"), 0
 )
 
 
@@ -62,6 +63,14 @@ class TrainConfig:
         if self.precision not in PRECISIONS:
             words = ", ".join(PRECISIONS)
             raise StyleError(f"precision is one of {words}; got {self.precision!r}.")
+        try:
+            _ = self.network
+        except ValueError as cause:
+            raise StyleError(f"{cause}.") from cause
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, float) and not 0 <= value < math.inf:
+                raise StyleError(f"{field.name} is a number from 0 up; got {value}.")
         for name, least in _LEAST.items():
             if (value := getattr(self, name)) < least:
                 raise StyleError(f"{name} is at least {least}; got {value}.")

@@ -59,6 +59,8 @@ def report(options: argparse.Namespace) -> None:
     Raises:
         StylevidError: as `evaluate`.
     """
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)  # known before all is measured
     metrics = evaluate(options)
     for name, numbers in metrics.items():
         print(f"{name}\n{table(numbers)}\n")  # noqa: T201
@@ -80,11 +82,16 @@ def evaluate(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         raise StyleError("There is nothing to measure on. Give --clips or --photos.")
     if options.photos and not (options.style or options.paintings):
         raise StyleError("Style loss needs the painting. Give --style PICTURE.")
-    if options.frames < 1:
-        raise StyleError(f"--frames is at least 1; got {options.frames}.")
+    for name, least in (("frames", 1), ("size", 16), ("photo_size", 16), ("style_size", 64)):
+        if (value := getattr(options, name)) < least:
+            flag = name.replace("_", "-")
+            raise StyleError(f"--{flag} is at least {least}; got {value}.")
     if len({name_of(path) for path in options.weights}) < len(options.weights):
         names = ", ".join(map(name_of, options.weights))
         raise StyleError(f"Two of the weights have one name: {names}. Measure them one by one.")
+    if len({clip.name for clip in options.clips}) < len(options.clips):
+        names = ", ".join(clip.name for clip in options.clips)
+        raise StyleError(f"Two of the clips have one name: {names}. Rename one.")
     painters = {name_of(p): Painter(load_network_from(p), options.device) for p in options.weights}
     judges: dict[str, Judge] = {}
     if options.style or options.paintings:

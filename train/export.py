@@ -20,9 +20,10 @@ from stylevid.learn.painting import read_painting, read_picture
 from stylevid.learn.vgg import load_vgg
 from stylevid.network import StyleNet
 from stylevid.styles import read_style
-from stylevid.weights import save_network
+from stylevid.weights import load_network, save_network
 
 from .learning.checkpoint import load_checkpoint, load_network_from
+from .learning.curves import read_log
 
 _PREVIEW = 384  # pixels, square
 _THUMBNAIL = 160  # pixels, the longest side
@@ -47,7 +48,8 @@ def export(options: argparse.Namespace) -> None:
     """Write the files of a style: all of them, or none.
 
     Raises:
-        WeightsError: the network's output is not finite, or the same everywhere.
+        WeightsError: the network's output is not finite, or the same everywhere, or what was
+            written cannot be loaded.
         StyleError: the slug or the record is not one that `styles.py` reads.
     """
     checkpoint = load_checkpoint(options.run / "checkpoint.safetensors")
@@ -82,15 +84,17 @@ def export(options: argparse.Namespace) -> None:
             save_thumbnail(options.style, whole / f"{slug}.painting.jpg")
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
         (whole / f"{slug}.json").write_text(text, "utf-8")
-        read_style(whole / f"{slug}.json")
+        load_network(read_style(whole / f"{slug}.json"))
+        if not options.style:  # one that is there shows what this style may not have learned
+            (folder / f"{slug}.painting.jpg").unlink(missing_ok=True)
         for path in sorted(whole.iterdir(), key=lambda path: path.suffix == ".json"):
             path.replace(folder / path.name)  # the record last: it makes the style appear
 
 
 def _seconds(log: Path) -> dict[str, float]:
     """How long the run took on the clock, other work on the machine included, if it has a log."""
-    lines = log.read_text("utf-8").splitlines() if log.is_file() else []
-    return {"seconds": json.loads(lines[-1])["seconds"]} if lines else {}
+    logged = read_log(log)
+    return {"seconds": logged[-1]["seconds"]} if logged else {}
 
 
 def read_json(path: Path) -> dict[str, Any]:

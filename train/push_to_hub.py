@@ -106,6 +106,8 @@ def publish(options: argparse.Namespace, api: HfApi) -> None:
     Raises:
         StylevidError: anything at all is not as it should be; the message says what to do.
     """
+    if not options.message.strip():
+        raise PushError("--message is empty. A commit has one; give a few words.")
     name = HubName.parse(f"{options.repo}@{options.revision}")
     space = HubName.parse(f"{options.space}@main") if options.space else None
     with tempfile.TemporaryDirectory(prefix="stylevid-push-") as scratch:

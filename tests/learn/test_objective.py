@@ -153,6 +153,28 @@ def test_the_earlier_painting_is_carried_by_a_cubic_kernel(vgg: VGG16Features) -
     assert found.item() == pytest.approx(WEIGHTS.output_temporal * expected.item())
 
 
+def test_the_temporal_loss_is_that_of_the_last_two_pairs(vgg: VGG16Features) -> None:
+    network, batch = Noted(), moving(4, 2, 4)
+    batch = replace(batch, flow_cur_to_prev=batch.flow_cur_to_prev[-2:], visible=batch.visible[-2:])
+    found = temporal(vgg, batch, network)
+    terms: list[Tensor] = []
+    for t in (2, 3):
+        flow = batch.flow_cur_to_prev[t - 2]
+        painted, _ = warp(network.painted[t - 1], flow, "bicubic")
+        frame, _ = warp(batch.frames[t - 1], flow, "bicubic")
+        terms.append(output_temporal_loss(
+            network.painted[t], painted, batch.frames[t], frame, batch.visible[t - 2]
+        ))  # fmt: skip
+    assert terms[0].item() != pytest.approx(terms[1].item(), rel=1e-3)
+    assert found.item() == pytest.approx(WEIGHTS.output_temporal * sum(terms).item())  # pyright: ignore
+
+
+def test_what_the_painter_sees_is_no_light_that_it_may_follow(vgg: VGG16Features) -> None:
+    batch = moving(8, 4)
+    noisy = replace(batch, seen=random_image(32, 48, n=3, seed=7)[:, None])
+    assert temporal(vgg, noisy, Noted()).item() == temporal(vgg, batch, Noted()).item()
+
+
 def test_a_share_of_a_batch_is_that_part_of_it(objective: Objective) -> None:
     """Two processes with one sequence each have the mean losses of one with both."""
     one, other = moving(8, 4), moving(4, 8)

@@ -23,7 +23,7 @@ temporal_steps = 1
 batch = 1
 temporal_batch = 1
 crop = 16
-style_size = 24
+style_size = 64
 hold_out = 1
 """
 STYLE = """[styles.{slug}]
@@ -87,7 +87,7 @@ def arguments(tmp_path: Path, material: Path, monkeypatch: pytest.MonkeyPatch) -
     return f"""--catalog {write(tmp_path / "c.toml")} --paintings {material}
         --weights {tmp_path / "weights"} --content {material / "photos"}
         --preview {material / "painting.png"} --runs {tmp_path / "runs"}
-        --sheet {tmp_path / "sheet.jpg"}""".split()
+        --sheet {tmp_path / "made" / "sheet.jpg"}""".split()
 
 
 def test_all_styles_are_made_once(
@@ -98,8 +98,8 @@ def test_all_styles_are_made_once(
     assert [style.slug for style in list_styles(tmp_path / "weights")] == ["acorn", "wave"]
     record = json.loads((tmp_path / "weights" / "acorn.json").read_text())
     assert record["metrics"]["clips"] and record["training"]["steps_done"] == 3
-    assert "/start " in record["training"]["command"]
-    with Image.open(tmp_path / "sheet.jpg") as sheet:
+    assert "--warm-start start " in record["training"]["command"]
+    with Image.open(tmp_path / "made" / "sheet.jpg") as sheet:
         assert sheet.width > sheet.height
     assert (tmp_path / "weights" / "wave.painting.jpg").exists()
 
@@ -112,6 +112,11 @@ def test_all_styles_are_made_once(
     assert after[0] != before[0], "what is missing is"
 
     catalog = tmp_path / "c.toml"
+    text = catalog.read_text()
+    catalog.write_text(text.replace("style_weight = 2.0", "style_weight = 3.0"))
+    assert main([*given, "--styles", "acorn"]) == 1, "other settings are not passed over"
+    assert "was trained with style_weight 2.0, not 3.0." in capsys.readouterr().err
+    catalog.write_text(text)
     shutil.copy(material / "painting.png", material / "other.png")
     catalog.write_text(catalog.read_text().replace("painting.png", "other.png"))
     assert main(given) == 1, "another painting's network is not taken for this one's"

@@ -1,5 +1,6 @@
 """A checkpoint gives back what was saved, or says that it is none."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from safetensors.torch import save_file
 
 from stylevid.errors import WeightsError
 from stylevid.network import Past, StyleNet, StyleNetConfig
+from tests.accidents import refused
 from train.config import TrainConfig
 from train.learning.checkpoint import load_checkpoint, load_network_from, save_checkpoint
 
@@ -74,6 +76,8 @@ def test_what_was_saved_comes_back_and_goes_on_alike(tmp_path: Path) -> None:
         {"step": "3"},
         {"step": "x", "config": "{}"},
         {"step": "1", "config": "{"},
+        {"step": "1", "config": "[]"},
+        {"step": "-1", "config": "{}"},
     ],
 )
 def test_what_is_no_checkpoint_is_refused(
@@ -91,3 +95,38 @@ def test_what_is_no_checkpoint_is_refused(
         load_checkpoint(path)
     with pytest.raises(WeightsError, match=r"other\.safetensors is (not a|damaged)"):
         load_network_from(path)
+
+
+WHOLE = vars(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({}, "describes no network of ours: 'width'"),
+        ({**WHOLE, "width": 7}, "describes no network of ours: width is an even number"),
+        ({k: v for k, v in WHOLE.items() if k != "dilation"}, "of ours: 'dilation'"),
+        ({**WHOLE, "width": 6}, "its weights do not fit its settings"),
+        ({**WHOLE, "seed": torch.nan}, "holds weights that are not finite"),
+    ],
+)
+def test_a_checkpoint_of_no_network_is_refused(
+    tmp_path: Path, config: dict[str, object], words: str
+) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    network, _ = make_run(seed=0, steps=0)
+    tensors = {f"network.{k}": t.contiguous() for k, t in network.state_dict().items()}
+    if config.get("seed") is torch.nan:
+        tensors["network.enter.1.weight"].fill_(torch.nan)
+    save_file(tensors, path, {"step": "1", "config": json.dumps(config)})
+    with refused(WeightsError, words):
+        load_network_from(path)
+
+
+def test_an_optimizer_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, *make_run(seed=0, steps=1), step=1, config=CONFIG)
+    checkpoint = load_checkpoint(path)
+    del checkpoint.tensors["optimizer.0.exp_avg"]
+    with refused(WeightsError, "its optimizer's state does not fit"):
+        checkpoint.restore(*make_run(seed=1, steps=0))

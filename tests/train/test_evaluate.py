@@ -114,7 +114,7 @@ def folder(tmp_path: Path, tiny_weights: Path, record: dict[str, object]) -> Pat
     shutil.copy(tiny_weights, tmp_path / "tiny.safetensors")
     training = {
         "command": "python -m train --style 0.png --name tiny",
-        "config": {"style_size": 32},
+        "config": {"style_size": 64},
     }
     (tmp_path / "tiny.json").write_text(json.dumps(record | {"training": training}))
     return tmp_path
@@ -125,12 +125,12 @@ def test_command_prints_a_table_and_writes_json_and_record(
 ) -> None:
     shared = f"""--weights {folder / "tiny.safetensors"} --frames 12 --device cpu --hold-out 2
         --photos {folder / "photos"}""".split()
-    arguments = f"""--clips {noisy_clip} --style {folder / "photos" / "0.png"} --style-size 32
-        --json {folder / "m.json"}""".split()
+    arguments = f"""--clips {noisy_clip} --style {folder / "photos" / "0.png"} --style-size 64
+        --json {folder / "made" / "m.json"}""".split()
     assert main([*shared, *arguments]) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[1].split()[:4] == ["clip", "floor", "off", "on"]
-    written = json.loads((folder / "m.json").read_text())
+    written = json.loads((folder / "made" / "m.json").read_text())
     assert f"{1000 * written['clips']['noisy.mp4']['off']:.3f}" in printed
     assert written["photos"]["count"] == 2 and written["photos"]["style"] > 0
     assert written["photos"]["size"] == 640
@@ -141,7 +141,7 @@ def test_command_prints_a_table_and_writes_json_and_record(
 
 
 def test_a_record_without_its_painting_is_refused(folder: Path, record: dict[str, object]) -> None:
-    assert trained_on(folder / "tiny.json") == ("0.png", 32)
+    assert trained_on(folder / "tiny.json") == ("0.png", 64)
     for training in ({}, {"command": "python -m train"}, {"command": 3, "config": []}):
         (folder / "tiny.json").write_text(json.dumps(record | {"training": training}))
         with pytest.raises(StyleError, match="does not say which painting"):
@@ -164,7 +164,15 @@ def test_weights_of_one_name_are_not_measured_as_one(folder: Path, capsys) -> No
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [("--clips none.mp4", "none.mp4 does not exist."), ("", "There is nothing to measure on.")],
+    [
+        ("--clips none.mp4", "none.mp4 does not exist."),
+        ("", "There is nothing to measure on."),
+        ("--clips a/x.mp4 b/x.mp4", "Two of the clips have one name: x.mp4, x.mp4."),
+        ("--clips x.mp4 --size 5", "--size is at least 16; got 5."),
+        ("--clips x.mp4 --photo-size 0", "--photo-size is at least 16; got 0."),
+        ("--clips x.mp4 --style-size 8", "--style-size is at least 64; got 8."),
+        ("--clips x.mp4 --json /dev/null/m.json", "[Errno 17] File exists: '/dev/null'"),
+    ],
 )
 def test_trouble_is_one_line(
     tiny_weights: Path, capsys: pytest.CaptureFixture[str], given: str, words: str

@@ -31,7 +31,7 @@ def arguments(tmp_path: Path, record: dict[str, object]) -> dict[str, Path]:
     run.mkdir()
     save_run(run, make_network())
     (run / "run.json").write_text(json.dumps({"command": "train", "minutes": 2}))
-    (run / "log.jsonl").write_text('{"step": 6, "seconds": 3.5}\n{"step": 7, "seconds": 4.25}\n')
+    (run / "log.jsonl").write_text('{"step": 6, "seconds": 3}\n{"step": 7, "seconds": 4.25}\n{"st')
     texts = {k: v for k, v in record.items() if k not in ("sha256", "network")}
     (tmp_path / "painting.json").write_text(json.dumps(texts))
     (tmp_path / "metrics.json").write_text('{"clips": {"a.mp4": {"on": 0.5}}}')
@@ -80,6 +80,29 @@ def test_three_files_load_back(arguments: dict[str, Path], record: dict[str, obj
     assert np.abs(shown - painted).mean() < 6
 
 
+def test_an_older_paintings_picture_does_not_stay(arguments: dict[str, Path]) -> None:
+    arguments["weights"].mkdir()
+    (arguments["weights"] / "wave.painting.jpg").touch()
+    assert export(arguments) == 0
+    assert files(arguments) == FILES
+
+
+def test_what_cannot_be_loaded_is_not_exported(arguments: dict[str, Path], capsys) -> None:
+    network = make_network()
+    with torch.no_grad():
+        network.get_parameter("keep.1.bias").fill_(2000.0)
+    save_run(arguments["run"], network)
+    assert export(arguments) == 1
+    assert "holds the value 2e+03, in 'keep.1.bias'" in capsys.readouterr().err
+    assert files(arguments) == []
+
+
+def test_a_file_is_no_folder_of_styles(arguments: dict[str, Path], capsys) -> None:
+    arguments["weights"].touch()
+    assert export(arguments) == 1
+    assert capsys.readouterr().err == f"[Errno 17] File exists: '{arguments['weights']}'\n"
+
+
 def test_metrics_and_a_log_may_be_missing(arguments: dict[str, Path]) -> None:
     (arguments["run"] / "log.jsonl").unlink()
     del arguments["metrics"]
@@ -99,7 +122,8 @@ def test_network_that_paints_all_in_one_color_or_nothing_is_refused(
         network.get_parameter("leave.1.bias").copy_(colors)
     save_run(arguments["run"], network)
     assert export(arguments) == 1
-    assert "in one color or not at all" in capsys.readouterr().err
+    words = "in one color or not at all" if weight == 0 else "weights that are not finite"
+    assert words in capsys.readouterr().err
     assert files(arguments) == []
 
 

@@ -15,8 +15,10 @@ from stylevid.errors import StyleError, WeightsError
 from stylevid.learn.objective import LossWeights
 from stylevid.learn.vgg import VGG16Features
 from stylevid.network import StyleNet
+from tests.accidents import refused
 from train.config import TrainConfig
 from train.data.loader import TrainingData
+from train.learning.checkpoint import load_checkpoint
 from train.learning.distributed import Processes
 from train.learning.loop import Trainer, fit, learning_rate, make_trainer, train_step
 
@@ -64,7 +66,7 @@ def test_a_step_moves_the_network_at_its_rate_and_never_vgg(
 
 def run(
     vgg: VGG16Features, photos: list[Path], folder: Path, stop_after: int = 99,
-    config: TrainConfig = TINY,
+    config: TrainConfig = TINY, checkpoint_every: int = 100,
 ) -> Trainer:  # fmt: skip
     """A tiny run in the folder, cut off when the report of step `stop_after` is due."""
 
@@ -76,7 +78,7 @@ def run(
     folder.mkdir(exist_ok=True)
     trainer, data = tiny_trainer(vgg, config), TrainingData(config, photos, workers=0)
     with pytest.raises(KeyboardInterrupt) if stop_after < 99 else nullcontext():
-        fit(trainer, data, folder, report)
+        fit(trainer, data, folder, report, checkpoint_every)
     return trainer
 
 
@@ -104,6 +106,36 @@ def test_a_stopped_run_continues_to_the_very_same_weights(
         run(vgg, photos, tmp_path / "parts", config=replace(config, seed=1))
 
 
+def test_a_float16_run_that_has_skipped_all_its_steps_continues(
+    vgg: VGG16Features, photos: list[Path], tmp_path: Path
+) -> None:
+    # So large that the scaled loss is not finite.
+    config = replace(TINY, precision="float16", temporal_steps=0, color_weight=1e36)
+    whole = run(vgg, photos, tmp_path / "whole", config=config)
+    run(vgg, photos, tmp_path / "parts", 2, config, checkpoint_every=1)
+    saved = load_checkpoint(tmp_path / "parts" / "checkpoint.safetensors")
+    assert saved.step == 1 and not any(name.startswith("optimizer.") for name in saved.tensors)
+    continued = run(vgg, photos, tmp_path / "parts", config=config)
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(continued.network.state_dict()[name], tensor)
+
+
+def test_a_run_that_comes_apart_stops_before_its_checkpoint(
+    vgg: VGG16Features, photos: list[Path], tmp_path: Path
+) -> None:
+    trainer, data = tiny_trainer(vgg), TrainingData(TINY, photos, workers=0)
+    steps: list[int] = []
+
+    def report(step: int, values: dict[str, float], network: StyleNet) -> None:
+        steps.append(step)
+        torch.nn.init.constant_(network.get_parameter("enter.1.weight"), torch.nan)
+
+    words = r"The content loss is nan in step 2: .* a lower --learning-rate\."
+    with refused(StyleError, words):
+        fit(trainer, data, tmp_path, report, checkpoint_every=2)
+    assert steps == [1] and not [*tmp_path.iterdir()]
+
+
 def test_batches_need_an_even_share(vgg: VGG16Features) -> None:
     with pytest.raises(WeightsError, match="batch is 2, which 3 processes cannot share evenly"):
         tiny_trainer(vgg, processes=Processes(0, 3))
@@ -114,7 +146,12 @@ def test_batches_need_an_even_share(vgg: VGG16Features) -> None:
     [
         ("precision", "int8", "precision is one of bfloat16, float16, float32; got 'int8'"),
         ("batch", 0, "batch is at least 1; got 0"),
-        ("noise", -0.1, "noise is at least 0; got -0.1"),
+        ("noise", -0.1, "noise is a number from 0 up; got -0.1"),
+        ("learning_rate", float("nan"), "learning_rate is a number from 0 up; got nan"),
+        ("style_weight", float("inf"), "style_weight is a number from 0 up; got inf"),
+        ("width", 7, "width is an even number from 2 to 512; got 7"),
+        ("seed", -1, "seed is at least 0; got -1"),
+        ("style_size", 0, "style_size is at least 64; got 0"),
         ("crop", 18, "crop is a multiple of 4 from 16 up; got 18"),
     ],
 )

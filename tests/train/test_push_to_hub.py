@@ -103,6 +103,12 @@ def test_a_push_puts_all_files_there_in_one_commit(
     assert f"{server.url}/{REPO} is now at {str(server.head(REPO))[:12]}" in pushed.out
 
 
+def test_a_push_without_a_message_makes_nothing(server: HubServer, push: Push) -> None:
+    pushed = push("--message", " ")
+    assert pushed.code == 1 and pushed.err.startswith("--message is empty.")
+    assert not server.requests
+
+
 def test_a_push_joins_what_is_there_and_pushing_again_commits_nothing(
     server: HubServer, push: Push, weights: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -25,7 +27,7 @@ from train.learning.curves import Reporter
 ROOT = Path(__file__).parents[2]
 TINY = {
     "width": 4, "blocks": 1, "crop": 32, "batch": 2, "steps": 6, "temporal-crop": 32,
-    "temporal-batch": 2, "temporal-steps": 6, "hold-out": 0, "style-size": 40,
+    "temporal-batch": 2, "temporal-steps": 6, "hold-out": 0, "style-size": 64,
     "precision": "float32",
     "sample-every": 1000, "checkpoint-every": 1, "workers": 0, "device": "cpu",
 }  # fmt: skip
@@ -124,11 +126,13 @@ def test_the_record_tells_what_it_started_from(material: Path, whole: Path, tmp_
     assert done.returncode == 0, done.stderr
     second = json.loads((tmp_path / "second" / "run.json").read_text())
     assert second["warm_started_from"] == [first]
+    assert " --warm-start tiny " in second["command"], "no folders of this machine"
     checkpoint = tmp_path / "second" / "checkpoint.safetensors"
     done = run(command(material, tmp_path, name="third", warm_start=checkpoint, **short))
     assert done.returncode == 0, done.stderr
     third = json.loads((tmp_path / "third" / "run.json").read_text())
     assert third["warm_started_from"] == [first, second["command"]]
+    assert " --warm-start second " in third["command"]
 
 
 def test_the_mean_of_several_is_started_from(whole: Path, tmp_path: Path) -> None:
@@ -161,13 +165,34 @@ def test_two_processes_train_as_one(material: Path, whole: Path, tmp_path: Path)
 
 def test_trouble_is_one_sentence(material: Path, whole: Path, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "file").touch()
+    shutil.copy(whole / "checkpoint.safetensors", tmp_path / "torn")
+    (tmp_path / "torn" / "run.json").write_text('{"comm')
     for settings, words in (
         ({"sceneflow": tmp_path / "nothing"}, "holds no pairs of clean or final frames"),
         ({"crop": 30}, "crop is a multiple of 4 from 16 up; got 30."),
         ({"warm_start": whole, "width": 6}, "Give its --width and --blocks."),
+        ({"width": 7}, "width is an even number from 2 to 512; got 7."),
+        ({"device": "foo"}, "There is no device 'foo' here."),
+        ({"name": "file"}, "File exists"),
+        ({"name": 300 * "x"}, "File name too long"),
+        ({"name": "torn"}, "run.json cannot be read as JSON"),
     ):
         finished = run(command(material, tmp_path, **settings))
         assert finished.returncode == 1
         assert words in finished.stderr and len(finished.stderr.splitlines()) == 1
-    other = run(command(material, whole.parent, warm_start=whole))
-    assert other.returncode == 1 and "continue it, or another --name to start" in other.stderr
+    record = (whole / "run.json").read_text()
+    for settings in ({"warm_start": whole}, {"tv_weight": 0.5}):
+        other = run(command(material, whole.parent, **settings))
+        assert other.returncode == 1 and "continue it, or another --name to start" in other.stderr
+        assert (whole / "run.json").read_text() == record, "what is refused leaves no trace"
+
+
+def test_one_training_at_a_time_is_at_work_in_a_folder(material: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    with FileLock(tmp_path / "tiny" / ".lock"):
+        finished = run(command(material, tmp_path))
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("Another training is at work in ")
+    assert len(finished.stderr.splitlines()) == 1 and not (tmp_path / "tiny" / "run.json").exists()

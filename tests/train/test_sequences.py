@@ -98,6 +98,19 @@ def test_what_is_followed_is_the_true_motion_where_it_is_trusted() -> None:
     assert wrong[trusted].median() < 0.3 < flows.square().sum(2).sqrt().median()
 
 
+def test_the_followed_flow_strays_by_so_many_pixels_at_most_and_nothing_else_does() -> None:
+    truth = show(clip(), 5)
+    straight = observe(*truth, noise=0.0, exposure=0.0, generator=seeded())
+    for stray in (0.0, 1.0, 4.0):
+        errors: list[float] = []
+        for seed in range(8):  # each sequence has its own deviation, up to this one
+            led = observe(*truth, noise=0.0, exposure=0.0, generator=seeded(seed), stray=stray)
+            assert torch.equal(led.trust, straight.trust)
+            assert torch.equal(led.flow_cur_to_prev, straight.flow_cur_to_prev)
+            errors.append((led.followed - straight.followed).std().item())
+        assert max(errors) <= 1.1 * stray and (max(errors) > 0.4 * stray or stray == 0)
+
+
 def test_sequences_are_joined_as_they_are() -> None:
     truths = [show(clip(seed), 3) for seed in (0, 1)]
     one, other = (observe(*truth, 0.0, 0.0, seeded()) for truth in truths)

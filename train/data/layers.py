@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -123,7 +124,7 @@ def paint(layers: Sequence[Layer], time: float) -> View:
 
 def true_flow(layers: Sequence[Layer], cur: View, prev: View) -> tuple[Tensor, Tensor]:
     """`flow_cur_to_prev`, 1,2,H,W in pixels, and `visible`, 1,1,H,W, 1 where all the pixels that a
-    bilinear warp along it reads belong to the pixel's own layer; both on cur's grid."""
+    bicubic warp along it reads belong to the pixel's own layer; both on cur's grid."""
     flow = torch.zeros_like(layers[0].grid)
     for number, layer in enumerate(layers):
         flow = torch.where(cur.owner == number, layer.flow(cur.time, prev.time), flow)
@@ -182,13 +183,15 @@ def _visible_along(flow: Tensor, owner: Tensor, other_owner: Tensor) -> Tensor:
     height, width = owner.shape[-2:]
     points = pixel_grid(height, width, flow.device) + flow
     visible = inside(points, height, width)
-    slack = 5e-4  # as in `inside`: a neighbour with no more weight than this is not read
-    left, top = (points + slack).floor().split(1, dim=1)
-    right, bottom = (points - slack).ceil().split(1, dim=1)
-    for x in (left, right):
-        for y in (top, bottom):
-            there = sample(other_owner, torch.cat((x, y), dim=1), "nearest")
-            visible = visible * (there == owner)
+    slack = 5e-4  # as in `inside`: neighbours with no more weight than this are not read
+    first, last = (points + slack).floor(), (points - slack).ceil()
+    between = last - first  # 0 where a pixel alone is read: then its neighbours are not
+    columns, rows = zip(
+        *(p.split(1, dim=1) for p in (first - between, first, last, last + between)), strict=True
+    )
+    for x, y in product(columns, rows):
+        there = sample(other_owner, torch.cat((x, y), dim=1), "nearest")
+        visible = visible * (there == owner)
     return visible
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from stylevid.errors import WeightsError
@@ -25,6 +25,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 class Checkpoint:
     """What `load_checkpoint` found: tensors by name, the steps done, the run's configuration."""
 
+    path: Path
     tensors: dict[str, Tensor]
     step: int
     config: dict[str, Any]
@@ -36,17 +37,42 @@ class Checkpoint:
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
-        """Put the state back; chance needs nothing, it follows from (seed, step)."""
-        network.load_state_dict(_part(self.tensors, "network."))
+        """Put the state back; chance needs nothing, it follows from (seed, step).
+
+        Raises:
+            WeightsError: the checkpoint is damaged.
+        """
+        self.fill(network)
         moments = _part(self.tensors, "optimizer.")
-        state = {
-            number: {moment: moments[f"{number}.{moment}"] for moment in _MOMENTS}
-            for number, _ in enumerate(network.parameters())
-        }
         groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
-        if scaler:
-            scaler.load_state_dict(self.scaler)
+        try:
+            state = {
+                number: {moment: moments[f"{number}.{moment}"] for moment in _MOMENTS}
+                for number, _ in enumerate(network.parameters())
+                if f"{number}.step" in moments  # there are none until float16's scale fits
+            }
+            optimizer.load_state_dict({"state": state, "param_groups": groups})
+            if scaler:
+                scaler.load_state_dict(self.scaler)
+        except (KeyError, ValueError, RuntimeError) as cause:
+            raise WeightsError(f"{self.path} is damaged: its optimizer's state does not fit. Give "
+                               "another --name to start anew.") from cause  # fmt: skip
+
+    def fill(self, network: nn.Module) -> None:
+        """Put the network's weights back.
+
+        Raises:
+            WeightsError: they are of another network, or not finite.
+        """
+        weights = _part(self.tensors, "network.")
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as cause:
+            raise WeightsError(f"{self.path} is damaged: its weights do not fit its settings. "
+                               "Train again.") from cause  # fmt: skip
+        if not all(tensor.isfinite().all() for tensor in weights.values()):
+            raise WeightsError(f"{self.path} holds weights that are not finite. Train again, with "
+                               "a lower --learning-rate.")  # fmt: skip
 
 
 def save_checkpoint(
@@ -69,7 +95,8 @@ def save_checkpoint(
         "scaler": json.dumps(scaler.state_dict() if scaler else {}),
     }
     with written_whole(path) as partial:
-        save_file(whole, partial, metadata)
+        # Not by safetensors, whose error on a full disk is no OSError.
+        partial.write_bytes(save(whole, metadata))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -84,7 +111,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         # Checkpoints from before there was a scaler have none.
         scaler = json.loads(metadata.get("scaler", "{}"))
-        return Checkpoint(tensors, int(metadata["step"]), json.loads(metadata["config"]), scaler)
+        step, config = int(metadata["step"]), json.loads(metadata["config"])
+        if step < 0 or not isinstance(config, dict):
+            raise ValueError("its step or its settings are none")
+        return Checkpoint(path, tensors, step, config, scaler)
     except Exception as cause:  # safetensors, JSON and key errors alike mean one thing here
         raise WeightsError(f"{path} is not a training checkpoint: {cause}.") from cause
 
@@ -93,7 +123,7 @@ def load_network_from(path: Path) -> StyleNet:
     """The network of a style's weights file, of a checkpoint or of a run's folder, in float32.
 
     Raises:
-        WeightsError: the path is none of these.
+        WeightsError: the path is none of these, or damaged.
     """
     path = path / "checkpoint.safetensors" if path.is_dir() else path
     try:
@@ -102,9 +132,12 @@ def load_network_from(path: Path) -> StyleNet:
         if not path.exists():
             raise
         return load_network(path)
-    shape = {key: checkpoint.config[key] for key in StyleNetConfig().as_dict()}
-    network = StyleNet(StyleNetConfig.from_dict(shape))
-    network.load_state_dict(_part(checkpoint.tensors, "network."))
+    try:
+        shape = {key: checkpoint.config[key] for key in StyleNetConfig().as_dict()}
+        network = StyleNet(StyleNetConfig.from_dict(shape))
+    except (KeyError, TypeError, ValueError) as cause:
+        raise WeightsError(f"{path} describes no network of ours: {cause}.") from cause
+    checkpoint.fill(network)
     return network
 
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torchvision.utils import make_grid
 from tqdm import tqdm
 
 from stylevid.canvas import image_on_canvas
+from stylevid.files import written_whole
 from stylevid.frames import Frame, resize, to_frame
 from stylevid.learn.painting import read_painting
 from stylevid.network import StyleNet
@@ -64,18 +65,19 @@ class Reporter(ExitStack):
     def _continue_from(self, step: int) -> float:
         """Forget what a stopped run logged after the checkpoint that this run continues from; the
         seconds that it took until then."""
-        if not self._log.exists():
-            return 0.0
-        kept, seconds = "", 0.0
-        for line in self._log.read_text("utf-8").splitlines():
-            try:
-                logged = json.loads(line)
-            except ValueError:  # the line that a killed run was writing
-                continue
-            if logged["step"] < step:
-                kept, seconds = f"{kept}{line}\n", logged["seconds"]
-        self._log.write_text(kept, "utf-8")
-        return seconds
+        kept = [line for line in read_log(self._log) if line["step"] < step]
+        with written_whole(self._log) as partial:
+            partial.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+        return kept[-1]["seconds"] if kept else 0.0
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """What a run has logged, step by step, if anything."""
+    logged: list[dict[str, float]] = []
+    for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
+        with suppress(ValueError):  # the line that a killed run was writing
+            logged.append(json.loads(line))
+    return logged
 
 
 def _open_board(folder: Path) -> Any:

@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from stylevid.painter import find_device
+
 T = TypeVar("T")
 
 
@@ -51,13 +53,16 @@ def join(device: str) -> Generator[tuple[Processes, str]]:
 
     Yields:
         The processes, and this one's device: its own GPU where `device` is "cuda".
+    Raises:
+        StylevidError: there is no such device.
     """
     if "WORLD_SIZE" not in os.environ:
+        find_device(device)
         yield Processes(), device
         return
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(find_device(device))
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield Processes(dist.get_rank(), dist.get_world_size()), device

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stylevid.errors import WeightsError
+from stylevid.errors import StyleError, WeightsError
 from stylevid.learn.losses import PaintingTargets
 from stylevid.learn.objective import Objective, descend
 from stylevid.learn.sequences import Sequences
@@ -21,7 +21,7 @@ from stylevid.network import StyleNet
 
 from ..config import TrainConfig
 from ..data.loader import TrainingData
-from .checkpoint import load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .distributed import Processes
 
 log = logging.getLogger(__name__)
@@ -97,12 +97,14 @@ def fit(
         checkpoint_every: steps between two checkpoints; each stage ends with one as well.
     Raises:
         WeightsError: the folder's checkpoint is of another run.
+        StyleError: a loss is not finite any more; the last checkpoint is from before.
     """
     config = trainer.config
     step = resume(trainer, folder / "checkpoint.safetensors")
     for batch in data.batches(step, config.total_steps):
         values = train_step(trainer, batch, step)
         step += 1
+        _check_losses(trainer, values, step)
         # Told first: a run that is killed in between tells this step again, and none is missing.
         report(step, values, trainer.network)
         due = step % checkpoint_every == 0 or step in (config.steps, config.total_steps)
@@ -120,15 +122,31 @@ def resume(trainer: Trainer, latest: Path) -> int:
     checkpoint = trainer.processes.share(checkpoint)
     if checkpoint is None:
         return 0
-    for key, value in vars(trainer.config).items():
-        if (saved := checkpoint.config.get(key)) != value:
-            raise WeightsError(
-                f"{latest} was trained with {key} {saved}, not {value}. Give the same options to "
-                "continue it, or another --name to start anew."
-            )
+    check_settings(checkpoint, trainer.config)
     checkpoint.restore(trainer.network, trainer.optimizer, trainer.scaler)
     log.info("continuing at step %d of %d", checkpoint.step, trainer.config.total_steps)
     return checkpoint.step
+
+
+def check_settings(checkpoint: Checkpoint, config: TrainConfig) -> None:
+    """
+    Raises:
+        WeightsError: the checkpoint is of another configuration.
+    """
+    for key, value in vars(config).items():
+        if (saved := checkpoint.config.get(key)) != value:
+            raise WeightsError(
+                f"{checkpoint.path} was trained with {key} {saved}, not {value}. Give the same "
+                "options to continue it, or another --name to start anew."
+            )
+
+
+def _check_losses(trainer: Trainer, values: dict[str, float], step: int) -> None:
+    odd = next((name for name, value in values.items() if not math.isfinite(value)), None)
+    if odd and not trainer.scaler.is_enabled():  # which leaves such a step out
+        rate = "learning-rate" if step <= trainer.config.steps else "temporal-learning-rate"
+        raise StyleError(f"The {odd} loss is {values[odd]} in step {step}: the network has come "
+                         f"apart. Start anew with a lower --{rate}.")  # fmt: skip
 
 
 def train_step(trainer: Trainer, batch: Sequences, step: int) -> dict[str, float]:
