@@ -56,13 +56,15 @@ def join(device: str) -> Generator[tuple[Processes, str]]:
     Raises:
         StylevidError: there is no such device.
     """
-    if "WORLD_SIZE" not in os.environ:
-        find_device(device)
+    alone = "WORLD_SIZE" not in os.environ
+    if device == "cuda" and not alone:
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    place = find_device(device)
+    if alone:
         yield Processes(), device
         return
-    if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-        torch.cuda.set_device(find_device(device))
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield Processes(dist.get_rank(), dist.get_world_size()), device
