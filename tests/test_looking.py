@@ -19,7 +19,6 @@ from tests.clips import encode, textured_frames
 from webui import looking
 from webui.gallery import picture_of
 from webui.looking import SIZE, Easel, Turns, tile
-from webui.painting import Job
 from webui.stage import card_html, opening_html
 
 STYLES = list_styles()[:2]
@@ -117,7 +116,7 @@ def test_what_is_said_of_a_video_before_it_is_painted(handlers, tmp_path: Path) 
     assert [*broken] == [opening_html()]
     asked = (None, None, True, 1, False, "360 px", "fine", None, None, None, 0.5, "Quick",
              60, None)  # fmt: skip
-    ((sentence,),) = (step.values() for step in handlers["run"](*asked, Job(), [], Turns()))
+    ((sentence,),) = (step.values() for step in handlers["run"](*asked, [], Turns()))
     assert "No video yet" in sentence
     previews = handlers["try_all"](str(tmp_path / "x.mp4"), 0, [])
     assert len(previews) == len(list_styles()), "a video that cannot be read shows the previews"
