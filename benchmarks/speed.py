@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     network = _network(options.style)
     painter = Painter(network, options.device)
     if options.peer_python:  # known before others are measured
-        with peer(options.peer_python, 16, 16, painter.device.type, 1):
+        with peer(options.peer_python, 64, 64, painter.device.type, 1):
             pass
     _say(f"{_machine(painter.device)}\n")
     for height, width in options.sizes:

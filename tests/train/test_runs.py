@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from stylevid.network import StyleNet, StyleNetConfig
 from stylevid.weights import save_network
-from train.__main__ import start_network
+from train.__main__ import main, start_network
 from train.config import TrainConfig
 from train.learning.checkpoint import load_network_from
 from train.learning.curves import Reporter
@@ -163,7 +163,16 @@ def test_two_processes_train_as_one(material: Path, whole: Path, tmp_path: Path)
             assert second[name] == pytest.approx(first[name], rel=2e-3)
 
 
-def test_trouble_is_one_sentence(material: Path, whole: Path, tmp_path: Path) -> None:
+def test_trouble_is_one_sentence(
+    material: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(runs: Path, **settings: object) -> str:
+        _, _, *arguments = command(material, runs, **settings)
+        assert main(arguments) == 1
+        said = capsys.readouterr().err
+        assert len(said.splitlines()) == 1
+        return said
+
     (tmp_path / "nothing").mkdir()
     (tmp_path / "torn").mkdir()
     (tmp_path / "file").touch()
@@ -179,13 +188,10 @@ def test_trouble_is_one_sentence(material: Path, whole: Path, tmp_path: Path) ->
         ({"name": 300 * "x"}, "File name too long"),
         ({"name": "torn"}, "run.json cannot be read as JSON"),
     ):
-        finished = run(command(material, tmp_path, **settings))
-        assert finished.returncode == 1
-        assert words in finished.stderr and len(finished.stderr.splitlines()) == 1
+        assert words in refused(tmp_path, **settings)
     record = (whole / "run.json").read_text()
     for settings in ({"warm_start": whole}, {"tv_weight": 0.5}):
-        other = run(command(material, whole.parent, **settings))
-        assert other.returncode == 1 and "continue it, or another --name to start" in other.stderr
+        assert "continue it, or another --name to start" in refused(whole.parent, **settings)
         assert (whole / "run.json").read_text() == record, "what is refused leaves no trace"
 
 
