@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
 from huggingface_hub.utils import logging as hub_logging
 
 from stylevid import hub
@@ -280,13 +281,15 @@ class Page:
                 elif isinstance(step, Waiting):
                     yield {right.status: report.waiting_html(step)}
                 else:
-                    painted = replace(run.asked, result=step.path, start_s=step.start_s,
+                    # The run's own goes long before the page; this is the copy that is shown.
+                    shown = save_file_to_cache(step.path, right.result.GRADIO_CACHE)
+                    painted = replace(run.asked, result=Path(shown), start_s=step.start_s,
                                       length_s=step.length_s)  # fmt: skip
                     yield ready | {
                         right.status: report.facts_html(step),
                         right.flicker: layout.plot(report.flicker_table(step.flicker)),
-                        right.result: gr.Video(str(step.path), visible=True),
-                        right.download: gr.DownloadButton(value=str(step.path), visible=True),
+                        right.result: gr.Video(shown, visible=True),
+                        right.download: gr.DownloadButton(value=shown, visible=True),
                         right.keep: _kept(step.path.with_suffix(".safetensors")),
                         right.form: gr.Radio(value=layout.WHOLE, visible=True),
                         right.before_after: stills(painted, 50),

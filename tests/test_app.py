@@ -278,7 +278,9 @@ def test_nothing_is_exported_before_there_is_a_result(page) -> None:
 def test_names_are_cut_where_a_file_system_would(page, tmp_path: Path, example: Path) -> None:
     video = tmp_path / f"{60 * 'あ'}.mp4"
     video.write_bytes(example.read_bytes())
-    name = Path(paint_on(page, video, None, 0.2)["Painted"].result).name
+    result = paint_on(page, video, None, 0.2)["Painted"].result
+    assert not result.parent.name.startswith("stylevid-"), "the run's own folder goes"
+    name = result.name
     assert name == f"{30 * 'あ'}-starry-night.mp4"
 
 
