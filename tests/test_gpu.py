@@ -4,7 +4,6 @@ more is skipped by name."""
 
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,10 +107,17 @@ def test_a_frame_for_which_memory_is_short_is_painted_in_tiles() -> None:
     try:
         torch.cuda.set_per_process_memory_fraction((held + (512 << 20)) / total)
         (tiled,) = engine.submit([frame])()
-        assert next(iter(engine._worked.values()))[1], "it was painted at once"
+        _, tile = next(iter(engine._worked.values()))
+        assert tile, "it was painted at once"
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert apart([tiled], [whole.pixels.astype(int)]) < 8
+    exact = TorchEngine(network, torch.device("cpu"), torch.float32)
+    pixels = torch.from_numpy(frame.pixels)[None]
+    with torch.inference_mode():
+        in_tiles, at_once = (exact._run(pixels, frame.matrix, t, None).numpy().astype(int)
+                             for t in (tile, None))  # fmt: skip
+    assert apart([tiled], [*in_tiles]) < limit("float16")
+    assert apart([whole], [*at_once]) < limit("float16")
 
 
 @pytest.mark.parametrize("device", [CPU, CUDA])
@@ -145,7 +151,7 @@ import sys, torch
 from dataclasses import replace
 from stylevid.learn.vgg import VGG16Features
 from stylevid.network import StyleNet
-from tests.test_gpu import TRAIN
+from tests.test_gpu import TRAIN, single_frames
 from train.learning.distributed import join
 from train.learning.loop import make_trainer, train_step
 with join(sys.argv[1]) as (processes, device):
@@ -154,7 +160,7 @@ with join(sys.argv[1]) as (processes, device):
     trainer = make_trainer(TRAIN, StyleNet(TRAIN.network), vgg, torch.rand(1, 3, 64, 80), device,
                            processes)
     pictures = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    share = pictures[processes.rank :: processes.count].to(device)
+    share = single_frames(pictures[processes.rank :: processes.count])
     for step in range(2):
         train_step(trainer, share, step)
     learned = {k: v.cpu() for k, v in trainer.network.state_dict().items()}
@@ -182,27 +188,15 @@ def test_two_processes_learn_the_same_from_what_each_sees(
 
 
 @on_a_gpu
-def test_the_next_frames_are_fetched_while_the_gpu_paints() -> None:
-    """Submitting does not wait, and a slow source costs its own time only."""
+def test_submitting_does_not_wait_for_the_painting() -> None:
+    """So that the next frames are fetched while the GPU paints."""
     network = StyleNet(StyleNetConfig(width=64, blocks=5)).eval().requires_grad_(False)
     painter = Painter(network, "cuda")
     frames = coarse_frames(4, 2160, 3840)
     painter.engine.submit(frames)()
     pending = painter.engine.submit(frames)
     assert not torch.cuda.current_stream().query(), "submitting waited for the painting"
-    began = time.monotonic()
-    pending()
-    painting_s = (time.monotonic() - began) / len(frames)
-
-    def source():
-        for index in range(24):
-            time.sleep(painting_s)
-            yield frames[index % 4]
-
-    began = time.monotonic()
-    count = sum(1 for _ in painter.engine.paint(source()))
-    assert count == 24
-    assert time.monotonic() - began < 0.8 * 2 * 24 * painting_s
+    assert len(pending()) == 4
 
 
 @pytest.mark.parametrize("device", [CPU, CUDA])
