@@ -57,10 +57,12 @@ def main(arguments: list[str] | None = None) -> int:
         "--checkpoint-every", type=int, default=100, help="steps between checkpoints"
     )
     parser.add_argument("--sample-every", type=int, default=100, help="steps between samples")
+    settings = parser.add_argument_group("settings")
     for field in fields(TrainConfig):  # one option for each
-        flag = "--" + field.name.replace("_", "-")
-        parser.add_argument(flag, type=type(field.default), default=field.default,
-                            choices=PRECISIONS if field.name == "precision" else None)  # fmt: skip
+        kind, what = type(field.default), f"{field.metadata['help']} (%(default)s)"
+        settings.add_argument("--" + field.name.replace("_", "-"), type=kind, help=what,
+                              default=field.default, choices=PRECISIONS if kind is str else None,
+                              metavar=None if kind is str else "X")  # fmt: skip
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     return exit_status(lambda: train(options))

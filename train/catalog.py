@@ -70,7 +70,7 @@ def read_catalog(path: Path) -> tuple[Entry, list[Entry]]:
     """What all styles of a catalog start from, and the styles.
 
     Raises:
-        StyleError: the file is no catalog, or a setting is unknown.
+        StyleError: the file is no catalog, or a setting is unknown or outside its limits.
     """
     try:
         catalog = tomllib.loads(path.read_text("utf-8"))
@@ -94,6 +94,10 @@ def read_catalog(path: Path) -> tuple[Entry, list[Entry]]:
     for entry in (*entries.values(), first):
         if unknown := sorted(set(entry.settings) - known):
             raise StyleError(f"{path}: {entry.slug} has the unknown setting {unknown[0]!r}.")
+        try:
+            TrainConfig(**entry.settings)
+        except StyleError as cause:
+            raise StyleError(f"{path}: {entry.slug}: {cause}") from cause
     return first, list(entries.values())
 
 

@@ -67,6 +67,8 @@ def test_the_bundled_catalog_can_be_trained(shared_data: Path) -> None:
         (lambda text: text.replace('title = "acorn"\n', ""), "not a catalog"),
         (lambda text: text.replace("blocks = 1", "blocks = "), "not a catalog"),
         (lambda text: text.replace("width = 4", "breadth = 4"), "unknown setting 'breadth'"),
+        (lambda text: text.replace("width = 4", 'width = "4"'), "width is a whole number; got '4'"),
+        (lambda text: text.replace("blocks = 1", "tv_weight = -1"), "tv_weight is a number from 0"),
         (lambda _: "", "not a catalog"),
     ],
 )
