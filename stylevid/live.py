@@ -12,7 +12,7 @@ from PIL import Image
 
 from .errors import VideoError
 from .frames import Frame
-from .memory import Follower, carry
+from .memory import Follower
 from .painter import Painter
 from .yuv import Bytes, Yuv
 
@@ -33,9 +33,10 @@ class LivePainter:
         if self._last and self._last[1].size != frame.size:
             self._follower, self._last = Follower(), None
         motion = self._follower.step(frame)
-        known = temporal and motion and self._last and self._last[0] is painter
-        past = carry(self._last[1], motion) if known and motion and self._last else None
-        painting = painter.paint_next(frame, past)
+        if temporal and motion and self._last and self._last[0] is painter:
+            painting = painter.paint_after(self._last[1], frame, motion)
+        else:
+            painting = painter.paint_next(frame, None)
         self._last = painter, painting
         return painting
 

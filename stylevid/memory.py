@@ -27,6 +27,9 @@ _REST = 1.0  # mean difference around a pixel, 0 to 255, up to which nothing mov
 # Likeness to the warped last frame under which the scene is a new one. Of 420 cuts between real
 # clips none is above 0.20; of 940 pairs of neighboring frames within them none is below 0.43.
 _CUT_BELOW = 0.4
+# Standard deviation of a frame's light, 0 to 255, up to which it shows nothing: a norm makes much
+# of little, its past included, and paint would flicker from one extreme to the other.
+_BLANK = 3.0
 _FLASH_BELOW = 0.5  # mean trust under which the exposure is taken to have changed
 
 
@@ -37,10 +40,13 @@ class Motion:
     Attributes:
         flow_cur_to_prev: h,w,2, (dx, dy) in pixels of this small size.
         trust: h,w in [0, 1], 1 where the pixel was inside the picture and looked the same.
+        resting: there is nothing to be seen, as in the last frame that was painted: what was
+            painted then is what is painted now.
     """
 
     flow_cur_to_prev: Array
     trust: Array
+    resting: bool = False
 
     def flow_at(self, height: int, width: int) -> Array:
         """The flow for frames of this size, H,W,2, in their pixels."""
@@ -80,12 +86,14 @@ def carry(painting: Yuv, motion: Motion) -> Remembered:
 
 
 class Follower:
-    """Follows motion from frame to frame; its only state is the last frame in gray, small."""
+    """Follows motion from frame to frame; its only state is the last frame in gray, small, and the
+    last one that showed nothing and was painted."""
 
     def __init__(self, estimator: Callable[[Array, Array], Array] | None = None) -> None:
         """`estimator` gives `flow_a_to_b`, H,W,2, of two pictures H,W, 0 to 255; None takes DIS."""
         self._estimate = estimator or FlowEstimator()
         self._prev_gray: Array | None = None
+        self._blank: Array | None = None
 
     def step(self, frame: Yuv) -> Motion | None:
         """The motion from a frame to the last one; None where a scene starts.
@@ -98,6 +106,7 @@ class Follower:
     def step_gray(self, gray: Array) -> Motion | None:
         """The same, for a frame's light h,w from 0 to 255 in the small size."""
         prev_gray, self._prev_gray = self._prev_gray, gray
+        blank, self._blank = self._blank, gray if gray.std() < _BLANK else None
         if prev_gray is None:
             return None
         if prev_gray.shape != gray.shape:
@@ -106,12 +115,25 @@ class Follower:
         warped_gray = _warp(prev_gray, flow_cur_to_prev)
         if _likeness(gray, warped_gray) < _CUT_BELOW:
             return None
+        if self._blank is not None:
+            return self._rest(gray, blank)
         trust = _trust(gray, warped_gray, flow_cur_to_prev)
         if trust.mean() < _FLASH_BELOW:
             matched = _match_exposure(prev_gray, gray)
             flow_cur_to_prev = self._follow(gray, matched)
             trust = _trust(gray, _warp(matched, flow_cur_to_prev), flow_cur_to_prev)
         return Motion(flow_cur_to_prev, trust)
+
+    def _rest(self, gray: Array, blank: Array | None) -> Motion:
+        """Of a frame that shows nothing, after one that showed nothing, if there is one: rest, or a
+        painting without a past."""
+        resting = False
+        if blank is not None:
+            change = cv2.absdiff(cv2.blur(gray, (9, 9)), cv2.blur(blank, (9, 9)))
+            resting = bool(change.max() < _REST)
+        if resting:
+            self._blank = blank
+        return Motion(np.zeros((*gray.shape, 2), np.float32), np.full_like(gray, resting), resting)
 
     def _follow(self, gray: Array, prev_gray: Array) -> Array:
         """The flow from the current frame to the last, and 0 where the picture has not changed, or

@@ -9,7 +9,7 @@ import torch
 from .canvas import on_canvas
 from .engine import Engine, TorchEngine
 from .errors import StylevidError, WeightsError
-from .memory import Remembered
+from .memory import Motion, Remembered, carry
 from .network import StyleNet, mix_networks
 from .styles import Mix, Style, slug_of
 from .weights import load_network
@@ -64,6 +64,14 @@ class Painter:
             StylevidError: there is not enough memory for frames of this size.
         """
         return self.engine.submit([on_canvas(frame)], past)()[0]
+
+    def paint_after(self, last: Yuv, frame: Yuv, motion: Motion) -> Yuv:
+        """The painting of a frame after the `last` painting, along the motion between the two.
+
+        Raises:
+            StylevidError: there is not enough memory for frames of this size.
+        """
+        return last if motion.resting else self.paint_next(frame, carry(last, motion))
 
 
 def _mixed(mix: Mix) -> StyleNet:

@@ -25,7 +25,7 @@ import torch
 from .brush import enlarge, for_brush
 from .errors import Cancelled, VideoError
 from .frames import Frame, fit, size_of, to_frame, to_image, unpad
-from .memory import Follower, Motion, carry
+from .memory import Follower, Motion
 from .metrics import CUT_BELOW, Flicker, FlickerMeter
 from .painter import Painter
 from .recipe import MAX_STYLES, Recipe
@@ -277,8 +277,10 @@ def _paint_in_turn(
         for timed, seen, motion in motions:
             shot += motion is None
             painter = painters[shot % len(painters)]
-            past = carry(last, motion) if temporal and motion and last else None
-            last = painter.paint_next(seen, past)
+            if temporal and motion and last:
+                last = painter.paint_after(last, seen, motion)
+            else:
+                last = painter.paint_next(seen, None)
             yield timed, seen, last, painter
 
 

@@ -164,3 +164,22 @@ def test_tiny_frames_are_taken(size: tuple[int, int]) -> None:
 def test_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="the size of the frames has changed"):
         follow(texture(), resize(texture(), (24, 36)))
+
+
+def test_what_shows_nothing_rests_until_it_changes() -> None:
+    gray, rng = np.full((90, 160), 60, np.float32), np.random.default_rng(0)
+    line, textured = gray.copy(), gray + 8 * rng.choice([-1, 1], (90, 160)).astype(np.float32)
+    line[40:44, 20:40] = 90
+    follower = Follower()
+
+    def resting(picture: np.ndarray) -> bool | None:
+        motion = follower.step_gray(np.float32(picture + rng.normal(0, 0.7, picture.shape)))
+        if motion and not motion.resting:
+            assert motion.trust.max() == 0 or motion.trust.mean() > 0.9
+        return motion and motion.resting
+
+    assert [resting(p) for p in (gray, gray, gray)] == [None, True, True]
+    assert [resting(p) for p in (line, line)] == [False, True]
+    slow = [resting(gray + 0.2 * step) for step in range(12)]
+    assert 1 < slow.count(False) < 6, "it rests on what was painted, not on the frame before"
+    assert [resting(p) for p in (textured, textured)][1] is False

@@ -134,3 +134,15 @@ def test_flicker_of_the_source_is_not_amplified(painter: Painter, clip: Clip) ->
 
     on, off = (flicker(paint(painter, still, temporal)) for temporal in (True, False))
     assert on < off < flicker(still)
+
+
+def test_black_stays_as_it_is_painted_and_what_fades_in_is_seen(
+    painter: Painter, clip: Clip
+) -> None:
+    grain = [
+        0.02 * torch.rand(clip[0].shape, generator=torch.Generator().manual_seed(n)) for n in (0, 1)
+    ]
+    black = [torch.zeros_like(clip[0]), grain[0], grain[1], grain[0]]
+    painted = paint(painter, [*black, *lit(clip[:4], 0, 0.1, 0.4, 0.7, 1.0)])
+    assert difference(painted[2], painted[3]) == difference(painted[1], painted[2]) == 0
+    assert difference(painted[-1], paint(painter, clip[:4])[-1]) < 0.06
