@@ -20,7 +20,7 @@ from .frames import pad, unpad
 # Reflection padding at a quarter of the size needs a pixel more there than the widest dilation.
 MULTIPLE, MINIMUM = 4, 36
 PAST_CHANNELS = 13  # of the last painting at half the size: 2 x 2 pixels of three colors, and trust
-RELATED = 0.5  # likeness of networks from one start: in the catalog 0.66 and more, else about 0
+RELATED = 0.3  # likeness of networks from one start: in the catalog 0.56 and more, else about 0
 BLEND = 0.7  # of the past, before anything about it is learned
 
 
