@@ -22,12 +22,12 @@ _POOLED = 8  # pixels that the deepest of VGG's features are apart
 class LossWeights:
     """Of the terms of `losses`; as they are, for learning on the spot."""
 
-    content: float = 2.0
+    content: float = 2.3
     style: float = 24.0
     color: float = 15.0
     tv: float = 0.1
     lattice: float = 3000.0
-    output_temporal: float = 300.0
+    output_temporal: float = 500.0
 
 
 class Objective(nn.Module):
